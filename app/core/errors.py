@@ -1,0 +1,108 @@
+"""What can go wrong in a person's world, as values.
+
+A `UserError` is the environment's fault or the input's (disk full, broken file, no memory): it is explained and offers a
+way out. Any other exception is a bug and ends in the crash window. The words for people are made where they can be
+translated (`app.services.explain`); here are only kinds and figures.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+Detail = int | float | str
+
+
+class ErrorKind(StrEnum):
+    """Every situation that a person is told about; the details each carries are named behind it."""
+
+    # model files (all carry path)
+    FILE_MISSING = "file_missing"
+    FILE_UNREADABLE = "file_unreadable"
+    FILE_EMPTY = "file_empty"
+    NOT_A_MODEL = "not_a_model"  # wrong magic, e.g. a text or archive that was renamed: looks_like
+    OLD_FORMAT = "old_format"  # GGML/GGJT of before GGUF, or GGUF version 1
+    UNKNOWN_VERSION = "unknown_version"  # version
+    OTHER_ENDIANNESS = "other_endianness"
+    TRUNCATED = "truncated"  # needed_bytes, found_bytes
+    CORRUPT = "corrupt"  # reason
+    UNSUPPORTED_ARCHITECTURE = "unsupported_architecture"  # architecture
+    VOCABULARY_ONLY = "vocabulary_only"
+    EMBEDDING_MODEL = "embedding_model"  # architecture
+    ENCODER_DECODER = "encoder_decoder"  # architecture
+    PROJECTOR = "projector"  # an image or audio projector, no language model
+    ADAPTER = "adapter"  # a LoRA, no model
+    LEFTOVER_SPLIT = "leftover_split"  # a part of a split model, not the first: part, parts, or missing parts
+    OLD_MIXTURE = "old_mixture"  # experts in the layout of before April 2024
+    NOT_ENOUGH_MEMORY = "not_enough_memory"  # needed_bytes, free_bytes, context_length, suggested_context_length (0: none)
+    LOAD_FAILED = "load_failed"  # reason
+    # prompts
+    EMPTY_PROMPT = "empty_prompt"
+    PROMPT_TOO_LONG = "prompt_too_long"  # tokens, limit_tokens
+    # engine
+    ENGINE_CRASHED = "engine_crashed"  # reason, exit_code or signal_name
+    ENGINE_UNRESPONSIVE = "engine_unresponsive"
+    ENGINE_START_FAILED = "engine_start_failed"  # reason
+    DECODE_FAILED = "decode_failed"  # reason
+    NO_MODEL = "no_model"
+    BAD_REQUEST = "bad_request"  # reason; a bug of ours, told in words all the same
+    # storage (all carry path)
+    DISK_FULL = "disk_full"
+    READ_ONLY = "read_only"
+    DATABASE_LOCKED = "database_locked"
+    DATABASE_CORRUPT = "database_corrupt"  # set_aside_path, backup_path (may be empty)
+    DATABASE_TOO_NEW = "database_too_new"  # found_version, known_version
+    STORAGE_FAILED = "storage_failed"  # reason
+    # the application was ended in the middle of an answer
+    APP_ENDED = "app_ended"
+
+
+class UserError(Exception):
+    """Something that a person can understand and act on: a kind with its figures."""
+
+    def __init__(self, kind: ErrorKind, **details: Detail) -> None:
+        super().__init__(kind, details)
+        self.kind = kind
+        self.details: dict[str, Detail] = details
+
+    def __str__(self) -> str:
+        figures = ", ".join(f"{name}={value}" for name, value in self.details.items())
+        return f"{self.kind.value}({figures})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UserError) and (self.kind, self.details) == (other.kind, other.details)
+
+    def __hash__(self) -> int:
+        return hash((self.kind, tuple(sorted(self.details.items()))))
+
+    def integer(self, name: str) -> int:
+        """A figure among the details, 0 when absent."""
+        value = self.details.get(name, 0)
+        return int(value) if isinstance(value, (int, float)) else 0
+
+    def string(self, name: str) -> str:
+        """A text among the details, empty when absent."""
+        return str(self.details.get(name, ""))
+
+    def to_json(self) -> dict[str, Any]:
+        """The form that travels on the pipe and into the database."""
+        return {"kind": self.kind.value, "details": self.details}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> UserError:
+        """The error that `to_json` wrote; an unknown kind becomes LOAD_FAILED with the kind as reason."""
+        raw = data.get("details")
+        details = {str(k): v for k, v in raw.items() if isinstance(v, (int, float, str))} if isinstance(raw, dict) else {}
+        try:
+            kind = ErrorKind(str(data.get("kind")))
+        except ValueError:
+            return cls(ErrorKind.LOAD_FAILED, reason=str(data.get("kind")))
+        return cls(kind, **details)
+
+
+class NoticeKind(StrEnum):
+    """Things worth a line that do not stop anything."""
+
+    TEMPLATE_MISSING = "template_missing"  # fallback: the name of the template used instead
+    TEMPLATE_BROKEN = "template_broken"  # reason, fallback
+    CONTEXT_REDUCED = "context_reduced"  # wanted, used

@@ -1,0 +1,191 @@
+"""What the engine says: one frozen value per kind of event. The wire form is in `app.engine.protocol`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from app.core.errors import NoticeKind, UserError
+from app.core.messages import Usage
+
+
+class FinishReason(StrEnum):
+    """Why an answer ended."""
+
+    END = "end"  # the model ended its turn, or a stop string was met
+    LENGTH = "length"  # max_tokens reached
+    CONTEXT_FULL = "context_full"  # no room left in the context
+    STOPPED = "stopped"  # the person pressed Stop
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a loaded model says of itself and how it was loaded."""
+
+    path: str
+    name: str
+    architecture: str
+    description: str  # llama.cpp's own short line, e.g. "llama 1B Q4_K - Medium"
+    size_bytes: int
+    parameters: int
+    context_length: int  # as loaded, tokens
+    context_length_trained: int
+    template: str  # "file", or the name of the known template in use
+    recurrent: bool = False
+    sampling: dict[str, float | int | None] = field(default_factory=dict)  # the file's own suggestions
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One device that ggml sees."""
+
+    name: str
+    description: str
+    kind: str  # "cpu", "gpu", "igpu", "accel"
+    free_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The child listens."""
+
+    protocol: int
+    engine: str  # "llama.cpp (llama-cpp-python 0.3.36)"
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """A model is being read; `fraction` is 0 to 1."""
+
+    request_id: int
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model is ready."""
+
+    request_id: int
+    model: ModelInfo
+    load_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoadCancelled:
+    """The person cancelled; the model that was loaded before, if any, is gone only if `unloaded`."""
+
+    request_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something worth telling that did not stop the request."""
+
+    request_id: int
+    kind: NoticeKind
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptStarted:
+    """The prompt is fixed: how long it is, how much is reused, and which message is the first that the model sees.
+
+    `first_visible_id` is None when the model sees everything.
+    """
+
+    request_id: int
+    prompt_tokens: int
+    reused_tokens: int
+    first_visible_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PromptProgress:
+    """Prompt reading goes on: tokens read so far of those to read; `remaining_ms` is an estimate."""
+
+    request_id: int
+    done_tokens: int
+    total_tokens: int
+    remaining_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More text of the answer; never ends inside a character."""
+
+    request_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """More text of the model's thinking."""
+
+    request_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The answer is over; `context_tokens` is what the KV cache now holds of this conversation."""
+
+    request_id: int
+    reason: FinishReason
+    usage: Usage
+    context_tokens: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Answer to a count request."""
+
+    request_id: int
+    tokens: int
+    context_length: int
+
+
+@dataclass(frozen=True, slots=True)
+class DevicesListed:
+    """Answer to a devices request; `system_info` is llama.cpp's line of CPU features."""
+
+    request_id: int
+    devices: tuple[Device, ...]
+    system_info: str
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Unloaded:
+    """Answer to an unload request."""
+
+    request_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The request ended without a result; the engine goes on."""
+
+    request_id: int
+    error: UserError
+
+
+Event = (
+    Ready
+    | Loading
+    | Loaded
+    | LoadCancelled
+    | Notice
+    | PromptStarted
+    | PromptProgress
+    | TextDelta
+    | ReasoningDelta
+    | Finished
+    | Counted
+    | DevicesListed
+    | Unloaded
+    | Failed
+)

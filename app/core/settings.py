@@ -1,0 +1,100 @@
+"""Every setting, declared once: its type, default, range and place. The words for people are in `app.ui.settings`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from app.core.sampling import RANGES, Sampling
+
+Value = bool | int | float | str | None
+
+
+class Section(StrEnum):
+    """The sections of the settings page, in order."""
+
+    APPEARANCE = "appearance"
+    ANSWERS = "answers"
+    MODEL = "model"
+    DATA = "data"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting. `default` None means "as the model or Hearth chooses"; `expert` ones are folded away at first."""
+
+    key: str
+    section: Section
+    kind: type[bool] | type[int] | type[float] | type[str]
+    default: Value
+    minimum: float = -math.inf
+    maximum: float = math.inf
+    step: float = 1
+    choices: tuple[str, ...] = ()
+    expert: bool = False
+    shown: bool = True  # False: remembered, but not on the settings page (window geometry and the like)
+
+    def accepts(self, value: object) -> bool:
+        """Whether a stored or typed value is legal."""
+        if value is None:
+            return self.default is None
+        if self.kind is bool or isinstance(value, bool):
+            return self.kind is bool and isinstance(value, bool)
+        if self.kind is str:
+            return isinstance(value, str) and (not self.choices or value in self.choices)
+        if self.kind is int and not isinstance(value, int):
+            return False
+        return isinstance(value, (int, float)) and self.minimum <= value <= self.maximum
+
+
+def _sampling_settings() -> tuple[Setting, ...]:
+    plain = {"temperature", "top_k", "top_p", "min_p", "repeat_penalty"}
+    knobs = tuple(
+        Setting(
+            f"sampling.{spec.name}",
+            Section.ANSWERS,
+            int if spec.integer else float,
+            None,
+            spec.minimum,
+            spec.maximum,
+            spec.step,
+            expert=spec.name not in plain,
+        )
+        for spec in RANGES
+    )
+    return (*knobs, Setting("sampling.seed", Section.ANSWERS, int, None, 0, 0xFFFFFFFF, expert=True))
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("appearance.theme", Section.APPEARANCE, str, "system", choices=("system", "light", "dark")),
+    Setting("appearance.text_percent", Section.APPEARANCE, int, 100, 70, 200, 10),
+    Setting("answers.system_prompt", Section.ANSWERS, str, ""),
+    Setting("answers.max_tokens", Section.ANSWERS, int, 0, 0, 1_000_000, 64),  # 0: as many as the context holds
+    *_sampling_settings(),
+    Setting("model.context_length", Section.MODEL, int, 0, 0, 10_000_000, 1024),  # 0: chosen from model and memory
+    Setting("model.threads", Section.MODEL, int, 0, 0, 256, expert=True),  # 0: chosen from the machine
+    Setting("window.geometry", Section.APPEARANCE, str, "", shown=False),  # base64 of QWidget.saveGeometry
+    Setting("window.sidebar_visible", Section.APPEARANCE, bool, True, shown=False),
+    Setting("window.last_conversation", Section.APPEARANCE, str, "", shown=False),
+    Setting("model.last_path", Section.MODEL, str, "", shown=False),  # empty: the built-in model
+)
+SETTING_OF = {setting.key: setting for setting in SETTINGS}
+
+
+def read_settings(stored: dict[str, Any]) -> dict[str, Value]:
+    """All settings: the stored value where it is legal, the default elsewhere; unknown keys are dropped."""
+    return {
+        setting.key: stored[setting.key]
+        if setting.key in stored and setting.accepts(stored[setting.key])
+        else setting.default
+        for setting in SETTINGS
+    }
+
+
+def sampling_overrides(values: dict[str, Value]) -> dict[str, float | int | None]:
+    """What the person set of the sampler, by the names of `Sampling`."""
+    names = Sampling.__dataclass_fields__
+    found = {name: values.get(f"sampling.{name}") for name in names}
+    return {name: v for name, v in found.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}

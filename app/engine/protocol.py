@@ -1,0 +1,259 @@
+"""The language between the window and the engine child: version 1.
+
+One JSON object per line, UTF-8, `\\n` at the end, no line longer than `MAX_LINE_BYTES`. The field `type` names the class
+(in snake case) and the other fields are its dataclass fields; unknown fields are ignored, fields with a default may be
+absent. Requests go to the child's standard input, events (`app.core.events`) come back on a descriptor of their own (see
+`app.engine.worker.main`), so that nothing a library prints can be mistaken for an event.
+
+Every request has an `id` chosen by the parent; each gets events with that `request_id`, the last of which is one of
+Loaded, LoadCancelled, Finished, Counted, DevicesListed, Unloaded or Failed. `Stop` and `Shutdown` have no answer of
+their own. Load, Generate, Count, Devices and Unload are served one after the other in the order of arrival; Stop is
+heard at once, whether its request is running or still waiting.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from app.core import events
+from app.core.errors import UserError
+from app.core.messages import Role
+
+PROTOCOL_VERSION = 1
+MAX_LINE_BYTES = 64 * 1024 * 1024
+
+
+class ProtocolError(ValueError):
+    """A line that is not a message of this protocol; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """A message as the chat template sees it; `id` comes back in PromptStarted.first_visible_id."""
+
+    id: str
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Load a model file, in place of the one that is loaded (which is kept if the file turns out to be unusable).
+
+    `context_length` 0: as long as the model was trained for and memory allows, at most 8,192. `threads` 0: chosen from
+    the machine.
+    """
+
+    id: int
+    path: str
+    context_length: int = 0
+    threads: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """Answer the last message.
+
+    `sampling` holds only what the person set (names of `core.sampling.Sampling`); the rest comes from the model file or
+    Hearth's defaults. `max_tokens` 0: as many as the context holds. `continue_last`: the last message is an assistant's
+    and is continued instead of answered. `first_visible_id`: what PromptStarted said last time for this conversation, so
+    that the cut stays where it was.
+    """
+
+    id: int
+    messages: tuple[ChatMessage, ...]
+    sampling: dict[str, float | int | None] = field(default_factory=dict)
+    max_tokens: int = 0
+    stop: tuple[str, ...] = ()
+    continue_last: bool = False
+    first_visible_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many tokens the conversation is, rendered with the chat template."""
+
+    id: int
+    messages: tuple[ChatMessage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """List the devices and the versions of the engine."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unload:
+    """Free the model."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the request with this id now: a generation finishes with what it has, a load is cancelled."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """End the child."""
+
+
+Request = Load | Generate | Count | Devices | Unload | Stop | Shutdown
+
+REQUEST_TYPES: tuple[type[Any], ...] = typing.get_args(Request)
+EVENT_TYPES: tuple[type[Any], ...] = typing.get_args(events.Event)
+
+
+def encode(message: Request | events.Event) -> bytes:
+    """The line for a request or event, newline included. Lone surrogates become "?"."""
+    data = {"type": _TYPE_NAMES[type(message)], **_plain(message)}
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace") + b"\n"
+
+
+def decode_request(line: bytes) -> Request:
+    """The request in a line. Raises ProtocolError."""
+    return typing.cast(Request, _decode(line, _REQUESTS_BY_NAME))
+
+
+def decode_event(line: bytes) -> events.Event:
+    """The event in a line. Raises ProtocolError."""
+    return typing.cast(events.Event, _decode(line, _EVENTS_BY_NAME))
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses, errors and tuples as JSON values."""
+    if isinstance(value, UserError):
+        return value.to_json()
+    if dataclasses.is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _decode(line: bytes, known: dict[str, type[Any]]) -> Any:
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise ProtocolError("not an object")
+    name = data.get("type")
+    kind = known.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise ProtocolError(f"unknown type {name!r}")
+    return _reader_of(kind)(data, str(name))
+
+
+_Reader = Callable[[Any, str], Any]
+_readers: dict[Any, _Reader] = {}
+
+
+def _reader_of(kind: Any) -> _Reader:
+    """The function that checks and builds a value of the annotated type; made once for each type."""
+    reader = _readers.get(kind)
+    if reader is None:
+        reader = _readers[kind] = _make_reader(kind)
+    return reader
+
+
+def _make_reader(kind: Any) -> _Reader:
+    origin = typing.get_origin(kind)
+    if kind is Any:
+        return lambda raw, where: raw
+    if kind is UserError:
+        return lambda raw, where: UserError.from_json(_expect(raw, dict, where))
+    if dataclasses.is_dataclass(kind):
+        return _dataclass_reader(typing.cast(type[Any], kind))
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return _enum_reader(kind)
+    if kind is float:
+        return lambda raw, where: float(_expect(raw, (int, float), where))
+    if kind in (int, str, bool, dict):
+        return lambda raw, where: _expect(raw, kind, where)
+    if kind is type(None):
+        return lambda raw, where: _expect(raw, type(None), where)
+    if origin is tuple:
+        item = _reader_of(typing.get_args(kind)[0])
+        return lambda raw, where: tuple(item(x, where) for x in _expect(raw, list, where))
+    if origin is dict:
+        value = _reader_of(typing.get_args(kind)[1])
+        return lambda raw, where: {k: value(v, f"{where}.{k}") for k, v in _expect(raw, dict, where).items()}
+    if origin in (typing.Union, types.UnionType):
+        return _union_reader([_reader_of(arm) for arm in typing.get_args(kind)])
+    raise TypeError(f"the protocol has no reader for {kind}")
+
+
+def _expect(raw: Any, kinds: Any, where: str) -> Any:
+    if isinstance(raw, bool) and kinds is not bool:
+        raise ProtocolError(f"{where}: unexpected true or false")
+    if not isinstance(raw, kinds):
+        raise ProtocolError(f"{where}: unexpected {type(raw).__name__}")
+    return raw
+
+
+def _enum_reader(kind: type[StrEnum]) -> _Reader:
+    def read(raw: Any, where: str) -> StrEnum:
+        try:
+            return kind(raw)
+        except ValueError:
+            raise ProtocolError(f"{where}: unknown {kind.__name__} {raw!r}") from None
+
+    return read
+
+
+def _union_reader(arms: list[_Reader]) -> _Reader:
+    def read(raw: Any, where: str) -> Any:
+        for arm in arms[:-1]:
+            try:
+                return arm(raw, where)
+            except ProtocolError:
+                continue
+        return arms[-1](raw, where)
+
+    return read
+
+
+def _dataclass_reader(kind: type[Any]) -> _Reader:
+    hints = typing.get_type_hints(kind)
+    parts = [(f.name, _reader_of(hints[f.name]), _is_required(f)) for f in dataclasses.fields(kind)]
+
+    def read(raw: Any, where: str) -> Any:
+        data = _expect(raw, dict, where)
+        values = {}
+        for name, reader, required in parts:
+            if name in data:
+                values[name] = reader(data[name], f"{where}.{name}")
+            elif required:
+                raise ProtocolError(f"{where}: {name} is missing")
+        return kind(**values)
+
+    return read
+
+
+def _is_required(part: dataclasses.Field[Any]) -> bool:
+    return part.default is dataclasses.MISSING and part.default_factory is dataclasses.MISSING
+
+
+def _snake(name: str) -> str:
+    return "".join("_" + c.lower() if c.isupper() and i else c.lower() for i, c in enumerate(name))
+
+
+_TYPE_NAMES: dict[type[Any], str] = {kind: _snake(kind.__name__) for kind in (*REQUEST_TYPES, *EVENT_TYPES)}
+_REQUESTS_BY_NAME = {_TYPE_NAMES[kind]: kind for kind in REQUEST_TYPES}
+_EVENTS_BY_NAME = {_TYPE_NAMES[kind]: kind for kind in EVENT_TYPES}
