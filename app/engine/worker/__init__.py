@@ -1,0 +1,1 @@
+"""The engine child: no Qt, no storage; only core and the protocol."""

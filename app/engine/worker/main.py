@@ -1,0 +1,219 @@
+"""The engine child: a main thread that listens and a worker thread that computes.
+
+Requests come on standard input, events leave on a private descriptor (`app.engine.protocol` describes both).
+The child ends when its input ends: nothing may keep a model in memory after the window has gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Sequence
+from typing import BinaryIO
+
+from app.core.errors import ErrorKind, UserError
+from app.core.events import Event, Failed, Finished, FinishReason, LoadCancelled, Ready
+from app.core.messages import Usage
+from app.engine.protocol import (
+    MAX_LINE_BYTES,
+    PROTOCOL_VERSION,
+    Count,
+    Devices,
+    Generate,
+    Load,
+    ProtocolError,
+    Request,
+    Shutdown,
+    Stop,
+    Unload,
+    decode_request,
+)
+from app.engine.worker.backend import Backend, RequestControl
+from app.engine.worker.channel import (
+    ChannelClosedError,
+    EventWriter,
+    open_stdin,
+    read_lines,
+    request_id_in,
+    take_over_stdout,
+)
+from app.engine.worker.parent import end_with_parent
+
+log = logging.getLogger(__name__)
+
+_LAST_GRACE_S = 1.5
+"""How long a running request may take to notice that the child is to end."""
+
+Job = Load | Generate | Count | Devices | Unload
+
+
+class Worker:
+    """Serves queued requests in order, on a thread of its own."""
+
+    def __init__(self, backend: Backend, writer: EventWriter) -> None:
+        self._backend = backend
+        self._writer = writer
+        self._condition = threading.Condition()
+        self._waiting: deque[tuple[Job, RequestControl]] = deque()
+        self._controls: dict[int, RequestControl] = {}  # of waiting and running requests
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="engine-worker", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Queue a request."""
+        control = RequestControl()
+        with self._condition:
+            self._controls[job.id] = control
+            self._waiting.append((job, control))
+            self._condition.notify()
+
+    def stop(self, request_id: int) -> None:
+        """End a request that runs or waits; one that is over or unknown is no error."""
+        with self._condition:
+            control = self._controls.get(request_id)
+        if control is not None:
+            control.stop()
+
+    def close(self, timeout_s: float) -> bool:
+        """Stop everything and wait for the thread; False when it did not end in time."""
+        with self._condition:
+            self._closing = True
+            for control in self._controls.values():
+                control.stop()
+            self._condition.notify()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                while not self._waiting and not self._closing:
+                    self._condition.wait()
+                if self._closing:
+                    break
+                job, control = self._waiting.popleft()
+            try:
+                self._serve(job, control)
+            except ChannelClosedError as error:  # the reader will see the end too
+                log.warning("events cannot be written: %s", error)
+            finally:
+                with self._condition:
+                    self._controls.pop(job.id, None)
+        self._backend.close()
+
+    def _serve(self, job: Job, control: RequestControl) -> None:
+        emit = self._writer.write
+        try:
+            if control.is_stopped and isinstance(job, Load | Generate):
+                emit(_end_unserved(job))
+                return
+            match job:
+                case Load():
+                    self._backend.load(job, emit, control)
+                case Generate():
+                    self._backend.generate(job, emit, control)
+                case Count():
+                    self._backend.count(job, emit)
+                case Devices():
+                    self._backend.devices(job, emit)
+                case Unload():
+                    self._backend.unload(job, emit)
+        except UserError as error:
+            emit(Failed(job.id, error))
+        except ChannelClosedError:
+            raise
+        except Exception as error:
+            log.exception("request %d (%s) failed", job.id, type(job).__name__)
+            kind = ErrorKind.LOAD_FAILED if isinstance(job, Load) else ErrorKind.DECODE_FAILED
+            emit(Failed(job.id, UserError(kind, reason=f"{type(error).__name__}: internal error")))
+
+
+def _end_unserved(job: Load | Generate) -> Event:
+    """What a request that was stopped while it waited ends with."""
+    if isinstance(job, Load):
+        return LoadCancelled(job.id)
+    return Finished(job.id, FinishReason.STOPPED, Usage(), context_tokens=0, seed=0)
+
+
+def listen(stream: BinaryIO, worker: Worker, writer: EventWriter) -> None:
+    """Read requests until the input ends or Shutdown comes. Bad lines are answered with Failed."""
+    for line in read_lines(stream, MAX_LINE_BYTES):
+        if line is None:
+            writer.write(Failed(0, UserError(ErrorKind.BAD_REQUEST, reason="line too long")))
+            continue
+        if not line.strip():
+            continue
+        try:
+            request: Request = decode_request(line)
+        except ProtocolError as error:
+            reason = UserError(ErrorKind.BAD_REQUEST, reason=str(error)[:500])
+            writer.write(Failed(request_id_in(line), reason))
+            continue
+        match request:
+            case Stop(id=request_id):
+                worker.stop(request_id)
+            case Shutdown():
+                return
+            case _:
+                worker.submit(request)
+
+
+def make_backend(choice: str) -> Backend:
+    """The backend named on the command line: `llama` or `scripted:FILE`."""
+    if choice.startswith("scripted:"):
+        from app.engine.worker.scripted_backend import ScriptedBackend
+
+        return ScriptedBackend(choice.removeprefix("scripted:"))
+    from app.engine.worker.llama_backend import LlamaBackend
+
+    return LlamaBackend()
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the child until its input ends. `argv` is what follows `--engine`; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="hearth --engine")
+    parser.add_argument("--backend", default="llama", help="llama, or scripted:FILE")
+    options = parser.parse_args(argv)
+
+    writer = EventWriter(take_over_stdout())
+    faulthandler.enable(sys.stderr)
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    # Read by libgomp and ggml when they are loaded, which the import of a backend does. Spinning threads
+    # starve the window on a busy machine; a backtrace made while crashing may hang.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")
+    # Ctrl+C in a terminal reaches the whole group; the parent decides what becomes of the child.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
+
+    try:
+        backend = make_backend(options.backend)
+    except Exception as error:
+        log.exception("the backend does not start")
+        reason = UserError(ErrorKind.ENGINE_START_FAILED, reason=f"{type(error).__name__}: {error}")
+        writer.write(Failed(0, reason))
+        return 3
+    worker = Worker(backend, writer)
+    try:
+        writer.write(Ready(PROTOCOL_VERSION, backend.engine_name, os.getpid()))
+        listen(open_stdin(), worker, writer)
+    except (OSError, ChannelClosedError) as error:
+        log.warning("the pipe to the parent broke: %s", error)
+    if not worker.close(_LAST_GRACE_S):
+        log.warning("a request did not end in time; leaving without it")
+    # Not sys.exit: libraries' clean-up at interpreter exit could wait for a thread that computes.
+    logging.shutdown()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
