@@ -1,9 +1,9 @@
-"""The language between the window and the engine child: version 1.
+r"""The language between the window and the engine child: version 1.
 
-One JSON object per line, UTF-8, `\\n` at the end, no line longer than `MAX_LINE_BYTES`. The field `type` names the class
-(in snake case) and the other fields are its dataclass fields; unknown fields are ignored, fields with a default may be
-absent. Requests go to the child's standard input, events (`app.core.events`) come back on a descriptor of their own (see
-`app.engine.worker.main`), so that nothing a library prints can be mistaken for an event.
+One JSON object per line, UTF-8, `\n` at the end, no line longer than `MAX_LINE_BYTES`. The field `type` names the
+class (in snake case) and the other fields are its dataclass fields; unknown fields are ignored, fields with a default
+may be absent. Requests go to the child's standard input, events (`app.core.events`) come back on a descriptor of their
+own (see `app.engine.worker.main`), so that nothing a library prints can be mistaken for an event.
 
 Every request has an `id` chosen by the parent; each gets events with that `request_id`, the last of which is one of
 Loaded, LoadCancelled, Finished, Counted, DevicesListed, Unloaded or Failed. `Stop` and `Shutdown` have no answer of
@@ -63,8 +63,8 @@ class Generate:
 
     `sampling` holds only what the person set (names of `core.sampling.Sampling`); the rest comes from the model file or
     Hearth's defaults. `max_tokens` 0: as many as the context holds. `continue_last`: the last message is an assistant's
-    and is continued instead of answered. `first_visible_id`: what PromptStarted said last time for this conversation, so
-    that the cut stays where it was.
+    and is continued instead of answered. `first_visible_id`: what PromptStarted said last time for this conversation,
+    so that the cut stays where it was.
     """
 
     id: int

@@ -1,0 +1,73 @@
+"""Where Hearth keeps things: one value made at start, no global state."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+PORTABLE_FOLDER = "hearth-data"
+BUILTIN_MODEL_NAME = "hearth-guide-q8_0.gguf"
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The folders of one profile; `chosen` says that the person named the data folder."""
+
+    data: Path
+    logs: Path
+    cache: Path
+    chosen: bool = False
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file with all conversations."""
+        return self.data / "hearth.db"
+
+    @property
+    def backups(self) -> Path:
+        """Verified copies of the database."""
+        return self.data / "backups"
+
+    @property
+    def settings(self) -> Path:
+        """The settings as JSON."""
+        return self.data / "settings.json"
+
+    @property
+    def engine_log(self) -> Path:
+        """What llama.cpp prints; no text of conversations."""
+        return self.logs / "engine.log"
+
+    @property
+    def app_log(self) -> Path:
+        """What the window's process logs; no text of conversations."""
+        return self.logs / "hearth.log"
+
+
+def choose_paths(data_dir: str | None = None) -> Paths:
+    """The folders for `--data-dir DIR`, for a portable copy, or for the person's own account.
+
+    A portable copy is one with a folder named `hearth-data` beside the executable. Creates nothing.
+    """
+    if data_dir is None and getattr(sys, "frozen", False):
+        beside = Path(sys.executable).parent / PORTABLE_FOLDER
+        data_dir = str(beside) if beside.is_dir() else None
+    if data_dir is not None:
+        root = Path(data_dir).expanduser().absolute()
+        return Paths(root, root / "logs", root / "cache", chosen=True)
+    dirs = platformdirs.PlatformDirs("Hearth", appauthor=False)
+    return Paths(dirs.user_data_path, dirs.user_log_path, dirs.user_cache_path)
+
+
+def resources() -> Path:
+    """The folder of read-only files that come with the app, beside the package or inside a frozen build."""
+    frozen = getattr(sys, "_MEIPASS", None)
+    return Path(frozen) / "resources" if frozen else Path(__file__).resolve().parent.parent / "resources"
+
+
+def builtin_model() -> Path:
+    """The model that comes with the app."""
+    return resources() / "models" / BUILTIN_MODEL_NAME

@@ -1,0 +1,181 @@
+"""The database as the window sees it: work goes to the store thread, results come back on the main thread."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from PySide6.QtCore import QObject, Qt, Signal
+
+from app.core.errors import ErrorKind, UserError
+from app.core.messages import utc_now
+from app.storage.writer import StoreThread
+
+if TYPE_CHECKING:  # importing SQLAlchemy takes a while: the store thread does it while the window comes up
+    from app.storage.conversations import ConversationStore
+    from app.storage.database import Database
+    from app.storage.models import ModelFileStore
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What an open database offers; used on the store thread only."""
+
+    database: Database
+    conversations: ConversationStore
+    models: ModelFileStore
+
+
+class StoreService(QObject):
+    """Owns the store thread and the database. Its methods are called on the main thread and never wait."""
+
+    opened = Signal()
+    open_failed = Signal(object)  # UserError
+    _delivered = Signal(object)  # a call to make on the main thread
+
+    def __init__(self, database: Path, backups: Path, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._path = database
+        self._backups = backups
+        self._thread = StoreThread()
+        self._stores: Stores | None = None
+        self._delivered.connect(self._on_delivered, Qt.ConnectionType.QueuedConnection)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether work is accepted."""
+        return self._stores is not None
+
+    def open(self, restore: Path | None = None) -> None:
+        """Open the database in the background; `restore` is a backup to put in its place first.
+
+        A damaged file is set aside and a new one is made; `open_failed` then tells about it (its details name where the
+        old file went and the newest backup) although work is accepted.
+        """
+        self._submit(lambda: self._open(restore), self._on_opened, self.open_failed.emit)
+
+    def run(
+        self,
+        work: Callable[[Stores], T],
+        on_done: Callable[[T], None] | None = None,
+        on_failed: Callable[[UserError], None] | None = None,
+    ) -> None:
+        """Do `work` on the store thread, then call `on_done` or `on_failed` on the main thread.
+
+        A failure nobody listens to is logged. Any error but a UserError is a bug and reaches the crash window.
+        """
+        self._submit(lambda: work(self._require()), on_done, on_failed)
+
+    def wait(self, work: Callable[[Stores], T]) -> T:
+        """Do `work` and wait for it: only for tearing down."""
+        return self._thread.submit(lambda: work(self._require())).result()
+
+    def close(self) -> None:
+        """Finish what is queued, close the database, end the thread."""
+        self._thread.submit(self._close)
+        self._thread.close()
+
+    def _require(self) -> Stores:
+        if self._stores is None:
+            raise UserError(ErrorKind.STORAGE_FAILED, path=str(self._path), reason="the database is not open")
+        return self._stores
+
+    def _open(self, restore: Path | None) -> UserError | None:
+        from app.storage.backups import Backup, restore_backup
+        from app.storage.database import Database, set_aside
+
+        self._close()
+        damage: UserError | None = None
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            if restore is not None:
+                if self._path.exists():
+                    set_aside(self._path)
+                restore_backup(Backup.of(restore), self._path)
+            try:
+                database = Database.open(self._path, self._backups)
+            except UserError as error:
+                if error.kind is not ErrorKind.DATABASE_CORRUPT:
+                    raise
+                aside = set_aside(self._path)
+                damage = UserError(error.kind, **{**error.details, "set_aside_path": str(aside)})
+                database = Database.open(self._path, self._backups)
+        except OSError as error:
+            raise _as_user_error(error, self._path) from error
+        self._stores = _stores_of(database)
+        return damage
+
+    def _close(self) -> None:
+        if self._stores is not None:
+            self._stores.database.close()
+            self._stores = None
+
+    def _on_opened(self, damage: UserError | None) -> None:
+        self.opened.emit()
+        if damage is not None:
+            self.open_failed.emit(damage)
+        self.run(lambda stores: self._weekly_backup(stores, utc_now()))
+
+    def _weekly_backup(self, stores: Stores, now: datetime) -> None:
+        from app.storage.backups import backup_is_due, make_backup
+
+        if backup_is_due(self._backups, now):
+            make_backup(stores.database, self._backups)
+
+    def _submit(
+        self,
+        job: Callable[[], T],
+        on_done: Callable[[T], None] | None,
+        on_failed: Callable[[UserError], None] | None,
+    ) -> None:
+        future = self._thread.submit(job)
+
+        def deliver(done: Future[T]) -> None:
+            self._delivered.emit(lambda: _settle(done, on_done, on_failed))
+
+        future.add_done_callback(deliver)
+
+    def _on_delivered(self, call: Callable[[], None]) -> None:
+        call()
+
+
+def _settle(
+    done: Future[Any],
+    on_done: Callable[[Any], None] | None,
+    on_failed: Callable[[UserError], None] | None,
+) -> None:
+    try:
+        result = done.result()
+    except UserError as error:
+        if on_failed is None:
+            log.error("storage: %s", error.kind.value)
+        else:
+            on_failed(error)
+        return
+    if on_done is not None:
+        on_done(result)
+
+
+def _stores_of(database: Database) -> Stores:
+    from app.storage.conversations import ConversationStore
+    from app.storage.models import ModelFileStore
+
+    return Stores(database, ConversationStore(database), ModelFileStore(database))
+
+
+def _as_user_error(error: OSError, path: Path) -> UserError:
+    import errno
+
+    kinds = {errno.ENOSPC: ErrorKind.DISK_FULL, errno.EDQUOT: ErrorKind.DISK_FULL} if hasattr(errno, "EDQUOT") else {}
+    kinds |= {errno.ENOSPC: ErrorKind.DISK_FULL, errno.EROFS: ErrorKind.READ_ONLY}
+    kinds |= {errno.EACCES: ErrorKind.READ_ONLY, errno.EPERM: ErrorKind.READ_ONLY}
+    kind = kinds.get(error.errno or 0, ErrorKind.STORAGE_FAILED)
+    return UserError(kind, path=str(path), reason=error.strerror or "")
