@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from devtools.cache import ROOT
 from devtools.checks import run_checks
@@ -52,9 +52,9 @@ def run_command(arguments: Sequence[str]) -> int:
         _explain(error)
         return 1
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if command == "test":
-        return run_checks(environment.python, rest)
-    return _run_hearth(environment, rest)
+    if command == "run":
+        _run_hearth(environment, rest)
+    return run_checks(environment.python, rest)
 
 
 def _set_up(environment: Environment, arguments: Sequence[str]) -> int:
@@ -79,15 +79,15 @@ def _report(environment: Environment) -> int:
     return 0 if complete else 1
 
 
-def _run_hearth(environment: Environment, arguments: Sequence[str]) -> int:
+def _run_hearth(environment: Environment, arguments: Sequence[str]) -> NoReturn:
     """Becomes Hearth (on Windows: waits for it). The folder the person is in stays the current one."""
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     # Only this repository is searched for modules, not whatever lies in the current folder.
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
     command = [str(environment.python), "-m", "app", *arguments]
-    if sys.platform != "win32":
-        os.execve(command[0], command, variables)
-    return subprocess.run(command, env=variables, check=False).returncode
+    if sys.platform == "win32":
+        sys.exit(subprocess.run(command, env=variables, check=False).returncode)
+    os.execve(command[0], command, variables)
 
 
 def _explain(error: SetupError) -> None:

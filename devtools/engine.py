@@ -69,6 +69,7 @@ SOURCE_PARTS = (
     "vendor/llama.cpp/include",
     "vendor/llama.cpp/licenses",
     "vendor/llama.cpp/src",
+    "vendor/llama.cpp/vendor",
 )
 """What the build reads of the source package; the rest is most of its 76 MB and some long paths."""
 
@@ -115,9 +116,7 @@ class Engine:
         self.key = "-".join(part for part in parts if part)
         self._folder = cache / "engines" / self.key
         self._work = cache / "build" / self.key
-        self.wheel = (
-            self._folder / f"llama_cpp_python-{self.pin.version}-{RECIPE}-py3-none-{platform_tag()}.whl"
-        )
+        self.wheel = self._folder / f"llama_cpp_python-{self.pin.version}-{RECIPE}-py3-none-{platform_tag()}.whl"
 
     def is_built(self) -> bool:
         """Whether the wheel is in the cache."""
@@ -148,9 +147,7 @@ class Engine:
             libraries = self._compile(source, tools, console)
         took, used = time.monotonic() - began, _children_cpu_s() - used
         if used:
-            console.say(
-                f"    the compile took {spell_duration(took)}, {spell_duration(used)} of processor time"
-            )
+            console.say(f"    the compile took {spell_duration(took)}, {spell_duration(used)} of processor time")
         self._folder.mkdir(parents=True, exist_ok=True)
         unfinished = self.wheel.with_suffix(".part")
         write_wheel(
@@ -170,9 +167,7 @@ class Engine:
             return source
         archive = pip.download_source(ENGINE_LOCK, self._work / "download", tools, console)
         if hashlib.sha256(archive.read_bytes()).hexdigest() != self.pin.sha256:
-            raise SetupError(
-                f"{archive} is not the file that {ENGINE_LOCK.name} names. Delete it and try again."
-            )
+            raise SetupError(f"{archive} is not the file that {ENGINE_LOCK.name} names. Delete it and try again.")
         unfinished = self._work / "source.part"
         shutil.rmtree(unfinished, ignore_errors=True)
         with tarfile.open(archive) as tar:

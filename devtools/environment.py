@@ -82,9 +82,7 @@ class Environment:
 
     def _prepare(self, purpose: Purpose, console: Console) -> None:
         engine = Engine(cache_folder())
-        console.say(
-            "Setting up Hearth" + ("." if engine.is_built() else "; the first time takes some minutes.")
-        )
+        console.say("Setting up Hearth" + ("." if engine.is_built() else "; the first time takes some minutes."))
         stale = not self._works()
         system.ensure(purpose.needs, venv=stale, compiler=not engine.is_built(), console=console)
         self._stamp.unlink(missing_ok=True)
@@ -107,9 +105,7 @@ class Environment:
             return False
         probe = "import pip, sys; sys.exit(sys.version_info < (3, 11))"
         try:
-            return (
-                subprocess.run([self.python, "-c", probe], capture_output=True, check=False).returncode == 0
-            )
+            return subprocess.run([self.python, "-c", probe], capture_output=True, check=False).returncode == 0
         except OSError:
             return False
 

@@ -161,9 +161,7 @@ def _require_working_compiler() -> None:
     """Compiles a few lines: a compiler without its headers is found out now, not after the download."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "probe.cpp")
-        source.write_text(
-            "#include <atomic>\n#include <string>\nint main() { return std::string().size(); }\n"
-        )
+        source.write_text("#include <atomic>\n#include <string>\nint main() { return std::string().size(); }\n")
         result = subprocess.run(
             ["c++", "-std=c++17", str(source), "-o", str(source.with_suffix(""))],
             capture_output=True,
