@@ -29,8 +29,7 @@ def main() -> None:
         if candidate is None:
             sys.exit(
                 "Hearth needs Python %d.%d or newer; this is %d.%d.\n"
-                "Install a newer one, then start this with it: python3.12 dev.py run"
-                % (OLDEST + sys.version_info[:2])
+                "Install a newer one, then start this with it: python3.12 dev.py run" % (OLDEST + sys.version_info[:2])
             )
         sys.exit(subprocess.call([candidate, os.path.abspath(__file__), *sys.argv[1:]]))
     from devtools.commands import run_command

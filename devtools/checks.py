@@ -9,7 +9,7 @@ from pathlib import Path
 from devtools.cache import ROOT
 from devtools.console import spell_duration
 
-LINT_IMPORTS = "import sys; from importlinter.cli import lint_imports_command as lint; sys.exit(lint())"
+LINT_IMPORTS = "import sys; from importlinter.cli import lint_imports_command as lint; sys.exit(lint(['--no-logo']))"
 
 
 @dataclass(frozen=True, slots=True)
