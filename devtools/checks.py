@@ -12,6 +12,9 @@ from devtools.console import spell_duration
 LINT_IMPORTS = "import sys; from importlinter.cli import lint_imports_command as lint; sys.exit(lint(['--no-logo']))"
 
 
+CLEANUP_S = 10.0  # how long an interrupted check may take to end what it had started
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """A program that judges the repository by its exit code."""
@@ -61,5 +64,14 @@ def describe(outcomes: Sequence[Outcome]) -> list[str]:
 def _run(python: Path, check: Check) -> Outcome:
     print(f"\n== {check.name}", flush=True)
     began = time.monotonic()
-    code = subprocess.run([python, *check.arguments], cwd=ROOT, check=False).returncode
+    process = subprocess.Popen([python, *check.arguments], cwd=ROOT)
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        try:
+            process.wait(CLEANUP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        raise
     return Outcome(check, code, time.monotonic() - began)

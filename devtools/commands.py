@@ -13,6 +13,7 @@ from devtools.cache import ROOT
 from devtools.checks import run_checks
 from devtools.console import Console, SetupError, ToolError
 from devtools.environment import RUN, TEST, Environment, Purpose
+from devtools.lockfiles import write_lock_files
 
 LOG = ROOT / "build" / "setup.log"
 LAST_LINES = 15
@@ -21,6 +22,7 @@ USAGE = """\
 python3 dev.py run [arguments of Hearth]    set everything up, then open the window
 python3 dev.py test [arguments of pytest]   set everything up, then run every check and test
 python3 dev.py setup [--check]              set everything up, or only say what is missing
+python3 dev.py lock [--upgrade]             write the lock files anew (needs uv)
 
 Examples:
   python3 dev.py run --model ~/Downloads/model.gguf
@@ -35,7 +37,7 @@ def run_command(arguments: Sequence[str]) -> int:
     if command in ("-h", "--help"):
         print(USAGE)
         return 0
-    if command not in ("run", "test", "setup"):
+    if command not in ("run", "test", "setup", "lock"):
         print(USAGE, file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, _stop)
@@ -43,18 +45,20 @@ def run_command(arguments: Sequence[str]) -> int:
     try:
         if command == "setup":
             return _set_up(environment, rest)
+        if command == "lock":
+            write_lock_files(environment.python.parent, rest, Console(LOG))
+            return 0
         purpose = RUN if command == "run" else TEST
         environment.prepare(purpose, Console(LOG))
+        if command == "run":
+            _run_hearth(environment, rest)
+        return run_checks(environment.python, rest)
     except KeyboardInterrupt:
         print("\nStopped. Start again to go on from here.", file=sys.stderr)
         return 130
     except SetupError as error:
         _explain(error)
         return 1
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if command == "run":
-        _run_hearth(environment, rest)
-    return run_checks(environment.python, rest)
 
 
 def _set_up(environment: Environment, arguments: Sequence[str]) -> int:

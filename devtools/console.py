@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -135,10 +135,11 @@ class Console:
             raise
 
     def _end(self, process: "subprocess.Popen[bytes]") -> None:
-        if sys.platform != "win32":
-            os.killpg(process.pid, signal.SIGTERM)
-        else:
-            process.terminate()
+        with suppress(ProcessLookupError):
+            if sys.platform != "win32":
+                os.killpg(process.pid, signal.SIGTERM)
+            else:
+                process.terminate()
         try:
             process.wait(timeout=10)
         except subprocess.TimeoutExpired:

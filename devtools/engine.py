@@ -128,7 +128,7 @@ class Engine:
         def announce() -> None:
             console.say("  Another set-up is building the engine; waiting for it …")
 
-        with exclusive(self._work.with_suffix(".lock"), announce) as lock:
+        with exclusive(self._work.with_name(f"{self.key}.lock"), announce) as lock:
             if self.is_built():
                 return
             console.inherited_locks.append(lock)

@@ -44,6 +44,7 @@ class Environment:
         scripts = folder / ("Scripts" if sys.platform == "win32" else "bin")
         self.python = scripts / ("python.exe" if sys.platform == "win32" else "python")
         self._stamp = folder / "hearth-ready.json"
+        self._unfinished = folder / "hearth-unfinished"
 
     def is_ready(self, purpose: Purpose) -> bool:
         """Whether everything for this purpose was installed completely from today's lock files."""
@@ -90,13 +91,17 @@ class Environment:
             with console.step("Making a Python environment"):
                 self._make(console)
         pip = Pip(self.python)
+        # A package that was cut off while being written looks installed to pip.
+        repair = self._unfinished.exists()
+        self._unfinished.touch()
         with console.step("Installing packages"):
-            pip.install(purpose.lock, console)
+            pip.install(purpose.lock, console, repair=repair)
         engine.build(pip, console)
         with console.step("Installing the engine"):
             pip.install_file(engine.wheel, console)
         with console.step("Checking that everything loads"):
             self._self_test(console)
+        self._unfinished.unlink()
         self._write_stamp(purpose)
 
     def _works(self) -> bool:

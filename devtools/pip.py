@@ -6,6 +6,8 @@ from pathlib import Path
 
 from devtools.console import Console, SetupError, ToolError
 
+LOCKED = ("--require-hashes", "--no-deps", "--only-binary=:all:")
+
 UNREACHABLE = "Retrying (Retry("
 """pip prints this, in every language and since version 8, when it gets no connection or no answer."""
 
@@ -16,9 +18,10 @@ class Pip:
     def __init__(self, python: Path) -> None:
         self._python = python
 
-    def install(self, lock: Path, console: Console) -> None:
-        """Installs exactly what the lock file names."""
-        self._run(console, "install", "--require-hashes", "--no-deps", "--only-binary=:all:", "-r", lock)
+    def install(self, lock: Path, console: Console, *, repair: bool) -> None:
+        """Installs exactly what the lock file names; `repair` writes what seems to be there anew too."""
+        options = ("--ignore-installed",) if repair else ()
+        self._run(console, "install", *options, *LOCKED, "-r", lock)
 
     def install_file(self, wheel: Path, console: Console) -> None:
         """Installs one wheel from disk, over what may be there."""
@@ -31,8 +34,7 @@ class Pip:
         unfinished = folder.with_name(folder.name + ".part")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.parent.mkdir(parents=True, exist_ok=True)
-        options = ("--require-hashes", "--no-deps", "--only-binary=:all:", "--target", unfinished)
-        self._run(console, "install", *options, "-r", lock)
+        self._run(console, "install", "--target", unfinished, *LOCKED, "-r", lock)
         unfinished.rename(folder)
 
     def download_source(self, lock: Path, folder: Path, tools: Path, console: Console) -> Path:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from devtools.console import Console, SetupError, ToolError
 
-FONT_FOLDERS = (Path("/usr/share/fonts"), Path("/usr/local/share/fonts"), Path.home() / ".fonts")
+FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ def find_missing(needs: Iterable[Need], *, venv: bool, compiler: bool) -> list[N
     missing = [need for need in needs if not _is_met(need, libraries)]
     if compiler:
         missing += [need for need in COMPILER if not shutil.which(need.what)]
+    importlib.invalidate_caches()  # it may have been installed a moment ago
     if venv and importlib.util.find_spec("ensurepip") is None and shutil.which("uv") is None:
         package = f"python3.{sys.version_info.minor}-venv"
         missing.append(Need("Python's venv", package, "python3-pip", "python"))
@@ -90,7 +91,8 @@ def find_missing(needs: Iterable[Need], *, venv: bool, compiler: bool) -> list[N
 
 def _is_met(need: Need, libraries: frozenset[str]) -> bool:
     if need.what == "font":
-        return any(any(folder.rglob("*.[to]tf")) for folder in FONT_FOLDERS if folder.is_dir())
+        folders = (Path(os.path.expanduser(folder)) for folder in FONT_FOLDERS)  # noqa: PTH111
+        return any(any(folder.rglob("*.[to]tf")) for folder in folders)
     if ".so." in need.what:
         return not libraries or need.what in libraries  # without an index: let Qt itself complain
     return shutil.which(need.what) is not None
