@@ -1,0 +1,1 @@
+"""What outlives the window: conversations, known model files and their backups, in one SQLite file."""

@@ -1,0 +1,146 @@
+"""Conversations and their messages, stored."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import CursorResult, delete, insert, select, update
+from sqlalchemy.sql.dml import UpdateBase
+
+from app.core.errors import ErrorKind, UserError
+from app.core.messages import Conversation, ConversationId, Message, MessageId, MessageState, utc_now
+from app.storage.database import Database
+from app.storage.rows import (
+    CONVERSATION_COLUMNS,
+    MESSAGE_COLUMNS,
+    changing_columns,
+    conversation_from_row,
+    conversation_to_row,
+    message_from_row,
+    message_to_row,
+    to_json,
+)
+from app.storage.tables import ConversationRow, MessageRow
+
+
+class ConversationStore:
+    """Every method is one transaction and raises UserError for faults of the environment.
+
+    Changes of a conversation or message that no longer exists do nothing: it may have been deleted in the meantime.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, conversation: Conversation) -> None:
+        """Store a new conversation."""
+        with self._database.session() as session:
+            session.execute(insert(ConversationRow).values(conversation_to_row(conversation)))
+
+    def list(self, trashed: bool = False) -> builtins.list[Conversation]:
+        """The conversations in use, or those in the trash; last changed first."""
+        in_trash = ConversationRow.deleted_at.is_not(None)
+        query = (
+            select(*CONVERSATION_COLUMNS)
+            .where(in_trash if trashed else ~in_trash)
+            .order_by(ConversationRow.updated_at.desc(), ConversationRow.created_at.desc(), ConversationRow.id.desc())
+        )
+        with self._database.reading() as session:
+            return [conversation_from_row(row) for row in session.execute(query)]
+
+    def get(self, conversation_id: ConversationId) -> Conversation | None:
+        """One conversation, also from the trash."""
+        query = select(*CONVERSATION_COLUMNS).where(ConversationRow.id == conversation_id)
+        with self._database.reading() as session:
+            row = session.execute(query).one_or_none()
+        return None if row is None else conversation_from_row(row)
+
+    def messages(self, conversation_id: ConversationId) -> builtins.list[Message]:
+        """All messages of all branches in creation order: parents come before their children."""
+        query = (
+            select(*MESSAGE_COLUMNS).where(MessageRow.conversation_id == conversation_id).order_by(MessageRow.position)
+        )
+        with self._database.reading() as session:
+            return [message_from_row(row) for row in session.execute(query)]
+
+    def add_messages(
+        self,
+        conversation_id: ConversationId,
+        messages: Sequence[Message],
+        active_leaf_id: MessageId | None,
+        now: datetime | None = None,
+    ) -> None:
+        """Store new messages, parents first, and what is on screen now; moves the conversation to the top."""
+        if any(message.conversation_id != conversation_id for message in messages):
+            raise ValueError("a message of another conversation")
+        with self._database.session() as session:
+            if messages:
+                session.execute(insert(MessageRow), [message_to_row(message) for message in messages])
+            session.execute(
+                update(ConversationRow)
+                .where(ConversationRow.id == conversation_id)
+                .values(updated_at=now or utc_now(), active_leaf_id=active_leaf_id)
+            )
+
+    def update_message(self, message: Message) -> None:
+        """Store the parts, state, usage, error and model name of a message again; the rest of it never changes."""
+        self._execute(update(MessageRow).where(MessageRow.id == message.id).values(changing_columns(message)))
+
+    def set_active_leaf(self, conversation_id: ConversationId, leaf_id: MessageId | None) -> None:
+        """Remember which branch is on screen, by its last message."""
+        self._change(conversation_id, active_leaf_id=leaf_id)
+
+    def rename(self, conversation_id: ConversationId, title: str, custom: bool) -> None:
+        """Give a title; `custom` when a person chose it, so that Hearth leaves it alone from then on."""
+        self._change(conversation_id, title=title, title_is_custom=custom)
+
+    def save_draft(self, conversation_id: ConversationId, text: str) -> None:
+        """Keep what was typed and not sent."""
+        self._change(conversation_id, draft=text)
+
+    def set_model(self, conversation_id: ConversationId, path: str | None) -> None:
+        """The model file of a conversation; None for the built-in model."""
+        self._change(conversation_id, model_path=path)
+
+    def set_system_prompt(self, conversation_id: ConversationId, text: str | None) -> None:
+        """The instructions of a conversation; None for those from the settings."""
+        self._change(conversation_id, system_prompt=text)
+
+    def trash(self, conversation_id: ConversationId, now: datetime) -> None:
+        """Move to the trash; its place in the order by last change stays."""
+        self._change(conversation_id, deleted_at=now)
+
+    def restore(self, conversation_id: ConversationId) -> None:
+        """Take back out of the trash, to the place it had."""
+        self._change(conversation_id, deleted_at=None)
+
+    def delete_for_ever(self, conversation_id: ConversationId) -> None:
+        """Delete a conversation with its messages; their bytes in the file are overwritten, backups keep theirs."""
+        self._execute(delete(ConversationRow).where(ConversationRow.id == conversation_id))
+
+    def empty_trash(self, before: datetime) -> int:
+        """Delete for ever what was moved to the trash before a moment; how many conversations."""
+        return self._execute(delete(ConversationRow).where(ConversationRow.deleted_at < before))
+
+    def interrupt_streaming(self) -> int:
+        """Mark the answers that were being written when Hearth ended as interrupted; how many. For start-up only."""
+        return self._execute(
+            update(MessageRow)
+            .where(MessageRow.state == MessageState.STREAMING.value)
+            .values(
+                state=MessageState.INTERRUPTED.value,
+                error=to_json(UserError(ErrorKind.APP_ENDED).to_json()),
+            )
+        )
+
+    def _change(self, conversation_id: ConversationId, **values: Any) -> None:
+        self._execute(update(ConversationRow).where(ConversationRow.id == conversation_id).values(values))
+
+    def _execute(self, statement: UpdateBase) -> int:
+        with self._database.session() as session:
+            # No identity map is in use, hence nothing to synchronize.
+            result = session.execute(statement, execution_options={"synchronize_session": False})
+            return cast(CursorResult[Any], result).rowcount

@@ -1,0 +1,7 @@
+"""What Alembic runs for every upgrade, inside the transaction that `app.storage.schema` began."""
+
+from alembic import context
+
+context.configure(connection=context.config.attributes["connection"], render_as_batch=True)
+with context.begin_transaction():
+    context.run_migrations()

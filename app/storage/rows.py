@@ -1,0 +1,112 @@
+"""Conversations and messages as values, and as what the tables hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from app.core.messages import (
+    Conversation,
+    ConversationId,
+    Message,
+    MessageId,
+    MessageState,
+    Role,
+    Usage,
+    part_from_json,
+    part_to_json,
+)
+from app.storage.failures import DamageError
+from app.storage.tables import ConversationRow, MessageRow
+
+CONVERSATION_COLUMNS = (
+    ConversationRow.id,
+    ConversationRow.title,
+    ConversationRow.title_is_custom,
+    ConversationRow.created_at,
+    ConversationRow.updated_at,
+    ConversationRow.deleted_at,
+    ConversationRow.draft,
+    ConversationRow.active_leaf_id,
+    ConversationRow.model_path,
+    ConversationRow.system_prompt,
+)
+MESSAGE_COLUMNS = (
+    MessageRow.id,
+    MessageRow.conversation_id,
+    MessageRow.parent_id,
+    MessageRow.role,
+    MessageRow.parts,
+    MessageRow.state,
+    MessageRow.created_at,
+    MessageRow.model_name,
+    MessageRow.usage,
+    MessageRow.error,
+)
+_ROLES = {role.value: role for role in Role}
+_STATES = {state.value: state for state in MessageState}
+_USAGE_FIELDS = frozenset(field.name for field in fields(Usage))
+
+
+def conversation_to_row(conversation: Conversation) -> dict[str, Any]:
+    """The columns of a conversation, by name."""
+    return asdict(conversation)
+
+
+def conversation_from_row(row: Sequence[Any]) -> Conversation:
+    """The conversation in a row of CONVERSATION_COLUMNS."""
+    return Conversation(*row)
+
+
+def message_to_row(message: Message) -> dict[str, Any]:
+    """The columns of a new message, by name."""
+    return {
+        "id": message.id,
+        "conversation_id": message.conversation_id,
+        "parent_id": message.parent_id,
+        "role": message.role.value,
+        "created_at": message.created_at,
+        **changing_columns(message),
+    }
+
+
+def changing_columns(message: Message) -> dict[str, Any]:
+    """Those columns of a message that change while it is being written, by name."""
+    return {
+        "state": message.state.value,
+        "parts": to_json([part_to_json(part) for part in message.parts]),
+        "model_name": message.model_name,
+        "usage": None if message.usage is None else to_json(asdict(message.usage)),
+        "error": None if message.error is None else to_json(message.error),
+    }
+
+
+def message_from_row(row: Sequence[Any]) -> Message:
+    """The message in a row of MESSAGE_COLUMNS. Raises DamageError when it cannot be read."""
+    id_, conversation_id, parent_id, role, parts, state, created_at, model_name, usage, error = row
+    try:
+        return Message(
+            id=MessageId(id_),
+            conversation_id=ConversationId(conversation_id),
+            parent_id=None if parent_id is None else MessageId(parent_id),
+            role=_ROLES[role],
+            parts=tuple([part_from_json(part) for part in json.loads(parts)]),
+            state=_STATES[state],
+            created_at=created_at,
+            model_name=model_name,
+            usage=None if usage is None else _usage_from_json(json.loads(usage)),
+            error=None if error is None else json.loads(error),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise DamageError(f"message {id_}: {type(problem).__name__}") from problem
+
+
+def to_json(value: Any) -> str:
+    """Compact JSON, other scripts than Latin as they are: half the size of escapes."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _usage_from_json(data: dict[str, Any]) -> Usage:
+    return Usage(**{name: value for name, value in data.items() if name in _USAGE_FIELDS})

@@ -1,0 +1,143 @@
+"""The tables as SQLAlchemy knows them. What really makes them are the migrations; a test keeps both equal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Dialect, ForeignKey, Index, Integer, MetaData, Text, TypeDecorator, false, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Microseconds since 1970 of an aware moment. Raises ValueError for a naive one."""
+    if moment.tzinfo is None:
+        raise ValueError("a stored moment must know its time zone")
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(microseconds: int) -> datetime:
+    """The aware moment in UTC that `to_microseconds` counted."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware moment, stored as microseconds since 1970 in UTC: exact, and sorts as a number."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else to_microseconds(value)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else from_microseconds(value)
+
+
+class AnyText(TypeDecorator[str]):
+    """Any Python string, as TEXT; one with lone surrogates (SQLite refuses them) as a BLOB in the same column.
+
+    Lone surrogates come from pasted texts and from file names that are not UTF-8.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | bytes | None:
+        if value is None or value.isascii():
+            return value
+        encoded = value.encode("utf-8", "surrogatepass")
+        try:
+            encoded.decode("utf-8")
+        except UnicodeDecodeError:
+            return encoded
+        return value
+
+    def process_result_value(self, value: str | bytes | None, dialect: Dialect) -> str | None:
+        return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
+
+
+class Base(DeclarativeBase):
+    """All tables; the names of constraints follow one rule."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {str: AnyText, datetime: Moment}  # noqa: RUF012  SQLAlchemy reads it as a class attribute
+
+
+class ConversationRow(Base):
+    """A conversation without its messages. See `core.messages.Conversation` for what the columns mean.
+
+    `active_leaf_id` is no foreign key: it would close a circle with `messages`, and the tree bears a missing leaf.
+    """
+
+    __tablename__ = "conversations"
+    __table_args__ = (Index("ix_conversations_deleted_at_updated_at", "deleted_at", "updated_at"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    title_is_custom: Mapped[bool] = mapped_column(server_default=false())
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]
+    draft: Mapped[str]
+    active_leaf_id: Mapped[str | None]
+    model_path: Mapped[str | None]
+    system_prompt: Mapped[str | None]
+
+
+class MessageRow(Base):
+    """A node of a conversation's tree. `position` grows with every message: creation order, parents before children.
+
+    `parts`, `usage` and `error` hold JSON. Messages go with their conversation; a parent that still has children stays.
+    """
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        Index("ix_messages_conversation_id", "conversation_id"),
+        Index("ix_messages_parent_id", "parent_id"),  # asked for every message that is deleted
+        Index("ix_messages_streaming", "state", sqlite_where=text("state = 'streaming'")),
+    )
+
+    position: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"))
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("messages.id"))
+    role: Mapped[str]
+    state: Mapped[str]
+    parts: Mapped[str]
+    created_at: Mapped[datetime]
+    model_name: Mapped[str | None]
+    usage: Mapped[str | None]
+    error: Mapped[str | None]
+
+
+class ModelFileRow(Base):
+    """A model file that was opened once; its bytes stay where they are."""
+
+    __tablename__ = "model_files"
+    __table_args__ = (Index("ix_model_files_last_used_at", "last_used_at"),)
+
+    path: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    size_bytes: Mapped[int]
+    architecture: Mapped[str]
+    parameters: Mapped[int]
+    last_used_at: Mapped[datetime]
+
+
+class MetaRow(Base):
+    """Facts about the database itself, by name."""
+
+    __tablename__ = "meta"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
