@@ -1,7 +1,7 @@
 """What can go wrong in a person's world, as values.
 
-A `UserError` is the environment's fault or the input's (disk full, broken file, no memory): it is explained and offers a
-way out. Any other exception is a bug and ends in the crash window. The words for people are made where they can be
+A `UserError` is the environment's fault or the input's (disk full, broken file, no memory): it is explained and offers
+a way out. Any other exception is a bug and ends in the crash window. The words for people are made where they can be
 translated (`app.services.explain`); here are only kinds and figures.
 """
 
@@ -34,7 +34,9 @@ class ErrorKind(StrEnum):
     ADAPTER = "adapter"  # a LoRA, no model
     LEFTOVER_SPLIT = "leftover_split"  # a part of a split model, not the first: part, parts, or missing parts
     OLD_MIXTURE = "old_mixture"  # experts in the layout of before April 2024
-    NOT_ENOUGH_MEMORY = "not_enough_memory"  # needed_bytes, free_bytes, context_length, suggested_context_length (0: none)
+    NOT_ENOUGH_MEMORY = (
+        "not_enough_memory"  # needed_bytes, free_bytes, context_length, suggested_context_length (0: none)
+    )
     LOAD_FAILED = "load_failed"  # reason
     # prompts
     EMPTY_PROMPT = "empty_prompt"
@@ -92,7 +94,9 @@ class UserError(Exception):
     def from_json(cls, data: dict[str, Any]) -> UserError:
         """The error that `to_json` wrote; an unknown kind becomes LOAD_FAILED with the kind as reason."""
         raw = data.get("details")
-        details = {str(k): v for k, v in raw.items() if isinstance(v, (int, float, str))} if isinstance(raw, dict) else {}
+        details = (
+            {str(k): v for k, v in raw.items() if isinstance(v, (int, float, str))} if isinstance(raw, dict) else {}
+        )
         try:
             kind = ErrorKind(str(data.get("kind")))
         except ValueError:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields, replace
 class Sampling:
     """The values of one generation. Names and meanings are llama.cpp's (common/arg.cpp).
 
-    `temperature` 0 is greedy; a penalty of 1 (repeat) or 0 (frequency, presence, DRY, XTC) is off; `top_k` 0, `top_p` 1,
-    `min_p` 0 and `typical_p` 1 are off; `seed` None draws a fresh one.
+    `temperature` 0 is greedy; a penalty of 1 (repeat) or 0 (frequency, presence, DRY, XTC) is off; `top_k` 0,
+    `top_p` 1, `min_p` 0 and `typical_p` 1 are off; `seed` None draws a fresh one.
     """
 
     temperature: float = 0.8

@@ -1,0 +1,33 @@
+"""The one entry: the window, a command, or (with --engine) the engine child."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run what the arguments say; the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["--engine"]:  # before anything of Qt is imported
+        from app.engine.worker.main import main as run_engine
+
+        return run_engine(arguments[1:])
+    from app.cli.arguments import parse
+
+    parsed = parse(arguments)
+    if parsed.command == "ask":
+        from app.cli.ask import ask
+
+        return ask(parsed)
+    if parsed.command == "doctor":
+        from app.cli.doctor import doctor
+
+        return doctor(parsed)
+    from app.bootstrap import run_window
+
+    return run_window(parsed.data_dir, parsed.model or parsed.file)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""What can be typed on the command line."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from app import __version__
+from app.core.sampling import RANGE_OF
+
+COMMANDS = ("ask", "doctor")
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments after the program's name; `command` is "window", "ask" or "doctor". Exits 2 on a mistake."""
+    command = next((word for word in _words(argv) if word in COMMANDS), None)
+    parser = _ask_parser() if command == "ask" else _doctor_parser() if command == "doctor" else _window_parser()
+    rest = list(argv)
+    if command is not None:
+        rest.remove(command)
+    arguments = parser.parse_args(rest)
+    arguments.command = command or "window"
+    return arguments
+
+
+def _words(argv: Sequence[str]) -> list[str]:
+    """The first word that is neither an option nor the value of --data-dir or --model."""
+    takes_value = False
+    for word in argv:
+        if takes_value:
+            takes_value = False
+        elif word in ("--data-dir", "--model"):
+            takes_value = True
+        elif not word.startswith("-"):
+            return [word]
+    return []
+
+
+def _parser(command: str, description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"hearth {command}".strip(), description=description)
+    parser.add_argument("--data-dir", metavar="DIR", help="keep everything (chats, settings, logs) under DIR")
+    return parser
+
+
+def _window_parser() -> argparse.ArgumentParser:
+    parser = _parser("", "Chat with language models on this computer. Commands: ask, doctor (each with --help).")
+    parser.add_argument("--model", metavar="PATH", help="a GGUF file to chat with")
+    parser.add_argument("--version", action="version", version=f"Hearth {__version__}")
+    parser.add_argument("file", nargs="?", help="a GGUF file to open")
+    return parser
+
+
+def _ask_parser() -> argparse.ArgumentParser:
+    parser = _parser("ask", "Ask one question and print the answer as it is written.")
+    parser.add_argument("question", help='the question; "-" reads it from standard input')
+    parser.add_argument("--model", metavar="PATH", help="a GGUF file; the built-in model if left out")
+    parser.add_argument("--max-tokens", type=_count, default=0, metavar="N", help="longest answer in tokens")
+    parser.add_argument("--temperature", type=_temperature, metavar="T", help="0 is always the likeliest word")
+    parser.add_argument("--seed", type=_count, metavar="S", help="the same seed gives the same answer")
+    parser.add_argument("--context", type=_count, default=0, metavar="N", help="context length in tokens")
+    parser.add_argument("--json", action="store_true", help="one JSON object per line for everything that happens")
+    return parser
+
+
+def _doctor_parser() -> argparse.ArgumentParser:
+    parser = _parser("doctor", "Check the installation: versions, folders, devices, the engine, the database.")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("must not be negative")
+    return number
+
+
+def _temperature(text: str) -> float:
+    number, legal = float(text), RANGE_OF["temperature"]
+    if not legal.minimum <= number <= legal.maximum:
+        raise argparse.ArgumentTypeError(f"must be between {legal.minimum:g} and {legal.maximum:g}")
+    return number

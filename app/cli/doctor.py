@@ -1,0 +1,147 @@
+"""`hearth doctor`: what is installed, what the engine sees, and whether it works."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from importlib import metadata
+from typing import Any
+
+import psutil
+
+from app import __version__
+from app.cli.session import Session, engine_session
+from app.core.errors import UserError
+from app.core.events import DevicesListed, Finished, Loaded
+from app.core.messages import Role
+from app.engine.protocol import ChatMessage, Devices, Generate, Load
+from app.paths import Paths, builtin_model, choose_paths
+from app.services.explain import explain, size
+
+PACKAGES = ("llama-cpp-python", "PySide6-Essentials", "SQLAlchemy", "alembic", "Jinja2", "psutil")
+SELF_TEST_QUESTION = "Does Hearth need the internet?"
+SELF_TEST_TOKENS = 64
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Print the findings; 0 when everything works, 1 otherwise."""
+    paths = choose_paths(arguments.data_dir)
+    findings: dict[str, Any] = {
+        "versions": _versions(),
+        "folders": _folders(paths),
+        "memory": _memory(),
+        "database": _database(paths),
+        **_engine(paths),
+    }
+    findings["ok"] = findings["database"]["ok"] and findings["engine"]["ok"] and findings["self_test"]["ok"]
+    if arguments.json:
+        print(json.dumps(findings, indent=1, ensure_ascii=False))
+    else:
+        print("\n".join(_lines(findings)))
+    return 0 if findings["ok"] else 1
+
+
+def _versions() -> dict[str, str]:
+    found = {"Hearth": __version__, "Python": platform.python_version(), "system": platform.platform()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "part of this build" if getattr(sys, "frozen", False) else "missing"
+    return found
+
+
+def _folders(paths: Paths) -> dict[str, dict[str, Any]]:
+    named = {"data": paths.data, "logs": paths.logs, "cache": paths.cache}
+    found: dict[str, dict[str, Any]] = {}
+    for name, path in named.items():
+        existing = next((folder for folder in (path, *path.parents) if folder.exists()), path)
+        free = shutil.disk_usage(existing).free if existing.exists() else 0
+        found[name] = {"path": str(path), "exists": path.exists(), "free_bytes": free}
+    return found
+
+
+def _memory() -> dict[str, int]:
+    memory = psutil.virtual_memory()
+    return {"total_bytes": memory.total, "available_bytes": memory.available, "cores": psutil.cpu_count(False) or 1}
+
+
+def _database(paths: Paths) -> dict[str, Any]:
+    if not paths.database.exists():
+        return {"ok": True, "path": str(paths.database), "state": "not made yet"}
+    from app.storage.database import check_file
+
+    try:
+        problems = check_file(paths.database)
+    except UserError as error:
+        problems = [explain(error).title]
+    return {"ok": not problems, "path": str(paths.database), "state": "; ".join(problems) or "sound"}
+
+
+def _engine(paths: Paths) -> dict[str, dict[str, Any]]:
+    engine: dict[str, Any] = {"ok": False}
+    self_test: dict[str, Any] = {"ok": False}
+    try:
+        with engine_session(paths) as session:
+            listed = session.call(Devices(session.next_id()))
+            if isinstance(listed, DevicesListed):
+                engine = {
+                    "ok": True,
+                    "versions": listed.versions,
+                    "cpu_features": listed.system_info,
+                    "devices": [asdict(device) for device in listed.devices],
+                }
+            self_test = _self_test(session)
+    except UserError as error:
+        words = explain(error)
+        self_test["error"] = f"{words.title}. {words.text}"
+    return {"engine": engine, "self_test": self_test}
+
+
+def _self_test(session: Session) -> dict[str, Any]:
+    """Load the built-in model and let it answer at temperature 0."""
+    loaded = session.call(Load(session.next_id(), str(builtin_model())))
+    question = ChatMessage("question", Role.USER, SELF_TEST_QUESTION)
+    finished = session.call(Generate(session.next_id(), (question,), {"temperature": 0}, SELF_TEST_TOKENS))
+    if not (isinstance(loaded, Loaded) and isinstance(finished, Finished)):
+        return {"ok": False, "error": "the engine gave no answer"}
+    usage = finished.usage
+    return {
+        "ok": usage.completion_tokens > 0,
+        "model": loaded.model.name,
+        "load_ms": round(loaded.load_ms, 1),
+        "first_token_ms": round(usage.first_token_ms, 1),
+        "tokens_per_second": round(usage.tokens_per_second or 0.0, 1),
+    }
+
+
+def _lines(findings: dict[str, Any]) -> Iterator[str]:
+    """The findings for reading, one group after the other."""
+    yield "Versions"
+    yield from (f"  {name}: {version}" for name, version in findings["versions"].items())
+    yield "Folders"
+    for name, folder in findings["folders"].items():
+        state = "" if folder["exists"] else ", not made yet"
+        yield f"  {name}: {folder['path']} ({size(folder['free_bytes'])} free{state})"
+    memory = findings["memory"]
+    free, total = size(memory["available_bytes"]), size(memory["total_bytes"])
+    yield f"Memory: {free} available of {total}, {memory['cores']} cores"
+    yield f"Database: {findings['database']['state']} ({findings['database']['path']})"
+    engine, test = findings["engine"], findings["self_test"]
+    if engine["ok"]:
+        yield "Engine: " + ", ".join(f"{name} {version}" for name, version in engine["versions"].items())
+        yield f"  CPU features: {engine['cpu_features']}"
+        for device in engine["devices"]:
+            free, total = size(device["free_bytes"]), size(device["total_bytes"])
+            yield f"  {device['name']} ({device['kind']}): {device['description']}, {free} free of {total}"
+    if test["ok"]:
+        speed = f"{test['tokens_per_second']:g} tokens per second, first token after {test['first_token_ms']:g} ms"
+        yield f"Self-test: {test['model']} answered: {speed}"
+    else:
+        yield f"Self-test failed: {test.get('error', '')}"
+    yield "Everything works." if findings["ok"] else "Something does not work: see above."

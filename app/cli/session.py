@@ -1,0 +1,90 @@
+"""A command's conversation with the engine child: send requests, take events until the last one."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from PySide6.QtCore import QCoreApplication, QEventLoop, QTimer
+
+from app.core.errors import UserError
+from app.core.events import Event, Failed
+from app.engine.client import EngineClient
+from app.engine.command import engine_command, engine_environment
+from app.engine.protocol import Count, Devices, Generate, Load, Unload
+from app.paths import Paths
+
+SIGNAL_POLL_MS = 50
+SHUTDOWN_MS = 2000
+
+
+class Session:
+    """One engine child for the length of a command. `call` waits, which is fine without a window."""
+
+    def __init__(self, client: EngineClient) -> None:
+        self._client = client
+        self._loop = QEventLoop()
+        self._last: Event | None = None
+        self._request_id = 0
+        self._on_event: Callable[[Event], None] | None = None
+        self.is_interrupted = False
+        client.event_received.connect(self._take)
+        client.died.connect(self._on_died)
+
+    def next_id(self) -> int:
+        """An id for the next request."""
+        return self._client.next_id()
+
+    def call(
+        self, request: Load | Generate | Count | Devices | Unload, on_event: Callable[[Event], None] | None = None
+    ) -> Event:
+        """Send a request, pass its events on, return the last. Raises UserError when it failed."""
+        self._request_id, self._on_event, self._last = request.id, on_event, None
+        self._client.send(request)
+        self._loop.exec()
+        if self._last is None:
+            raise AssertionError("the engine ended a request without saying so")
+        if isinstance(self._last, Failed):
+            raise self._last.error
+        return self._last
+
+    def interrupt(self) -> None:
+        """Ctrl+C: stop the running request."""
+        self.is_interrupted = True
+        self._client.stop(self._request_id)
+
+    def _take(self, event: Event) -> None:
+        if getattr(event, "request_id", None) != self._request_id:
+            return
+        if self._on_event is not None:
+            self._on_event(event)
+        if EngineClient.is_last(event):
+            self._last = event
+            self._loop.quit()
+
+    def _on_died(self, error: UserError) -> None:
+        self._last = Failed(self._request_id, error)
+        self._loop.quit()
+
+
+@contextmanager
+def engine_session(paths: Paths) -> Iterator[Session]:
+    """A session with its own Qt core application; Ctrl+C interrupts the running request instead of the program."""
+    application = QCoreApplication.instance() or QCoreApplication(["hearth"])
+    client = EngineClient(engine_command(), paths.engine_log, application, engine_environment())
+    session = Session(client)
+    wake = QTimer(application)  # lets Python see signals while Qt waits
+    wake.start(SIGNAL_POLL_MS)
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        session.interrupt()
+
+    before = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield session
+    finally:
+        signal.signal(signal.SIGINT, before)
+        wake.stop()
+        client.shutdown(SHUTDOWN_MS)

@@ -1,0 +1,401 @@
+"""What a person does in a chat: send, stop, regenerate, continue, edit, switch versions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.core.errors import ErrorKind, UserError
+from app.core.events import Counted, Event, Finished, ModelInfo, PromptStarted
+from app.core.messages import (
+    Conversation,
+    ConversationId,
+    Message,
+    MessageId,
+    MessageState,
+    Role,
+    TextPart,
+    new_conversation_id,
+    new_message_id,
+)
+from app.core.settings import sampling_overrides
+from app.core.text import clean_text
+from app.core.titles import title_from
+from app.core.tree import MessageTree
+from app.engine.client import EngineClient
+from app.engine.protocol import ChatMessage, Count, Generate
+from app.services.answers import AnswerWriter
+from app.services.conversations import ConversationsService
+from app.services.models import ModelService
+from app.services.open_chat import OpenChat
+from app.services.settings import SettingsService
+from app.services.store import Stores, StoreService
+
+COUNT_DELAY_MS = 400
+CHECKED_LENGTH = 2000  # characters; a longer message is counted before it is sent
+SMALLEST_ANSWER_TOKENS = 512
+
+
+class ChatService(QObject):
+    """The conversation on screen and all that are being answered. Main thread only.
+
+    Whatever is sent is in the database before it is shown; if it cannot be stored, `refused` says why and the text
+    stays with the person.
+    """
+
+    opened = Signal(object)  # OpenChat
+    path_changed = Signal(object)  # OpenChat: another branch is on screen
+    items_added = Signal(object, object)  # OpenChat, list[PathItem] at the end of the branch
+    item_changed = Signal(object, object)  # OpenChat, PathItem
+    boundary_changed = Signal(object)  # OpenChat: first_visible_id
+    context_changed = Signal(object)  # OpenChat: context_tokens
+    accepted = Signal(object)  # OpenChat: the message is stored
+    refused = Signal(object, object)  # OpenChat, UserError
+    failed = Signal(object)  # UserError, not about one message
+
+    def __init__(
+        self,
+        engine: EngineClient,
+        store: StoreService,
+        settings: SettingsService,
+        models: ModelService,
+        conversations: ConversationsService,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._engine = engine
+        self._store = store
+        self._settings = settings
+        self._models = models
+        self._conversations = conversations
+        self.answers = AnswerWriter(engine, store, self)
+        self._open: dict[ConversationId, OpenChat] = {}
+        self._current = _new_chat()
+        self._wanted: ConversationId | None = None
+        self._draft = ""
+        self._counts: dict[int, Callable[[Counted | None], None]] = {}
+        self._count_timer = QTimer(self)
+        self._count_timer.setSingleShot(True)
+        self._count_timer.setInterval(COUNT_DELAY_MS)
+        self._count_timer.timeout.connect(self._count_context)
+        engine.event_received.connect(self._on_event)
+        engine.died.connect(self._on_engine_died)
+        models.loaded.connect(self._on_model_loaded)
+        self.answers.prompt_started.connect(self._on_prompt_started)
+        self.answers.ended.connect(self._on_answer_ended)
+
+    @property
+    def current(self) -> OpenChat:
+        """The conversation on screen."""
+        return self._current
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether an answer is being written in the conversation on screen."""
+        return self._current.conversation.id in self.answers.conversations
+
+    # -- which conversation is on screen
+
+    def new_conversation(self) -> None:
+        """Show an empty conversation; it is stored with its first message or draft."""
+        self._wanted = None
+        if self._current.is_stored or len(self._current.tree):
+            self._show(_new_chat())
+        else:
+            self.opened.emit(self._current)
+
+    def open(self, conversation_id: ConversationId) -> None:
+        """Show a stored conversation."""
+        self._wanted = conversation_id
+        if conversation_id == self._current.conversation.id:
+            return
+        if chat := self._open.get(conversation_id):
+            self._show(chat)
+            return
+
+        def read(stores: Stores) -> tuple[Conversation | None, list[Message]]:
+            return stores.conversations.get(conversation_id), stores.conversations.messages(conversation_id)
+
+        self._store.run(read, self._on_read, self.failed.emit)
+
+    def close_conversation(self, conversation_id: ConversationId) -> None:
+        """Leave a conversation that goes to the trash; its answer is stopped."""
+        self.answers.stop(conversation_id)
+        if conversation_id == self._current.conversation.id:
+            self._show(_new_chat())
+        if conversation_id not in self.answers.conversations:
+            self._open.pop(conversation_id, None)
+
+    # -- what a person does
+
+    def send(self, text: str) -> None:
+        """Send a message. Ends in `accepted` or `refused`."""
+        chat = self._current
+        text = clean_text(text)
+        if chat.is_saving or self.is_streaming:
+            return
+        if not text.strip():
+            self.refused.emit(chat, UserError(ErrorKind.EMPTY_PROMPT))
+            return
+        self._checked(chat, text, lambda: self._ask(chat, chat.tree.active_leaf_id, text))
+
+    def edit(self, message_id: MessageId, text: str) -> None:
+        """Send another version of a message; the old branch stays."""
+        chat = self._current
+        text = clean_text(text)
+        if chat.is_saving or self.is_streaming or not text.strip():
+            return
+        parent_id = chat.tree[message_id].parent_id
+        self._checked(chat, text, lambda: self._ask(chat, parent_id, text))
+
+    def regenerate(self, message_id: MessageId) -> None:
+        """Answer again; the old answer stays as a version."""
+        chat = self._current
+        if not chat.is_saving and not self.is_streaming:
+            self._answer(chat, chat.tree[message_id].parent_id, [])
+
+    def continue_answer(self, message_id: MessageId) -> None:
+        """Go on where a stopped or interrupted answer ended."""
+        chat = self._current
+        if chat.is_saving or self.is_streaming or not chat.is_continuable(message_id):
+            return
+        message = replace(chat.tree[message_id], state=MessageState.STREAMING, error=None)
+
+        def stored(_: object) -> None:
+            chat.tree.replace(message)
+            self.item_changed.emit(chat, chat.item(message_id))
+            self._generate(chat, message)
+
+        self._save(chat, lambda stores: stores.conversations.update_messages([message]), stored)
+
+    def stop(self) -> None:
+        """Stop the answer on screen."""
+        self.answers.stop(self._current.conversation.id)
+
+    def select_version(self, message_id: MessageId, step: int) -> None:
+        """Show the version `step` places away."""
+        chat = self._current
+        if chat.tree.select_version(message_id, step):
+            leaf, conversation_id = chat.tree.active_leaf_id, chat.conversation.id
+            self._store.run(lambda stores: stores.conversations.set_active_leaf(conversation_id, leaf))
+            self.path_changed.emit(chat)
+            self._count_timer.start()
+
+    def keep_draft(self, text: str) -> None:
+        """Remember the unsent text of the conversation on screen; an unstored conversation is stored for it."""
+        chat = self._current
+        self._draft = text
+        self._count_timer.start()
+        if chat.conversation.draft == text:
+            return
+        chat.conversation = replace(chat.conversation, draft=text)
+        if not chat.is_stored and text.strip() and not chat.is_saving:
+            conversation = chat.conversation
+
+            def stored(_: object) -> None:
+                self._conversations.refresh()
+                self._conversations.keep_draft(conversation.id, chat.conversation.draft)
+
+            self._save(chat, lambda stores: stores.conversations.create(conversation), stored)
+        elif chat.is_stored:
+            self._conversations.keep_draft(chat.conversation.id, text)
+
+    def shut_down(self) -> None:
+        """Store what is being written, marked as interrupted; waits for the disk. For tearing down only."""
+        messages = self.answers.interrupt_all()
+        if messages and self._store.is_open:
+            self._store.run(lambda stores: stores.conversations.update_messages(messages))
+
+    # -- from words to a request
+
+    def _checked(self, chat: OpenChat, text: str, go_on: Callable[[], None]) -> None:
+        """Go on at once, or after counting a long text that may not fit the context."""
+        info = self._models.info
+        if info is None or len(text) < CHECKED_LENGTH:
+            go_on()
+            return
+        chat.is_saving = True
+        limit = info.context_length - min(SMALLEST_ANSWER_TOKENS, info.context_length // 4)
+
+        def counted(answer: Counted | None) -> None:
+            chat.is_saving = False
+            if answer is not None and answer.tokens > limit:
+                error = UserError(ErrorKind.PROMPT_TOO_LONG, tokens=answer.tokens, limit_tokens=limit)
+                self.refused.emit(chat, error)
+            else:
+                go_on()
+
+        system = [ChatMessage("system", Role.SYSTEM, prompt)] if (prompt := self._system_prompt(chat)) else []
+        self._count([*system, ChatMessage("new", Role.USER, text)], counted)
+
+    def _ask(self, chat: OpenChat, parent_id: MessageId | None, text: str) -> None:
+        question = Message(
+            new_message_id(), chat.conversation.id, parent_id, Role.USER, (TextPart(text),), MessageState.COMPLETE
+        )
+        self._answer(chat, question.id, [question])
+
+    def _answer(self, chat: OpenChat, parent_id: MessageId | None, before: list[Message]) -> None:
+        """Store `before` and an empty answer under `parent_id`, show them, and ask the engine."""
+        answer = Message(
+            new_message_id(),
+            chat.conversation.id,
+            parent_id,
+            Role.ASSISTANT,
+            (TextPart(""),),
+            MessageState.STREAMING,
+            model_name=self._models.info.name if self._models.info else None,
+        )
+        new = [*before, answer]
+        is_at_end = new[0].parent_id == chat.tree.active_leaf_id
+        conversation = self._titled(chat, before)
+
+        def work(stores: Stores) -> None:
+            stores.conversations.save_exchange(conversation, new, answer.id)
+
+        def stored(_: object) -> None:
+            chat.conversation = conversation
+            for message in new:
+                chat.tree.add(message)
+            if before:
+                self.accepted.emit(chat)
+            if is_at_end:
+                self.items_added.emit(chat, [chat.item(message.id) for message in new])
+            else:
+                self.path_changed.emit(chat)
+            self._conversations.refresh()
+            self._generate(chat, answer)
+
+        self._save(chat, work, stored)
+
+    def _save(self, chat: OpenChat, work: Callable[[Stores], object], then: Callable[[object], None]) -> None:
+        chat.is_saving = True
+
+        def done(result: object) -> None:
+            chat.is_saving = False
+            chat.is_stored = True
+            self._open[chat.conversation.id] = chat
+            then(result)
+
+        def failed(error: UserError) -> None:
+            chat.is_saving = False
+            self.refused.emit(chat, error)
+
+        self._store.run(work, done, failed)
+
+    def _generate(self, chat: OpenChat, answer: Message) -> None:
+        self._models.ensure_loaded()
+        continues = bool(answer.text)
+        messages = chat.prompt(self._system_prompt(chat), answer.id if continues else answer.parent_id)
+        request = Generate(
+            self._engine.next_id(),
+            tuple(messages),
+            sampling_overrides(self._settings.values()),
+            self._settings.integer("answers.max_tokens"),
+            continue_last=continues,
+            first_visible_id=chat.first_visible_id,
+        )
+        self.answers.begin(chat, answer, request)
+
+    def _system_prompt(self, chat: OpenChat) -> str:
+        own = chat.conversation.system_prompt
+        return self._settings.string("answers.system_prompt") if own is None else own
+
+    def _titled(self, chat: OpenChat, before: list[Message]) -> Conversation:
+        conversation = replace(chat.conversation, draft="" if before else chat.conversation.draft)
+        if not conversation.title and before:
+            conversation = replace(conversation, title=title_from(before[0].text))
+        return conversation
+
+    # -- what comes back
+
+    def _show(self, chat: OpenChat) -> None:
+        self._leave(self._current)
+        self._current = chat
+        self._draft = chat.conversation.draft
+        if chat.is_stored:
+            self._open[chat.conversation.id] = chat
+        self.opened.emit(chat)
+        self._count_timer.start()
+
+    def _leave(self, chat: OpenChat) -> None:
+        """Forget a conversation that nothing happens in; one without messages and draft leaves no row behind."""
+        conversation_id = chat.conversation.id
+        if conversation_id not in self.answers.conversations and not chat.is_saving:
+            self._open.pop(conversation_id, None)
+            if chat.is_stored and not len(chat.tree) and not chat.conversation.draft.strip():
+                self._conversations.delete_for_ever(conversation_id)
+
+    def _on_read(self, found: tuple[Conversation | None, list[Message]]) -> None:
+        conversation, messages = found
+        if conversation is None or conversation.id != self._wanted:
+            return
+        self._show(OpenChat(conversation, MessageTree(messages, conversation.active_leaf_id)))
+
+    def _on_prompt_started(self, chat: OpenChat, event: PromptStarted) -> None:
+        chat.context_tokens = event.prompt_tokens
+        if chat.first_visible_id != event.first_visible_id:
+            chat.first_visible_id = event.first_visible_id
+            self.boundary_changed.emit(chat)
+        self.context_changed.emit(chat)
+
+    def _on_answer_ended(self, chat: OpenChat, message: Message, finished: Finished | None) -> None:
+        if finished is not None:
+            chat.context_tokens = finished.context_tokens
+            self.context_changed.emit(chat)
+        self.item_changed.emit(chat, chat.item(message.id))
+        if not chat.conversation.title and (title := title_from(message.text)):
+            chat.conversation = replace(chat.conversation, title=title)
+            conversation_id = chat.conversation.id
+            self._store.run(
+                lambda stores: stores.conversations.rename(conversation_id, title, False),
+                lambda _: self._conversations.refresh(),
+            )
+        if chat is not self._current:
+            self._leave(chat)
+
+    def _on_model_loaded(self, info: ModelInfo) -> None:
+        self._current.first_visible_id = None
+        self.boundary_changed.emit(self._current)
+        self._count_timer.start()
+
+    def _count_context(self) -> None:
+        """How full the context is, with the draft; only while the engine has nothing better to do."""
+        if self._models.info is None or self.answers.conversations:
+            return
+        chat = self._current
+        messages = chat.prompt(self._system_prompt(chat), chat.tree.active_leaf_id)
+        if self._draft.strip():
+            messages.append(ChatMessage("draft", Role.USER, clean_text(self._draft)))
+
+        def counted(answer: Counted | None) -> None:
+            if answer is not None:
+                chat.context_tokens = answer.tokens
+                self.context_changed.emit(chat)
+
+        if messages:
+            self._count(messages, counted)
+        else:
+            chat.context_tokens = 0
+            self.context_changed.emit(chat)
+
+    def _count(self, messages: list[ChatMessage], then: Callable[[Counted | None], None]) -> None:
+        """Ask for the number of tokens; `then` gets None when the engine cannot say."""
+        request = Count(self._engine.next_id(), tuple(messages))
+        self._counts[request.id] = then
+        self._engine.send(request)
+
+    def _on_event(self, event: Event) -> None:
+        then = self._counts.pop(getattr(event, "request_id", -1), None)
+        if then is not None:
+            then(event if isinstance(event, Counted) else None)
+
+    def _on_engine_died(self, error: UserError) -> None:
+        waiting, self._counts = list(self._counts.values()), {}
+        for then in waiting:
+            then(None)
+
+
+def _new_chat() -> OpenChat:
+    return OpenChat(Conversation(new_conversation_id()), MessageTree(), is_stored=False)

@@ -1,0 +1,139 @@
+"""The list of conversations: new, rename, trash with undo, drafts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.core.errors import UserError
+from app.core.messages import Conversation, ConversationId, utc_now
+from app.services.store import Stores, StoreService
+
+TRASH_DAYS = 30
+DRAFT_DELAY_MS = 400
+PURGE_INTERVAL_MS = 6 * 60 * 60 * 1000
+
+
+class ConversationsService(QObject):
+    """What the sidebar and the trash page show. Main thread only; every change goes to the store and is read back."""
+
+    changed = Signal(object)  # list[Conversation], newest first
+    trash_changed = Signal(object)  # list[Conversation]
+    trashed = Signal(object)  # Conversation
+    failed = Signal(object)  # UserError
+
+    def __init__(self, store: StoreService, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._store = store
+        self._conversations: list[Conversation] = []
+        self._last_trashed: ConversationId | None = None
+        self._drafts: dict[ConversationId, str] = {}
+        self._draft_timer = self._timer(DRAFT_DELAY_MS, self.flush_drafts, single=True)
+        self._purge_timer = self._timer(PURGE_INTERVAL_MS, self.purge, single=False)
+        store.opened.connect(self._on_opened)
+
+    @property
+    def conversations(self) -> list[Conversation]:
+        """The list as last read, newest first."""
+        return self._conversations
+
+    def find(self, conversation_id: ConversationId) -> Conversation | None:
+        """A conversation of the list."""
+        return next((c for c in self._conversations if c.id == conversation_id), None)
+
+    def refresh(self) -> None:
+        """Read both lists again."""
+        self._store.run(lambda stores: stores.conversations.list(), self._on_listed, self.failed.emit)
+        self._store.run(lambda stores: stores.conversations.list(trashed=True), self.trash_changed.emit)
+
+    def rename(self, conversation_id: ConversationId, title: str) -> None:
+        """Give a title by hand; an empty one is ignored."""
+        title = " ".join(title.split())
+        if title:
+            self._change(lambda stores: stores.conversations.rename(conversation_id, title, True))
+
+    def trash(self, conversation_id: ConversationId) -> None:
+        """Move a conversation to the trash; `undo_trash` brings the last one back."""
+        conversation = self.find(conversation_id)
+
+        def done(_: object) -> None:
+            self._last_trashed = conversation_id
+            if conversation is not None:
+                self.trashed.emit(conversation)
+
+        self._change(lambda stores: stores.conversations.trash(conversation_id, utc_now()), done)
+
+    def undo_trash(self) -> None:
+        """Bring the conversation back that was trashed last."""
+        if self._last_trashed is not None:
+            self.restore(self._last_trashed)
+            self._last_trashed = None
+
+    def restore(self, conversation_id: ConversationId) -> None:
+        """Take a conversation out of the trash."""
+        self._change(lambda stores: stores.conversations.restore(conversation_id))
+
+    def delete_for_ever(self, conversation_id: ConversationId) -> None:
+        """Delete one trashed conversation with all its messages."""
+        self._change(lambda stores: stores.conversations.delete_for_ever(conversation_id))
+
+    def empty_trash(self) -> None:
+        """Delete everything in the trash."""
+        self._change(lambda stores: stores.conversations.empty_trash(_far_future()))
+
+    def purge(self) -> None:
+        """Delete what has been in the trash for 30 days."""
+        limit = utc_now() - timedelta(days=TRASH_DAYS)
+        self._change(lambda stores: stores.conversations.empty_trash(limit))
+
+    def keep_draft(self, conversation_id: ConversationId, text: str) -> None:
+        """Remember the unsent text of a conversation; written after a short pause in typing."""
+        self._drafts[conversation_id] = text
+        self._conversations = [replace(c, draft=text) if c.id == conversation_id else c for c in self._conversations]
+        self._draft_timer.start()
+
+    def flush_drafts(self) -> None:
+        """Write the drafts that are waiting to be written."""
+        self._draft_timer.stop()
+        drafts, self._drafts = self._drafts, {}
+
+        def work(stores: Stores) -> None:
+            for conversation_id, text in drafts.items():
+                stores.conversations.save_draft(conversation_id, text)
+
+        if drafts:
+            self._store.run(work, None, self.failed.emit)
+
+    def _timer(self, interval_ms: int, slot: Callable[[], None], *, single: bool) -> QTimer:
+        timer = QTimer(self)
+        timer.setSingleShot(single)
+        timer.setInterval(interval_ms)
+        timer.timeout.connect(slot)
+        return timer
+
+    def _on_opened(self) -> None:
+        self.purge()
+        self._purge_timer.start()
+
+    def _change(self, work: Callable[[Stores], object], on_done: Callable[[object], None] | None = None) -> None:
+        def done(result: object) -> None:
+            if on_done is not None:
+                on_done(result)
+            self.refresh()
+
+        self._store.run(work, done, self._on_failed)
+
+    def _on_failed(self, error: UserError) -> None:
+        self.failed.emit(error)
+        self.refresh()
+
+    def _on_listed(self, conversations: list[Conversation]) -> None:
+        self._conversations = [replace(c, draft=self._drafts.get(c.id, c.draft)) for c in conversations]
+        self.changed.emit(self._conversations)
+
+
+def _far_future() -> datetime:
+    return utc_now() + timedelta(days=36500)

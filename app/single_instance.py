@@ -1,0 +1,81 @@
+"""One window per data folder: a second start hands its file to the first and ends."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from PySide6.QtCore import QLockFile, QObject, QStandardPaths, Signal
+from PySide6.QtNetwork import QLocalServer, QLocalSocket
+
+ANSWER_MS = 2000
+MAX_MESSAGE_BYTES = 64 * 1024
+
+
+class SingleInstance(QObject):
+    """Holds the lock of a data folder and listens for later starts. Main thread only."""
+
+    raised = Signal(str)  # path of a file to open; empty to raise the window only
+
+    def __init__(self, data_folder: Path, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._name = _server_name(data_folder)
+        self._lock = QLockFile(str(data_folder / "hearth.lock"))
+        self._lock.setStaleLockTime(0)  # stale only when the process that made it is gone
+        self._server = QLocalServer(self)
+        self._server.setSocketOptions(QLocalServer.SocketOption.UserAccessOption)
+        self._server.newConnection.connect(self._on_connection)
+
+    def acquire(self) -> bool:
+        """Become the one instance; False if another one runs. True also where the folder cannot be written."""
+        if not self._lock.tryLock(0) and self._lock.error() is QLockFile.LockError.LockFailedError:
+            return False
+        QLocalServer.removeServer(self._name)
+        self._server.listen(self._name)
+        return True
+
+    def hand_over(self, path: str) -> bool:
+        """Ask the running instance to come to the front and open `path` (may be empty); False if it does not answer."""
+        socket = QLocalSocket()
+        socket.connectToServer(self._name)
+        if not socket.waitForConnected(ANSWER_MS):
+            return False
+        socket.write(json.dumps({"open": path}).encode() + b"\n")
+        answered = socket.waitForBytesWritten(ANSWER_MS) and socket.waitForReadyRead(ANSWER_MS)
+        socket.abort()
+        return bool(answered)
+
+    def release(self) -> None:
+        """Stop listening and free the lock."""
+        self._server.close()
+        self._lock.unlock()
+
+    def _on_connection(self) -> None:
+        while socket := self._server.nextPendingConnection():
+            socket.readyRead.connect(self._on_ready_read)
+            socket.disconnected.connect(socket.deleteLater)
+
+    def _on_ready_read(self) -> None:
+        socket = self.sender()
+        if not isinstance(socket, QLocalSocket):
+            return
+        if not socket.canReadLine():
+            if socket.bytesAvailable() > MAX_MESSAGE_BYTES:
+                socket.abort()
+            return
+        line = bytes(socket.readLine(MAX_MESSAGE_BYTES).data())
+        socket.write(b"ok\n")
+        socket.flush()
+        try:
+            data = json.loads(line)
+        except ValueError:
+            return
+        path = data.get("open") if isinstance(data, dict) else None
+        self.raised.emit(path if isinstance(path, str) else "")
+
+
+def _server_name(data_folder: Path) -> str:
+    """A name of this folder and this person; short, since socket paths are limited to some 100 bytes."""
+    key = f"{QStandardPaths.writableLocation(QStandardPaths.StandardLocation.HomeLocation)}\n{data_folder}"
+    return "hearth-" + hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()[:20]
