@@ -74,10 +74,10 @@ def _memory() -> dict[str, int]:
 def _database(paths: Paths) -> dict[str, Any]:
     if not paths.database.exists():
         return {"ok": True, "path": str(paths.database), "state": "not made yet"}
-    from app.storage.database import check_file
+    from app.storage.database import Database
 
     try:
-        problems = check_file(paths.database)
+        problems = Database.check_file(paths.database)
     except UserError as error:
         problems = [explain(error).title]
     return {"ok": not problems, "path": str(paths.database), "state": "; ".join(problems) or "sound"}

@@ -94,23 +94,20 @@ class StoreService(QObject):
 
         self._close()
         damage: UserError | None = None
+        if restore is not None:
+            if self._path.exists():
+                set_aside(self._path)
+            restore_backup(Backup.of(restore), self._path)
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            if restore is not None:
-                if self._path.exists():
-                    set_aside(self._path)
-                restore_backup(Backup.of(restore), self._path)
-            try:
-                database = Database.open(self._path, self._backups)
-            except UserError as error:
-                if error.kind is not ErrorKind.DATABASE_CORRUPT:
-                    raise
-                aside = set_aside(self._path)
-                damage = UserError(error.kind, **{**error.details, "set_aside_path": str(aside)})
-                database = Database.open(self._path, self._backups)
-        except OSError as error:
-            raise _as_user_error(error, self._path) from error
+            database = Database.open(self._path, self._backups)
+        except UserError as error:
+            if error.kind is not ErrorKind.DATABASE_CORRUPT:
+                raise
+            aside = set_aside(self._path)
+            damage = UserError(error.kind, **{**error.details, "set_aside_path": str(aside)})
+            database = Database.open(self._path, self._backups)
         self._stores = _stores_of(database)
+        self._stores.conversations.interrupt_streaming()
         return damage
 
     def _close(self) -> None:
@@ -169,13 +166,3 @@ def _stores_of(database: Database) -> Stores:
     from app.storage.models import ModelFileStore
 
     return Stores(database, ConversationStore(database), ModelFileStore(database))
-
-
-def _as_user_error(error: OSError, path: Path) -> UserError:
-    import errno
-
-    kinds = {errno.ENOSPC: ErrorKind.DISK_FULL, errno.EDQUOT: ErrorKind.DISK_FULL} if hasattr(errno, "EDQUOT") else {}
-    kinds |= {errno.ENOSPC: ErrorKind.DISK_FULL, errno.EROFS: ErrorKind.READ_ONLY}
-    kinds |= {errno.EACCES: ErrorKind.READ_ONLY, errno.EPERM: ErrorKind.READ_ONLY}
-    kind = kinds.get(error.errno or 0, ErrorKind.STORAGE_FAILED)
-    return UserError(kind, path=str(path), reason=error.strerror or "")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, delete, insert, select, update
+from sqlalchemy import CursorResult, case, delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.sql.dml import UpdateBase
 
 from app.core.errors import ErrorKind, UserError
@@ -85,9 +87,33 @@ class ConversationStore:
                 .values(updated_at=now or utc_now(), active_leaf_id=active_leaf_id)
             )
 
+    def save_exchange(self, conversation: Conversation, messages: Sequence[Message], active_leaf_id: MessageId) -> None:
+        """Store new messages together with their conversation, which may be new as well: all of it or nothing.
+
+        Of a conversation that is there already the title (unless a person gave it one) and the draft are taken over.
+        """
+        values = conversation_to_row(replace(conversation, active_leaf_id=active_leaf_id, updated_at=utc_now()))
+        title = case((ConversationRow.title_is_custom, ConversationRow.title), else_=values["title"])
+        taken_over = {name: values[name] for name in ("draft", "active_leaf_id", "updated_at")}
+        upsert = sqlite_insert(ConversationRow).values(values)
+        with self._database.session() as session:
+            session.execute(
+                upsert.on_conflict_do_update(index_elements=[ConversationRow.id], set_={**taken_over, "title": title})
+            )
+            session.execute(insert(MessageRow), [message_to_row(message) for message in messages])
+
     def update_message(self, message: Message) -> None:
         """Store the parts, state, usage, error and model name of a message again; the rest of it never changes."""
-        self._execute(update(MessageRow).where(MessageRow.id == message.id).values(changing_columns(message)))
+        self.update_messages([message])
+
+    def update_messages(self, messages: Sequence[Message]) -> None:
+        """`update_message` for several at once, in one transaction."""
+        with self._database.session() as session:
+            for message in messages:
+                session.execute(
+                    update(MessageRow).where(MessageRow.id == message.id).values(changing_columns(message)),
+                    execution_options={"synchronize_session": False},
+                )
 
     def set_active_leaf(self, conversation_id: ConversationId, leaf_id: MessageId | None) -> None:
         """Remember which branch is on screen, by its last message."""
