@@ -21,6 +21,7 @@ class FileKind(StrEnum):
     IMAGE = "image"
     PROGRAM = "program"
     DATABASE = "database"
+    IMPORTANCE_MATRIX = "importance_matrix"  # a by-product of quantizing, itself a GGUF
     ZEROS = "zeros"  # space that was reserved for a download and never filled
     UNKNOWN = "unknown"
 

@@ -1,0 +1,140 @@
+"""Looks at a model file before llama.cpp does: what it is, whether it is whole, and what it will take.
+
+llama.cpp would find most of this itself, but in words for programmers, and some files would kill the child.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.core.errors import ErrorKind, UserError
+from app.core.file_kinds import FileKind
+from app.core.gguf import GgufHeader, read_header
+from app.core.memory import ModelShape, shape_of
+from app.engine.worker.architectures import refusal
+from app.engine.worker.plausibility import TOKENS_KEY, check_header
+
+_SPLIT_NAME = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<parts>\d{5})\.gguf")
+_MAX_SPLITS = 99_999  # what fits into the five digits of a part's name
+# Until April 2024 every expert was a tensor of its own; llama.cpp wants them stacked.
+_SINGLE_EXPERT = re.compile(r"blk\.\d+\.ffn_(gate|down|up)\.\d+\.weight")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What a usable model file says of itself. `size_bytes` and `parameters` cover all parts of a split model."""
+
+    path: Path
+    name: str
+    architecture: str
+    size_bytes: int
+    parameters: int
+    context_length_trained: int
+    shape: ModelShape
+    header: GgufHeader
+
+
+def inspect_model_file(path: Path) -> ModelFacts:
+    """The facts of the chat model at `path`; reads the headers only.
+
+    Raises:
+        UserError: with `path`, saying why this file cannot be chatted with.
+    """
+    try:
+        return _inspect(path)
+    except UserError as error:
+        raise UserError(error.kind, **{"path": str(path), **error.details}) from None
+
+
+def _inspect(path: Path) -> ModelFacts:
+    header, size_bytes = _read(path)
+    _check_purpose(header)
+    others = [_read(part) for part in _other_parts(path, header)]
+    tensors = [tensor for each, _ in [(header, size_bytes), *others] for tensor in each.tensors]
+    if not tensors:
+        raise UserError(ErrorKind.VOCABULARY_ONLY)
+    if any(_SINGLE_EXPERT.fullmatch(tensor.name) for tensor in tensors):
+        raise UserError(ErrorKind.OLD_MIXTURE)
+    for each, found_bytes in [(header, size_bytes), *others]:
+        if found_bytes < each.needed_bytes:
+            raise UserError(ErrorKind.TRUNCATED, needed_bytes=each.needed_bytes, found_bytes=found_bytes)
+    check_header(header)
+    architecture = header.architecture
+    return ModelFacts(
+        path=path,
+        name=header.text("general.name") or path.stem,
+        architecture=architecture,
+        size_bytes=size_bytes + sum(found_bytes for _, found_bytes in others),
+        parameters=sum(tensor.elements for tensor in tensors),
+        context_length_trained=header.integer(f"{architecture}.context_length") or 0,
+        shape=shape_of(header, sum(tensor.size_bytes for tensor in tensors)),
+        header=header,
+    )
+
+
+def _read(path: Path) -> tuple[GgufHeader, int]:
+    """A file's header and size. Raises UserError, also for what the system says about the path."""
+    try:
+        if path.is_dir():
+            raise UserError(ErrorKind.FILE_UNREADABLE, reason="folder")
+        with path.open("rb") as stream:
+            size_bytes = stream.seek(0, 2)
+            stream.seek(0)
+            return read_header(stream, size_bytes, keep=(TOKENS_KEY,)), size_bytes
+    except FileNotFoundError:
+        raise UserError(ErrorKind.FILE_MISSING) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UserError(ErrorKind.FILE_UNREADABLE, reason=reason) from None
+
+
+def _check_purpose(header: GgufHeader) -> None:
+    """Raise UserError for files that are whole and yet no chat model."""
+    architecture = header.architecture
+    kind = header.text("general.type")
+    if kind == "adapter" or header.text("adapter.type") is not None:
+        raise UserError(ErrorKind.ADAPTER)
+    if kind == "mmproj":
+        raise UserError(ErrorKind.PROJECTOR)
+    if kind == "imatrix":
+        raise UserError(ErrorKind.NOT_A_MODEL, looks_like=FileKind.IMPORTANCE_MATRIX.value)
+    refused = refusal(architecture)
+    if refused is ErrorKind.PROJECTOR:
+        raise UserError(refused)
+    if refused is not None:
+        raise UserError(refused, architecture=architecture)
+    # Embedding models made from chat models keep the architecture and say how to pool.
+    pools = header.integer(f"{architecture}.pooling_type") or 0
+    if pools > 0 or header.metadata.get(f"{architecture}.attention.causal") is False:
+        raise UserError(ErrorKind.EMBEDDING_MODEL, architecture=architecture)
+
+
+def _other_parts(path: Path, header: GgufHeader) -> list[Path]:
+    """The further parts of a split model, all of which exist. Raises UserError(LEFTOVER_SPLIT)."""
+    parts = header.integer("split.count") or 0
+    if parts <= 1:
+        return []
+    number = header.integer("split.no") or 0
+    if number != 0 or parts > _MAX_SPLITS:
+        raise UserError(ErrorKind.LEFTOVER_SPLIT, part=number + 1, parts=parts)
+    match = _SPLIT_NAME.fullmatch(path.name)
+    if match is None:  # llama.cpp finds the others by name only
+        raise UserError(ErrorKind.LEFTOVER_SPLIT, part=1, parts=parts, missing=_spans(list(range(2, parts + 1))))
+    others = {n: path.with_name(f"{match['stem']}-{n:05d}-of-{parts:05d}.gguf") for n in range(2, parts + 1)}
+    missing = [number for number, part in others.items() if not part.is_file()]
+    if missing:
+        raise UserError(ErrorKind.LEFTOVER_SPLIT, part=1, parts=parts, missing=_spans(missing))
+    return list(others.values())
+
+
+def _spans(numbers: list[int]) -> str:
+    """Part numbers for people: 2, 4–7."""
+    spans: list[tuple[int, int]] = []
+    for number in numbers:
+        if spans and spans[-1][1] == number - 1:
+            spans[-1] = (spans[-1][0], number)
+        else:
+            spans.append((number, number))
+    return ", ".join(str(low) if low == high else f"{low}–{high}" for low, high in spans)

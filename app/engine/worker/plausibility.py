@@ -1,0 +1,155 @@
+"""Refuses headers that llama.cpp would not survive.
+
+llama.cpp answers most broken files with an error, but some values meet an assertion, an index out of range or an
+endless loop, and the whole child would be gone. Each check here stands for one of those (src/llama-model.cpp
+load_hparams, src/llama-vocab.cpp, ggml's operators, all of llama.cpp 0c1e570).
+"""
+
+from __future__ import annotations
+
+import math
+
+from app.core.gguf import GgufArray, GgufHeader, ValueType, corrupt
+
+TOKENS_KEY = "tokenizer.ggml.tokens"
+
+_MAX_LAYERS = 512  # LLAMA_MAX_LAYERS
+_MAX_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
+_MAX_WIDTH = 1 << 24  # of anything in a layer; ten times the largest model's
+_MAX_CONTEXT = (1 << 31) - 1
+_ROPE_SCALINGS = frozenset({"none", "linear", "yarn", "longrope"})
+_TOKENIZERS_WITH_MERGES = frozenset({"gpt2", "gemma4", "hybriddna", "whitespace"})
+
+
+def check_header(header: GgufHeader) -> None:
+    """Look at everything that could kill the engine. Raises UserError(CORRUPT)."""
+    checks = _Checks(header)
+    checks.layers()
+    checks.heads()
+    checks.experts()
+    checks.numbers()
+    checks.vocabulary()
+    checks.tensors()
+
+
+class _Checks:
+    def __init__(self, header: GgufHeader) -> None:
+        self._header = header
+        self._prefix = f"{header.architecture}."
+
+    def layers(self) -> None:
+        self._integer("context_length", 1, _MAX_CONTEXT, required=True)
+        self._integer("embedding_length", 1, _MAX_WIDTH, required=True)
+        count = self._integer("block_count", 1, _MAX_LAYERS, required=True)
+        self._integer("nextn_predict_layers", 0, count)
+        self._integer("attention.shared_kv_layers", 0, count)
+        for name in ("key_length", "value_length", "key_length_swa", "value_length_swa", "sliding_window"):
+            self._integer(f"attention.{name}", 0, _MAX_CONTEXT if name == "sliding_window" else _MAX_WIDTH)
+        for name in ("conv_kernel", "inner_size", "state_size", "time_step_rank", "group_count"):
+            self._integer(f"ssm.{name}", 0, _MAX_WIDTH)
+        self._per_layer("feed_forward_length", _MAX_WIDTH)
+
+    def heads(self) -> None:
+        heads = self._per_layer("attention.head_count", _MAX_WIDTH) or (0,)
+        kv_heads = self._per_layer("attention.head_count_kv", _MAX_WIDTH) or heads
+        count = max(len(heads), len(kv_heads))
+        for of_layer, shared in zip(_stretched(heads, count), _stretched(kv_heads, count), strict=True):
+            if shared and of_layer % shared:
+                raise corrupt(f"{of_layer} attention heads cannot share {shared}")
+        rotated = self._integer("rope.dimension_count", 0, _MAX_WIDTH)
+        if rotated % 2:
+            raise corrupt(f"rope.dimension_count is {rotated}, an odd number")
+        widest = self._integer("attention.key_length", 0, _MAX_WIDTH)
+        if not widest and heads[0]:
+            widest = self._integer("embedding_length", 1, _MAX_WIDTH) // heads[0]
+        if widest and rotated > widest and "deepseek" not in self._prefix:
+            raise corrupt(f"rope.dimension_count is {rotated} in heads of {widest}")
+
+    def experts(self) -> None:
+        experts = self._integer("expert_count", 0, _MAX_EXPERTS)
+        used = max(self._per_layer("expert_used_count", _MAX_EXPERTS) or (0,))
+        if used > experts or (experts and not used):
+            raise corrupt(f"{used} of {experts} experts are to be used")
+        groups = self._integer("expert_group_count", 0, _MAX_EXPERTS)
+        used_groups = self._integer("expert_group_used_count", 0, _MAX_EXPERTS)
+        if groups and not experts:
+            raise corrupt(f"{groups} groups of no experts")
+        if experts and groups >= experts:
+            raise corrupt(f"{groups} groups of {experts} experts")
+        if groups > 1 and (experts % groups or not 0 < used_groups < groups):
+            raise corrupt(f"{used_groups} of {groups} groups of {experts} experts are to be used")
+
+    def numbers(self) -> None:
+        for key, value in self._header.metadata.items():
+            if not isinstance(value, float):
+                continue
+            if not math.isfinite(value):
+                raise corrupt(f"{key} is {value}")
+            if key.endswith("epsilon") and value < 0:
+                raise corrupt(f"{key} is {value}")
+        scaling = self._header.metadata.get(f"{self._prefix}rope.scaling.type", "linear")
+        if scaling not in _ROPE_SCALINGS:
+            raise corrupt(f"rope.scaling.type is {scaling!r}")
+
+    def vocabulary(self) -> None:
+        model = self._header.text("tokenizer.ggml.model")
+        tokens = self._header.array(TOKENS_KEY)
+        if model is None or tokens is None or tokens.element_type is not ValueType.STRING or not tokens.count:
+            raise corrupt("there is no vocabulary")
+        for key in ("tokenizer.ggml.scores", "tokenizer.ggml.token_type"):
+            array = self._header.metadata.get(key)
+            if array is not None and (not isinstance(array, GgufArray) or array.count < tokens.count):
+                raise corrupt(f"{key} does not cover the vocabulary")
+        if model in _TOKENIZERS_WITH_MERGES and self._header.text("tokenizer.ggml.pre") != "kimi-k2":
+            merges = self._header.array("tokenizer.ggml.merges")
+            if merges is None or merges.element_type is not ValueType.STRING:
+                raise corrupt("there are no merges in the vocabulary")
+        _check_tokens(tokens.values or ())
+
+    def tensors(self) -> None:
+        embedding = self._header.integer(f"{self._prefix}embedding_length")
+        table = next((each for each in self._header.tensors if each.name == "token_embd.weight"), None)
+        if table is None:
+            raise corrupt("there is no token_embd.weight")
+        if table.dimensions[0] != embedding:
+            raise corrupt(f"token_embd.weight is {table.dimensions[0]} wide instead of {embedding}")
+
+    def _integer(self, name: str, low: int, high: int, required: bool = False) -> int:
+        """The whole number under a key of the architecture; 0 when it is absent and may be."""
+        key = self._prefix + name
+        value = self._header.metadata.get(key)
+        if value is None and not required:
+            return 0
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise corrupt(f"{key} is {value if isinstance(value, (int, float, str)) else 'missing'}")
+        return value
+
+    def _per_layer(self, name: str, high: int) -> tuple[int, ...]:
+        """The numbers under a key that may hold one for all layers or one for each; empty when absent."""
+        key = self._prefix + name
+        value = self._header.metadata.get(key)
+        if not isinstance(value, GgufArray):
+            return () if value is None else (self._integer(name, 0, high),)
+        numbers = tuple(each for each in value.values or () if isinstance(each, int))
+        if len(numbers) != value.count or not numbers or not all(0 <= each <= high for each in numbers):
+            raise corrupt(f"{key} holds impossible numbers")
+        if value.count < self._integer("block_count", 1, _MAX_LAYERS):
+            raise corrupt(f"{key} does not cover all layers")
+        return numbers
+
+
+def _check_tokens(tokens: tuple[int | float | bool | bytes, ...]) -> None:
+    """Every text must be UTF-8 and appear once; empty ones are renamed by llama.cpp."""
+    texts = [each for each in tokens if isinstance(each, bytes)]
+    try:
+        # One pass over all of them: a line feed cannot complete a character that was cut off.
+        b"\n".join(texts).decode()
+    except UnicodeDecodeError:
+        raise corrupt("the vocabulary is not UTF-8") from None
+    filled = [each for each in texts if each]
+    if len(set(filled)) != len(filled):
+        raise corrupt("the vocabulary has repeated entries")
+
+
+def _stretched(values: tuple[int, ...], count: int) -> tuple[int, ...]:
+    return values if len(values) == count else values[:1] * count
