@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 from sqlalchemy import Dialect, ForeignKey, Index, Integer, MetaData, Text, TypeDecorator, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -59,6 +60,9 @@ class AnyText(TypeDecorator[str]):
         return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
 
 
+FreeText = Annotated[str, mapped_column(AnyText)]  # what a person or a file may have chosen
+
+
 class Base(DeclarativeBase):
     """All tables; the names of constraints follow one rule."""
 
@@ -70,7 +74,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {str: AnyText, datetime: Moment}  # noqa: RUF012  SQLAlchemy reads it as a class attribute
+    type_annotation_map = {str: Text, datetime: Moment}  # noqa: RUF012  SQLAlchemy reads it as a class attribute
 
 
 class ConversationRow(Base):
@@ -83,15 +87,15 @@ class ConversationRow(Base):
     __table_args__ = (Index("ix_conversations_deleted_at_updated_at", "deleted_at", "updated_at"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    title: Mapped[str]
+    title: Mapped[FreeText]
     title_is_custom: Mapped[bool] = mapped_column(server_default=false())
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
-    draft: Mapped[str]
+    draft: Mapped[FreeText]
     active_leaf_id: Mapped[str | None]
-    model_path: Mapped[str | None]
-    system_prompt: Mapped[str | None]
+    model_path: Mapped[FreeText | None]
+    system_prompt: Mapped[FreeText | None]
 
 
 class MessageRow(Base):
@@ -115,7 +119,7 @@ class MessageRow(Base):
     state: Mapped[str]
     parts: Mapped[str]
     created_at: Mapped[datetime]
-    model_name: Mapped[str | None]
+    model_name: Mapped[FreeText | None]
     usage: Mapped[str | None]
     error: Mapped[str | None]
 
@@ -126,10 +130,10 @@ class ModelFileRow(Base):
     __tablename__ = "model_files"
     __table_args__ = (Index("ix_model_files_last_used_at", "last_used_at"),)
 
-    path: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str]
+    path: Mapped[FreeText] = mapped_column(primary_key=True)
+    name: Mapped[FreeText]
     size_bytes: Mapped[int]
-    architecture: Mapped[str]
+    architecture: Mapped[FreeText]
     parameters: Mapped[int]
     last_used_at: Mapped[datetime]
 
@@ -140,4 +144,4 @@ class MetaRow(Base):
     __tablename__ = "meta"
 
     key: Mapped[str] = mapped_column(primary_key=True)
-    value: Mapped[str]
+    value: Mapped[FreeText]
