@@ -1,0 +1,73 @@
+"""A layout that goes on in a new row where the width ends, as words do."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QRect, QSize, Qt
+from PySide6.QtWidgets import QLayout, QLayoutItem, QWidget
+
+
+class FlowLayout(QLayout):
+    """Items in their preferred size from left to right (or right to left), in as many rows as it takes."""
+
+    def __init__(self, parent: QWidget | None = None, *, spacing_px: int = 8) -> None:
+        super().__init__(parent)
+        self._items: list[QLayoutItem] = []
+        self.setSpacing(spacing_px)
+        self.setContentsMargins(0, 0, 0, 0)
+
+    def _arrange(self, rect: QRect, *, apply: bool) -> int:
+        """Places the items if `apply`; returns the height they take in px."""
+        margins = self.contentsMargins()
+        inside = rect.marginsRemoved(margins)
+        left, top, row_px = inside.left(), inside.top(), 0
+        for item in self._items:
+            size = item.sizeHint().boundedTo(QSize(inside.width(), 1 << 20)).expandedTo(QSize(1, 1))
+            if left > inside.left() and left + size.width() > inside.right() + 1:
+                left, top, row_px = inside.left(), top + row_px + self.spacing(), 0
+            if apply:
+                item.setGeometry(self._mirrored(QRect(left, top, size.width(), size.height()), inside))
+            left += size.width() + self.spacing()
+            row_px = max(row_px, size.height())
+        return top + row_px - rect.top() + margins.bottom()
+
+    def _mirrored(self, box: QRect, inside: QRect) -> QRect:
+        parent = self.parentWidget()
+        if parent is not None and parent.layoutDirection() == Qt.LayoutDirection.RightToLeft:
+            box.moveRight(inside.right() - (box.left() - inside.left()))
+        return box
+
+    def addItem(self, item: QLayoutItem) -> None:
+        self._items.append(item)
+
+    def count(self) -> int:
+        return len(self._items)
+
+    def itemAt(self, index: int) -> QLayoutItem | None:
+        return self._items[index] if 0 <= index < len(self._items) else None
+
+    def takeAt(self, index: int) -> QLayoutItem | None:
+        return self._items.pop(index) if 0 <= index < len(self._items) else None
+
+    def expandingDirections(self) -> Qt.Orientation:
+        return Qt.Orientation(0)
+
+    def hasHeightForWidth(self) -> bool:
+        return True
+
+    def heightForWidth(self, width: int) -> int:
+        return self._arrange(QRect(0, 0, width, 0), apply=False)
+
+    def setGeometry(self, rect: QRect) -> None:
+        super().setGeometry(rect)
+        self._arrange(rect, apply=True)
+
+    def sizeHint(self) -> QSize:
+        sizes = [item.sizeHint() for item in self._items]
+        width = sum(s.width() for s in sizes) + max(0, len(sizes) - 1) * self.spacing()
+        return QSize(width, max((s.height() for s in sizes), default=0))
+
+    def minimumSize(self) -> QSize:
+        widest = QSize(0, 0)
+        for item in self._items:
+            widest = widest.expandedTo(item.minimumSize())
+        return widest

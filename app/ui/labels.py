@@ -1,0 +1,58 @@
+"""Labels whose size and weight stay relative to the application's font."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QFont, QPalette
+from PySide6.QtWidgets import QApplication, QLabel, QSizePolicy, QWidget
+
+from app.ui.theme import scaled_font
+
+
+class Label(QLabel):
+    """Plain text, `percent` of the normal size, wrapping where `wraps`; muted text is for secondary matters."""
+
+    def __init__(
+        self,
+        text: str = "",
+        parent: QWidget | None = None,
+        *,
+        percent: int = 100,
+        bold: bool = False,
+        muted: bool = False,
+        wraps: bool = False,
+    ) -> None:
+        super().__init__(text, parent)
+        self._percent = percent
+        self._bold = bold
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setWordWrap(wraps)
+        if wraps:
+            policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+            policy.setHeightForWidth(True)
+            self.setSizePolicy(policy)
+        if muted:
+            self.setForegroundRole(QPalette.ColorRole.PlaceholderText)
+        self._set_font()
+
+    def _set_font(self) -> None:
+        font = scaled_font(QApplication.font(), self._percent)
+        if self._bold:
+            font.setWeight(QFont.Weight.DemiBold)
+        if font != self.font():
+            self.setFont(font)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ApplicationFontChange:
+            self._set_font()
+
+
+def heading(text: str, parent: QWidget | None = None) -> Label:
+    """The title of a page."""
+    return Label(text, parent, percent=150, bold=True)
+
+
+def hint(text: str, parent: QWidget | None = None) -> Label:
+    """A secondary sentence that wraps."""
+    return Label(text, parent, muted=True, wraps=True)

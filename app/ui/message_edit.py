@@ -1,0 +1,111 @@
+"""The box in which a message is written: plain text, as tall as its text up to a limit."""
+
+from __future__ import annotations
+
+import re
+
+from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, Signal
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QResizeEvent
+from PySide6.QtWidgets import QFrame, QPlainTextEdit, QSizePolicy, QWidget
+
+MOST_LINES = 8
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def clean_text(text: str) -> str:
+    """Text without NUL, and with the replacement character for surrogates that have lost their partner."""
+    return _LONE_SURROGATE.sub("\ufffd", text.replace("\0", ""))
+
+
+class MessageEdit(QPlainTextEdit):
+    """Enter sends, Shift+Enter begins a new line; while an input method composes, Enter belongs to it."""
+
+    send_wished = Signal()
+    focus_changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setTabChangesFocus(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.viewport().setAutoFillBackground(False)
+        self.textChanged.connect(self._fit)
+        self._fit()
+
+    def is_composing(self) -> bool:
+        """Whether an input method holds text that is not yet part of the message."""
+        return bool(self.textCursor().block().layout().preeditAreaText())
+
+    def _fit(self) -> None:
+        lines = self._count_lines()
+        margins = self.contentsMargins().top() + self.contentsMargins().bottom()
+        around_px = margins + round(2 * self.document().documentMargin())
+        self.setFixedHeight(lines * self.fontMetrics().lineSpacing() + around_px)
+        many = lines >= MOST_LINES
+        if not many:
+            # Everything will be visible: undo the scrolling that Qt did while the box was still too low.
+            self.verticalScrollBar().setValue(0)
+        policy = Qt.ScrollBarPolicy
+        self.setVerticalScrollBarPolicy(policy.ScrollBarAsNeeded if many else policy.ScrollBarAlwaysOff)
+
+    def _count_lines(self) -> int:
+        """Lines on screen, counted only as far as the limit: a long text is not laid out for this."""
+        document = self.document()
+        if document.blockCount() >= MOST_LINES:
+            return MOST_LINES
+        layout, line_px = document.documentLayout(), self.fontMetrics().lineSpacing()
+        lines, block = 0, document.begin()
+        while block.isValid() and lines < MOST_LINES:
+            lines += max(1, round(layout.blockBoundingRect(block).height() / line_px))
+            block = block.next()
+        return min(lines, MOST_LINES)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+        modifiers = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
+        if enter and modifiers == Qt.KeyboardModifier.NoModifier:
+            if not self.is_composing():
+                self.send_wished.emit()
+            event.accept()
+        elif enter and modifiers == Qt.KeyboardModifier.ShiftModifier:
+            # Qt would put in U+2028, a line break inside the paragraph.
+            self.textCursor().insertBlock()
+            self.ensureCursorVisible()
+            event.accept()
+        else:
+            super().keyPressEvent(event)
+
+    def canInsertFromMimeData(self, source: QMimeData) -> bool:
+        return source.hasText() and not _only_files(source)
+
+    def insertFromMimeData(self, source: QMimeData) -> None:
+        if self.canInsertFromMimeData(source):
+            self.textCursor().insertText(clean_text(source.text()))
+            self.ensureCursorVisible()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if event.size() != event.oldSize():
+            self._fit()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self._fit()
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        super().focusInEvent(event)
+        self.focus_changed.emit()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        super().focusOutEvent(event)
+        self.focus_changed.emit()
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(self.fontMetrics().averageCharWidth() * 20, self.height())
+
+
+def _only_files(source: QMimeData) -> bool:
+    """Whether files are dropped or pasted: the window opens them, their paths are no message."""
+    return source.hasUrls() and all(url.isLocalFile() for url in source.urls())

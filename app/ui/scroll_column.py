@@ -1,0 +1,87 @@
+"""A column of widgets that scrolls, centred and no wider than can be read well; and slim scroll bars."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QScrollArea, QScrollBar, QVBoxLayout, QWidget
+
+from app.ui.theme import colors
+
+SIDE_MARGIN_PX = 24
+BAR_PX = 10
+
+
+class SlimScrollBar(QScrollBar):
+    """A scroll bar without arrows and without a ground of its own."""
+
+    def __init__(self, orientation: Qt.Orientation, parent: QWidget | None = None) -> None:
+        super().__init__(orientation, parent)
+        self._shown_in: str | None = None
+        self._update_style()
+
+    def _update_style(self) -> None:
+        theme = colors()
+        if self._shown_in == theme.field_border:
+            return
+        self._shown_in = theme.field_border
+        self.setStyleSheet(
+            f"QScrollBar {{ background: transparent; border: none; margin: 0; }}"
+            f"QScrollBar:vertical {{ width: {BAR_PX}px; }} QScrollBar:horizontal {{ height: {BAR_PX}px; }}"
+            f"QScrollBar::handle {{ background: {theme.field_border}; border-radius: 3px; margin: 2px; }}"
+            f"QScrollBar::handle:hover {{ background: {theme.muted}; }}"
+            "QScrollBar::handle:vertical { min-height: 32px; } QScrollBar::handle:horizontal { min-width: 32px; }"
+            "QScrollBar::add-line, QScrollBar::sub-line { width: 0; height: 0; }"
+            "QScrollBar::add-page, QScrollBar::sub-page { background: transparent; }"
+        )
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._update_style()
+
+
+def use_slim_scroll_bars(area: QAbstractScrollArea) -> None:
+    """Give a scrolling widget slim bars."""
+    area.setVerticalScrollBar(SlimScrollBar(Qt.Orientation.Vertical, area))
+    area.setHorizontalScrollBar(SlimScrollBar(Qt.Orientation.Horizontal, area))
+
+
+class ScrollColumn(QScrollArea):
+    """Scrolls vertically only. Put widgets into `column`."""
+
+    def __init__(self, parent: QWidget | None = None, *, width_in_chars: int = 80) -> None:
+        super().__init__(parent)
+        self._width_in_chars = width_in_chars
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        use_slim_scroll_bars(self)
+        inside = QWidget(self)
+        self.column = QVBoxLayout(inside)
+        self.column.setSpacing(8)
+        self.setWidget(inside)
+        self.viewport().setAutoFillBackground(False)
+        inside.setAutoFillBackground(False)
+
+    def _update_margins(self) -> None:
+        wanted_px = self.fontMetrics().averageCharWidth() * self._width_in_chars
+        side_px = max(SIDE_MARGIN_PX, (self.viewport().width() - wanted_px) // 2)
+        self.column.setContentsMargins(side_px, SIDE_MARGIN_PX, side_px, SIDE_MARGIN_PX)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._update_margins()
+        super().resizeEvent(event)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange and self.widget() is not None:
+            self._update_margins()
+
+    def focusNextPrevChild(self, next_child: bool) -> bool:
+        moved = super().focusNextPrevChild(next_child)
+        focused = self.window().focusWidget()
+        if moved and focused is not None and self.isAncestorOf(focused):
+            self.ensureWidgetVisible(focused)
+        return moved

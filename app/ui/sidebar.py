@@ -1,0 +1,326 @@
+"""The left side of the window: new chat, the filter, the list of chats, and the way to the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import date, tzinfo
+
+from PySide6.QtCore import QEvent, QModelIndex, QPoint, Qt, Signal
+from PySide6.QtGui import QAction, QColor, QContextMenuEvent, QKeyEvent, QKeySequence, QPainter, QPaintEvent, QShowEvent
+from PySide6.QtWidgets import QAbstractItemView, QLineEdit, QListView, QMenu, QSizePolicy, QVBoxLayout, QWidget
+
+from app.core.messages import Conversation, ConversationId
+from app.ui.buttons import Button, ButtonKind
+from app.ui.conversation_delegate import ConversationDelegate
+from app.ui.conversation_list import ConversationListModel, ConversationRow
+from app.ui.labels import Label, hint
+from app.ui.scroll_column import use_slim_scroll_bars
+from app.ui.theme import colors
+
+WIDTH_IN_CHARS = 30
+
+
+class ConversationView(QListView):
+    """The list itself: keys and the context menu."""
+
+    opened = Signal(str)
+    rename_wished = Signal(QModelIndex)
+    trash_requested = Signal(str)
+    undo_requested = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName(self.tr("Chats"))
+        self.setFrameShape(QListView.Shape.NoFrame)
+        self.setMouseTracking(True)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setTextElideMode(Qt.TextElideMode.ElideRight)
+        use_slim_scroll_bars(self)
+        self.viewport().setAutoFillBackground(False)
+        self.clicked.connect(self._open)
+
+    def current_conversation(self) -> str | None:
+        """The conversation under the keyboard's cursor."""
+        return _conversation_at(self.currentIndex())
+
+    def is_editing(self) -> bool:
+        """Whether a title is being typed."""
+        return self.state() == QAbstractItemView.State.EditingState
+
+    def reveal(self, index: QModelIndex) -> None:
+        """Scroll to a row; to the very top for the first one, so that its heading is seen."""
+        if index.isValid() and index.row() <= 1:
+            self.scrollToTop()
+        elif index.isValid():
+            self.scrollTo(index)
+
+    def _open(self, index: QModelIndex) -> None:
+        conversation = _conversation_at(index)
+        if conversation is not None:
+            self.opened.emit(conversation)
+
+    def _rename(self) -> None:
+        if self.currentIndex().isValid():
+            self.rename_wished.emit(self.currentIndex())
+
+    def _trash(self) -> None:
+        conversation = self.current_conversation()
+        if conversation is not None:
+            self.trash_requested.emit(conversation)
+
+    def _show_menu(self, index: QModelIndex, place: QPoint) -> None:
+        if _conversation_at(index) is None:
+            return
+        self.setCurrentIndex(index)
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        rename = QAction(self.tr("Rename…"), menu)
+        rename.setShortcut(QKeySequence(Qt.Key.Key_F2))
+        rename.triggered.connect(self._rename)
+        trash = QAction(self.tr("Move to trash"), menu)
+        trash.setShortcut(QKeySequence(Qt.Key.Key_Delete))
+        trash.triggered.connect(self._trash)
+        for action in (rename, trash):
+            action.setShortcutVisibleInContextMenu(True)
+            menu.addAction(action)
+        menu.popup(place)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.reveal(self.currentIndex())
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        if event.reason() == QContextMenuEvent.Reason.Keyboard:
+            self._show_menu_by_keyboard()
+        else:
+            self._show_menu(self.indexAt(event.pos()), event.globalPos())
+        event.accept()
+
+    def _show_menu_by_keyboard(self) -> None:
+        index = self.currentIndex()
+        box = self.visualRect(index)
+        self._show_menu(index, self.viewport().mapToGlobal(box.center()))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        plain = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier == Qt.KeyboardModifier.NoModifier
+        key = event.key()
+        if event.matches(QKeySequence.StandardKey.Undo):
+            self.undo_requested.emit()
+        elif key == Qt.Key.Key_F10 and event.modifiers() == Qt.KeyboardModifier.ShiftModifier:
+            self._show_menu_by_keyboard()
+        elif plain and key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self._open(self.currentIndex())
+        elif plain and key == Qt.Key.Key_F2:
+            self._rename()
+        elif plain and key in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
+            self._trash()
+        else:
+            super().keyPressEvent(event)
+            return
+        event.accept()
+
+
+def _conversation_at(index: QModelIndex) -> ConversationId | None:
+    model = index.model()
+    row = model.row_at(index) if isinstance(model, ConversationListModel) else None
+    return row.id if isinstance(row, ConversationRow) else None
+
+
+class Sidebar(QWidget):
+    """Everything left of the chat. Shows what it is given and tells what the person wants."""
+
+    new_requested = Signal()
+    opened = Signal(str)
+    rename_requested = Signal(str, str)
+    trash_requested = Signal(str)
+    undo_requested = Signal()
+    page_requested = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None, zone: tzinfo | None = None) -> None:
+        super().__init__(parent)
+        self._model = ConversationListModel(self, zone)
+        self._waiting: tuple[Sequence[Conversation], date, Collection[ConversationId]] | None = None
+        self._opened: ConversationId | None = None
+        self._build()
+        self._update_empty()
+
+    def set_conversations(
+        self, conversations: Sequence[Conversation], today: date, streaming: Collection[ConversationId]
+    ) -> None:
+        """Show these conversations. While a title is being typed the list stays as it is until that is over."""
+        if self._view.is_editing():
+            self._waiting = (conversations, today, streaming)
+            return
+        cursor = self._view.current_conversation()
+        row_before = self._view.currentIndex().row()
+        scrolled_px = self._view.verticalScrollBar().value()
+        self._model.set_conversations(conversations, today, streaming)
+        self._restore_cursor(cursor, row_before)
+        self._view.verticalScrollBar().setValue(scrolled_px)
+        self._update_empty()
+
+    def set_current(self, conversation: str | None) -> None:
+        """Mark the conversation on screen and bring it into view."""
+        self._opened = ConversationId(conversation) if conversation is not None else None
+        self._model.set_opened(self._opened)
+        index = self._model.index_of(conversation)
+        self._view.setCurrentIndex(index)
+        self._view.reveal(index)
+
+    def current_id(self) -> str | None:
+        """The conversation marked as on screen."""
+        return self._opened
+
+    def shown_ids(self) -> list[ConversationId]:
+        """The conversations in the list, from top to bottom (for previous and next chat)."""
+        return self._model.ids()
+
+    def focus_filter(self) -> None:
+        """Go to the filter box."""
+        self._filter.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self._filter.selectAll()
+
+    def focus_list(self) -> None:
+        """Go to the list of chats."""
+        self._view.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def list_has_focus(self) -> bool:
+        """Whether keys go to the list of chats."""
+        return self._view.hasFocus()
+
+    def rename_current(self) -> None:
+        """Begin to rename the conversation under the cursor of the list."""
+        self._edit(self._view.currentIndex())
+
+    def set_page(self, page: str | None) -> None:
+        """Mark the button of the page on screen; None while a chat is."""
+        for name, button in self._page_buttons.items():
+            button.setChecked(name == page)
+
+    def _build(self) -> None:
+        self._new = Button(self.tr("New chat"), self, icon="new_chat", leading=True)
+        self._new.clicked.connect(self.new_requested)
+        self._filter = QLineEdit(self)
+        self._filter.setPlaceholderText(self.tr("Filter chats"))
+        self._filter.setAccessibleName(self.tr("Filter chats by title"))
+        self._filter.setClearButtonEnabled(True)
+        self._filter.textChanged.connect(self._on_filter_changed)
+        self._filter.installEventFilter(self)
+        self._view = ConversationView(self)
+        self._view.setModel(self._model)
+        self._delegate = ConversationDelegate(self._view)
+        self._delegate.closeEditor.connect(self._on_editor_closed, Qt.ConnectionType.QueuedConnection)
+        self._view.setItemDelegate(self._delegate)
+        self._view.opened.connect(self.opened)
+        self._view.rename_wished.connect(self._edit)
+        self._view.trash_requested.connect(self.trash_requested)
+        self._view.undo_requested.connect(self.undo_requested)
+        self._model.renamed.connect(self.rename_requested)
+        self._empty: Label = hint("", self)
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeading)
+        self._empty.setContentsMargins(8, 8, 8, 8)
+        self._empty.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 8, 8, 8)
+        layout.setSpacing(8)
+        layout.addWidget(self._new)
+        layout.addWidget(self._filter)
+        layout.addWidget(self._view, 1)
+        layout.addWidget(self._empty, 1)
+        self._page_buttons = self._build_page_buttons(layout)
+        self._set_width()
+
+    def _build_page_buttons(self, layout: QVBoxLayout) -> dict[str, Button]:
+        buttons: dict[str, Button] = {}
+        block = QVBoxLayout()
+        block.setSpacing(0)
+        for page, words in (
+            ("models", self.tr("Models")),
+            ("trash", self.tr("Trash")),
+            ("settings", self.tr("Settings")),
+            ("help", self.tr("Help")),
+        ):
+            button = Button(words, self, kind=ButtonKind.QUIET, icon=page, leading=True)
+            button.setCheckable(True)
+            button.setProperty("page", page)
+            button.clicked.connect(self._on_page_clicked)
+            block.addWidget(button)
+            buttons[page] = button
+        layout.addLayout(block)
+        return buttons
+
+    def _edit(self, index: QModelIndex) -> None:
+        if _conversation_at(index) is not None:
+            self._view.scrollTo(index)
+            self._view.edit(index)
+
+    def _restore_cursor(self, conversation: str | None, row_before: int) -> None:
+        index = self._model.index_of(conversation)
+        if not index.isValid() and row_before >= 0 and self._model.rowCount():
+            # The row under the cursor is gone: the next one takes its place, so that Delete can be pressed again.
+            index = self._model.index(min(row_before, self._model.rowCount() - 1), 0)
+            if _conversation_at(index) is None:
+                below, above = index.siblingAtRow(index.row() + 1), index.siblingAtRow(index.row() - 1)
+                index = below if below.isValid() else above
+        if index.isValid() and index != self._view.currentIndex():
+            self._view.setCurrentIndex(index)
+
+    def _update_empty(self) -> None:
+        shown = self._model.rowCount() > 0
+        self._view.setVisible(shown)
+        self._empty.setVisible(not shown)
+        if self._model.is_filtered() and self._model.has_conversations():
+            self._empty.setText(self.tr("No chat has a title like this."))
+        else:
+            self._empty.setText(self.tr("Your chats will be listed here."))
+
+    def _on_filter_changed(self, text: str) -> None:
+        self._model.set_filter(text)
+        index = self._model.index_of(self._opened)
+        if index.isValid():
+            self._view.setCurrentIndex(index)
+            self._view.reveal(index)
+        self._update_empty()
+
+    def _on_editor_closed(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self.set_conversations(*waiting)
+
+    def _on_page_clicked(self) -> None:
+        button = self.sender()
+        if isinstance(button, Button):
+            button.setChecked(True)
+            self.page_requested.emit(button.property("page"))
+
+    def _set_width(self) -> None:
+        width = self.fontMetrics().averageCharWidth() * WIDTH_IN_CHARS + 24
+        self.setMinimumWidth(width * 3 // 4)
+        self.setMaximumWidth(width * 2)
+
+    def eventFilter(self, watched: object, event: QEvent) -> bool:
+        if watched is self._filter and isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            if event.key() == Qt.Key.Key_Escape and self._filter.text():
+                self._filter.clear()
+                return True
+            if event.key() in (Qt.Key.Key_Down, Qt.Key.Key_Return, Qt.Key.Key_Enter) and self._model.rowCount():
+                if not self._view.currentIndex().isValid():
+                    self._view.setCurrentIndex(self._model.index(1, 0))
+                self.focus_list()
+                return True
+        return super().eventFilter(watched, event)  # type: ignore[arg-type]  # always a QObject
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.ApplicationFontChange):
+            self._set_width()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.fillRect(event.rect(), QColor(colors().sidebar))
+        painter.setPen(QColor(colors().border))
+        edge = 0 if self.layoutDirection() == Qt.LayoutDirection.RightToLeft else self.width() - 1
+        painter.drawLine(edge, 0, edge, self.height())
