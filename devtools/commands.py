@@ -67,7 +67,7 @@ def _set_up(environment: Environment, arguments: Sequence[str]) -> int:
     if parser.parse_args(arguments).check:
         return _report(environment)
     environment.prepare(TEST, Console(LOG))
-    print("Hearth is ready: python3 dev.py run")
+    print("Hearth is set up. Start it with: python3 dev.py run")
     return 0
 
 

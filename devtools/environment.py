@@ -6,13 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from devtools import system
 from devtools.cache import ROOT, cache_folder
-from devtools.console import Console, SetupError, ToolError
+from devtools.console import Console, SetupError, ToolError, spell_duration
 from devtools.engine import ENGINE_LOCK, RECIPE, Engine
 from devtools.locking import exclusive
 from devtools.pip import Pip
@@ -82,6 +83,7 @@ class Environment:
             self._prepare(purpose, console)
 
     def _prepare(self, purpose: Purpose, console: Console) -> None:
+        began = time.monotonic()
         engine = Engine(cache_folder())
         console.say("Setting up Hearth" + ("." if engine.is_built() else "; the first time takes some minutes."))
         stale = not self._works()
@@ -103,6 +105,7 @@ class Environment:
             self._self_test(console)
         self._unfinished.unlink()
         self._write_stamp(purpose)
+        console.say(f"Ready after {spell_duration(time.monotonic() - began)}.")
 
     def _works(self) -> bool:
         """Whether there is an environment with pip and a Python that Hearth runs on."""

@@ -51,7 +51,7 @@ END_TO_END_TESTS = (
     Need("openbox", "openbox", "openbox", "openbox"),
 )
 COMPILER = (
-    Need("cc", "gcc", "gcc", "gcc"),
+    Need("cc", "gcc", "gcc", "gcc"),  # a C compiler, by the name that every system gives it
     Need("c++", "g++", "gcc-c++", "gcc"),
 )
 
