@@ -18,6 +18,15 @@ _MAX_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
 _MAX_WIDTH = 1 << 24  # of anything in a layer; ten times the largest model's
 _MAX_CONTEXT = (1 << 31) - 1
 _ROPE_SCALINGS = frozenset({"none", "linear", "yarn", "longrope"})
+# Their graphs assert that the rotary embedding covers the whole head, and that keys are as long as values.
+_WHOLE_HEAD_ROTATED = frozenset(
+    {"apertus", "arcee", "arctic", "baichuan", "chameleon", "codeshell", "cogvlm", "dbrx", "deci", "deepseek"}
+    | {"dots1", "ernie4_5", "exaone", "exaone4", "falcon", "granite", "grok", "grovemoe", "hunyuan-moe"}
+    | {"internlm2", "jais2", "llama", "llama4", "maincoder", "mistral3", "olmo", "olmo2", "olmoe", "orion"}
+    | {"plamo", "qwen2", "qwen2moe", "qwen2vl", "qwen3", "qwen3moe", "qwen3vl", "qwen3vlmoe", "seed_oss"}
+    | {"smallthinker", "smollm3", "starcoder2", "xverse"}
+)
+_WITHOUT_ROTATION = frozenset({"granitehybrid", "jamba", "nemotron_h", "nemotron_h_moe"})  # 0 may be written
 _TOKENIZERS_WITH_MERGES = frozenset({"gpt2", "gemma4", "hybriddna", "whitespace"})
 
 
@@ -56,14 +65,22 @@ class _Checks:
         for of_layer, shared in zip(_stretched(heads, count), _stretched(kv_heads, count), strict=True):
             if shared and of_layer % shared:
                 raise corrupt(f"{of_layer} attention heads cannot share {shared}")
-        rotated = self._integer("rope.dimension_count", 0, _MAX_WIDTH)
-        if rotated % 2:
-            raise corrupt(f"rope.dimension_count is {rotated}, an odd number")
-        widest = self._integer("attention.key_length", 0, _MAX_WIDTH)
-        if not widest and heads[0]:
-            widest = self._integer("embedding_length", 1, _MAX_WIDTH) // heads[0]
-        if widest and rotated > widest and "deepseek" not in self._prefix:
-            raise corrupt(f"rope.dimension_count is {rotated} in heads of {widest}")
+        self._rotation(heads[0])
+
+    def _rotation(self, heads: int) -> None:
+        """How many numbers of a head the rotary embedding turns: an even count, and none too many."""
+        architecture = self._header.architecture
+        key = f"{self._prefix}rope.dimension_count"
+        head = self._integer("embedding_length", 1, _MAX_WIDTH) // heads if heads else 0
+        keys = self._integer("attention.key_length", 0, _MAX_WIDTH, default=head)
+        values = self._integer("attention.value_length", 0, _MAX_WIDTH, default=head)
+        rotated = self._integer("rope.dimension_count", 0, _MAX_WIDTH, default=keys)
+        if not heads:
+            return
+        if rotated % 2 or rotated > keys or (rotated == 0 and architecture not in _WITHOUT_ROTATION):
+            raise corrupt(f"{key} is {rotated} in heads of {keys}")
+        if architecture in _WHOLE_HEAD_ROTATED and not rotated == keys == values:
+            raise corrupt(f"{key} is {rotated} in heads of {keys} and {values}")
 
     def experts(self) -> None:
         experts = self._integer("expert_count", 0, _MAX_EXPERTS)
@@ -85,7 +102,7 @@ class _Checks:
                 continue
             if not math.isfinite(value):
                 raise corrupt(f"{key} is {value}")
-            if key.endswith("epsilon") and value < 0:
+            if (key.endswith("epsilon") and value < 0) or ("rope.freq_base" in key and value <= 0):
                 raise corrupt(f"{key} is {value}")
         scaling = self._header.metadata.get(f"{self._prefix}rope.scaling.type", "linear")
         if scaling not in _ROPE_SCALINGS:
@@ -114,12 +131,12 @@ class _Checks:
         if table.dimensions[0] != embedding:
             raise corrupt(f"token_embd.weight is {table.dimensions[0]} wide instead of {embedding}")
 
-    def _integer(self, name: str, low: int, high: int, required: bool = False) -> int:
-        """The whole number under a key of the architecture; 0 when it is absent and may be."""
+    def _integer(self, name: str, low: int, high: int, *, required: bool = False, default: int = 0) -> int:
+        """The whole number under a key of the architecture; the default when it is absent and may be."""
         key = self._prefix + name
         value = self._header.metadata.get(key)
         if value is None and not required:
-            return 0
+            return default
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             raise corrupt(f"{key} is {value if isinstance(value, (int, float, str)) else 'missing'}")
         return value
@@ -141,11 +158,14 @@ class _Checks:
 def _check_tokens(tokens: tuple[int | float | bool | bytes, ...]) -> None:
     """Every text must be UTF-8 and appear once; empty ones are renamed by llama.cpp."""
     texts = [each for each in tokens if isinstance(each, bytes)]
+    # One pass over all of them: a line feed cannot complete a character that was cut off.
+    joined = b"\n".join(texts)
     try:
-        # One pass over all of them: a line feed cannot complete a character that was cut off.
-        b"\n".join(texts).decode()
+        joined.decode()
     except UnicodeDecodeError:
         raise corrupt("the vocabulary is not UTF-8") from None
+    if b"\0" in joined:  # llama.cpp reads up to there
+        texts = [each.partition(b"\0")[0] for each in texts]
     filled = [each for each in texts if each]
     if len(set(filled)) != len(filled):
         raise corrupt("the vocabulary has repeated entries")
