@@ -109,10 +109,9 @@ class ModelShape:
         return MemoryNeed(self.weights_bytes, self._cache_bytes(cells, plan), self._compute_bytes(cells, plan))
 
     def _cache_bytes(self, cells: int, plan: ContextPlan) -> int:
-        windowed_cells = cells
-        if not plan.whole_window_cache:
-            wanted = min(cells, self.window + plan.batch_tokens)
-            windowed_cells = min(cells, round_up(wanted, CONTEXT_STEP_TOKENS))
+        windowed_cells = self._windowed_cells(cells, plan)
+        # Without flash attention values are kept transposed, all layers as wide as the widest.
+        widest_value = 0 if plan.flash_attention else max(self._value_width(n) for n in range(self.layers))
         total = 0
         for layer in range(self.layers):
             if self.recurrent[layer]:
@@ -123,13 +122,22 @@ class ModelShape:
                 continue
             if self.latent_length:
                 total += cells * self.latent_length * _CACHE_BYTES
-            elif self.windowed[layer]:
-                width = self.windowed_key_length + self.windowed_value_length
-                total += windowed_cells * self.kv_heads[layer] * width * _CACHE_BYTES
-            else:
-                width = self.key_length + self.value_length
-                total += cells * self.kv_heads[layer] * width * _CACHE_BYTES
+                continue
+            keys = self.windowed_key_length if self.windowed[layer] else self.key_length
+            width = self.kv_heads[layer] * keys + max(widest_value, self._value_width(layer))
+            total += (windowed_cells if self.windowed[layer] else cells) * width * _CACHE_BYTES
         return total
+
+    def _value_width(self, layer: int) -> int:
+        values = self.windowed_value_length if self.windowed[layer] else self.value_length
+        return self.kv_heads[layer] * values
+
+    def _windowed_cells(self, cells: int, plan: ContextPlan) -> int:
+        """How many tokens a layer with a sliding window caches."""
+        if plan.whole_window_cache:
+            return cells
+        wanted = min(cells, self.window + plan.batch_tokens)
+        return min(cells, round_up(wanted, CONTEXT_STEP_TOKENS))
 
     def _compute_bytes(self, cells: int, plan: ContextPlan) -> int:
         batch = min(plan.batch_tokens, cells)
@@ -137,7 +145,8 @@ class ModelShape:
         inside = batch * self._inside_numbers()
         if not max(self.heads):
             return max(logits, inside) * _FLOAT_BYTES
-        mask_bytes = batch * cells * (2 if plan.flash_attention else 4)
+        masked_cells = cells + (self._windowed_cells(cells, plan) if any(self.windowed) else 0)
+        mask_bytes = batch * masked_cells * (2 if plan.flash_attention else 4)
         attention = self._attention_numbers(batch, cells, plan.flash_attention)
         return max(logits * _FLOAT_BYTES, max(inside, attention) * _FLOAT_BYTES + mask_bytes)
 

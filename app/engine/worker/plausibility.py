@@ -27,6 +27,7 @@ _WHOLE_HEAD_ROTATED = frozenset(
     | {"smallthinker", "smollm3", "starcoder2", "xverse"}
 )
 _WITHOUT_ROTATION = frozenset({"granitehybrid", "jamba", "nemotron_h", "nemotron_h_moe"})  # 0 may be written
+_STATE_OF_TWICE_THE_WIDTH = frozenset({"granitehybrid", "jamba"})  # ssm.inner_size is asserted
 _TOKENIZERS_WITH_MERGES = frozenset({"gpt2", "gemma4", "hybriddna", "whitespace"})
 
 
@@ -56,6 +57,10 @@ class _Checks:
             self._integer(f"attention.{name}", 0, _MAX_CONTEXT if name == "sliding_window" else _MAX_WIDTH)
         for name in ("conv_kernel", "inner_size", "state_size", "time_step_rank", "group_count"):
             self._integer(f"ssm.{name}", 0, _MAX_WIDTH)
+        inner = self._integer("ssm.inner_size", 0, _MAX_WIDTH)
+        twice = 2 * self._integer("embedding_length", 1, _MAX_WIDTH)
+        if self._header.architecture in _STATE_OF_TWICE_THE_WIDTH and inner != twice:
+            raise corrupt(f"{self._prefix}ssm.inner_size is {inner} instead of {twice}")
         self._per_layer("feed_forward_length", _MAX_WIDTH)
 
     def heads(self) -> None:
