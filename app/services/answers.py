@@ -101,7 +101,8 @@ class AnswerWriter(QObject):
                 self._engine.stop(answer.request_id)
 
     def current(self, message_id: MessageId) -> Message | None:
-        """The message with everything that has arrived, if it is being written."""
+        """The message with everything that has arrived, if it is being written; none of it comes again as text."""
+        self._buffer.flush()
         return next((a.current() for a in self._answers.values() if a.message.id == message_id), None)
 
     def interrupt_all(self) -> list[Message]:

@@ -52,7 +52,7 @@ class ChatService(QObject):
     boundary_changed = Signal(object)  # OpenChat: first_visible_id
     context_changed = Signal(object)  # OpenChat: context_tokens
     accepted = Signal(object)  # OpenChat: the message is stored
-    refused = Signal(object, object)  # OpenChat, UserError
+    refused = Signal(object, object, str)  # OpenChat, UserError, the text that was not sent
     failed = Signal(object)  # UserError, not about one message
 
     def __init__(
@@ -137,7 +137,7 @@ class ChatService(QObject):
         if chat.is_saving or self.is_streaming:
             return
         if not text.strip():
-            self.refused.emit(chat, UserError(ErrorKind.EMPTY_PROMPT))
+            self.refused.emit(chat, UserError(ErrorKind.EMPTY_PROMPT), text)
             return
         self._checked(chat, text, lambda: self._ask(chat, chat.tree.active_leaf_id, text))
 
@@ -223,7 +223,7 @@ class ChatService(QObject):
             chat.is_saving = False
             if answer is not None and answer.tokens > limit:
                 error = UserError(ErrorKind.PROMPT_TOO_LONG, tokens=answer.tokens, limit_tokens=limit)
-                self.refused.emit(chat, error)
+                self.refused.emit(chat, error, text)
             else:
                 go_on()
 
@@ -267,9 +267,12 @@ class ChatService(QObject):
             self._conversations.refresh()
             self._generate(chat, answer)
 
-        self._save(chat, work, stored)
+        self._save(chat, work, stored, before[0].text if before else "")
 
-    def _save(self, chat: OpenChat, work: Callable[[Stores], object], then: Callable[[object], None]) -> None:
+    def _save(
+        self, chat: OpenChat, work: Callable[[Stores], object], then: Callable[[object], None], text: str = ""
+    ) -> None:
+        """Store something of a conversation, then go on; `text` is given back when it cannot be stored."""
         chat.is_saving = True
 
         def done(result: object) -> None:
@@ -280,7 +283,7 @@ class ChatService(QObject):
 
         def failed(error: UserError) -> None:
             chat.is_saving = False
-            self.refused.emit(chat, error)
+            self.refused.emit(chat, error, text)
 
         self._store.run(work, done, failed)
 

@@ -69,14 +69,20 @@ def explain_notice(kind: NoticeKind, details: dict[str, object]) -> str:
             return words.format(number(details.get("used")), number(details.get("wanted")))
 
 
+def locale() -> QLocale:
+    """The person's locale; English where the system has none (the C locale writes 8192 without separators)."""
+    system = QLocale()
+    return QLocale(QLocale.Language.English) if system.language() is QLocale.Language.C else system
+
+
 def number(value: object) -> str:
     """A whole number with the locale's separators."""
-    return QLocale().toString(int(value)) if isinstance(value, (int, float)) else str(value)
+    return locale().toString(int(value)) if isinstance(value, (int, float)) else str(value)
 
 
 def size(value: int) -> str:
     """A size in bytes as a person reads it, e.g. "5.8 GB"."""
-    return QLocale().formattedDataSize(value, 1, QLocale.DataSizeFormat.DataSizeSIFormat)
+    return locale().formattedDataSize(value, 1, QLocale.DataSizeFormat.DataSizeSIFormat)
 
 
 def translate(context: str, text: str) -> str:

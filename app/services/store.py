@@ -17,6 +17,7 @@ from app.core.messages import utc_now
 from app.storage.writer import StoreThread
 
 if TYPE_CHECKING:  # importing SQLAlchemy takes a while: the store thread does it while the window comes up
+    from app.storage.backups import Backup
     from app.storage.conversations import ConversationStore
     from app.storage.database import Database
     from app.storage.models import ModelFileStore
@@ -39,6 +40,8 @@ class StoreService(QObject):
 
     opened = Signal()
     open_failed = Signal(object)  # UserError
+    backups_listed = Signal(object)  # list[app.storage.backups.Backup], newest first
+    backup_failed = Signal(object)  # UserError
     _delivered = Signal(object)  # a call to make on the main thread
 
     def __init__(self, database: Path, backups: Path, parent: QObject | None = None) -> None:
@@ -74,9 +77,25 @@ class StoreService(QObject):
         """
         self._submit(lambda: work(self._require()), on_done, on_failed)
 
-    def wait(self, work: Callable[[Stores], T]) -> T:
-        """Do `work` and wait for it: only for tearing down."""
-        return self._thread.submit(lambda: work(self._require())).result()
+    def list_backups(self) -> None:
+        """Ends in `backups_listed`."""
+
+        def work(stores: Stores) -> list[Backup]:
+            from app.storage.backups import list_backups
+
+            return list_backups(self._backups)
+
+        self.run(work, self.backups_listed.emit, self.backup_failed.emit)
+
+    def back_up(self) -> None:
+        """Make a verified backup now; ends in `backups_listed` or `backup_failed`."""
+
+        def work(stores: Stores) -> None:
+            from app.storage.backups import make_backup
+
+            make_backup(stores.database, self._backups)
+
+        self.run(work, lambda _: self.list_backups(), self.backup_failed.emit)
 
     def close(self) -> None:
         """Finish what is queued, close the database, end the thread."""
@@ -119,7 +138,7 @@ class StoreService(QObject):
         self.opened.emit()
         if damage is not None:
             self.open_failed.emit(damage)
-        self.run(lambda stores: self._weekly_backup(stores, utc_now()))
+        self.run(lambda stores: self._weekly_backup(stores, utc_now()), lambda _: self.list_backups())
 
     def _weekly_backup(self, stores: Stores, now: datetime) -> None:
         from app.storage.backups import backup_is_due, make_backup

@@ -1,0 +1,82 @@
+"""The composition root: the only place that knows every part. It puts them together and takes them apart."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from PySide6.QtCore import QObject
+from PySide6.QtWidgets import QApplication
+
+from app.crash import CrashReporter, start_logging
+from app.engine.client import EngineClient
+from app.engine.command import engine_command, engine_environment
+from app.paths import Paths, builtin_model, choose_paths, resources
+from app.services.chat import ChatService
+from app.services.conversations import ConversationsService
+from app.services.hardware import HardwareService
+from app.services.models import ModelService
+from app.services.profile import Profile
+from app.services.settings import SettingsService
+from app.services.store import StoreService
+from app.single_instance import SingleInstance
+
+
+def build_profile(paths: Paths, parent: QObject, engine_backend: str = "llama") -> Profile:
+    """The services for one data folder; nothing is started yet."""
+    settings = SettingsService(paths.settings, parent)
+    store = StoreService(paths.database, paths.backups, parent)
+    engine = EngineClient(engine_command(engine_backend), paths.engine_log, parent, engine_environment())
+    models = ModelService(engine, store, settings, builtin_model(), parent)
+    hardware = HardwareService(engine, models, parent)
+    conversations = ConversationsService(store, parent)
+    chat = ChatService(engine, store, settings, models, conversations, parent)
+    return Profile(paths, settings, store, engine, models, hardware, conversations, chat)
+
+
+def run_window(data_dir: str | None, model: str | None) -> int:
+    """Run the application until its window is closed; the exit code."""
+    from app.ui.application import create_application
+    from app.ui.crash_window import CrashWindow
+    from app.ui.main_window import MainWindow
+
+    paths = choose_paths(data_dir)
+    _make_folders(paths)
+    application = create_application(sys.argv)
+    wanted = str(Path(model).absolute()) if model else ""
+    instance = SingleInstance(paths.data, application)
+    if not instance.acquire() and instance.hand_over(wanted):
+        return 0
+    stop_logging = start_logging(paths.app_log)
+    reporter = CrashReporter(application)
+    reporter.install()
+    profile = build_profile(paths, application)
+    window = MainWindow(profile, resources())
+    reporter.reported.connect(lambda report: CrashWindow(report, window).show())
+    instance.raised.connect(window.come_to_front)
+    window.show()
+    profile.start(wanted or None)
+    try:
+        return application.exec()
+    finally:
+        window.remember()
+        profile.shut_down()
+        instance.release()
+        reporter.uninstall()
+        stop_logging()
+        _end(application, window)
+
+
+def _make_folders(paths: Paths) -> None:
+    """What cannot be made is told later, by the part that needs it."""
+    for folder in (paths.data, paths.logs, paths.cache):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+
+
+def _end(application: QApplication, window: QObject) -> None:
+    """Delete the window while the application still exists: Qt crashes the other way round."""
+    window.deleteLater()
+    application.processEvents()

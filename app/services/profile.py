@@ -1,0 +1,43 @@
+"""Everything behind the window for one data folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.engine.client import EngineClient
+from app.paths import Paths
+from app.services.chat import ChatService
+from app.services.conversations import ConversationsService
+from app.services.hardware import HardwareService
+from app.services.models import ModelService
+from app.services.settings import SettingsService
+from app.services.store import StoreService
+
+ENGINE_SHUTDOWN_MS = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The services in the order in which they were made; they end in reverse."""
+
+    paths: Paths
+    settings: SettingsService
+    store: StoreService
+    engine: EngineClient
+    models: ModelService
+    hardware: HardwareService
+    conversations: ConversationsService
+    chat: ChatService
+
+    def start(self, model: str | None) -> None:
+        """Open the database and load the first model, both in the background."""
+        self.store.open()
+        self.models.start(model)
+
+    def shut_down(self) -> None:
+        """Store what is in flight, then end the engine and the store thread. Waits, but not for long."""
+        self.conversations.flush_drafts()
+        self.chat.shut_down()
+        self.settings.flush()
+        self.engine.shutdown(ENGINE_SHUTDOWN_MS)
+        self.store.close()

@@ -1,0 +1,385 @@
+"""The main window: sidebar, pages, keys, files dropped on it. It wires widgets to services and draws nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from PySide6.QtCore import QByteArray, Qt, QTimer, QUrl
+from PySide6.QtGui import (
+    QAction,
+    QCloseEvent,
+    QDesktopServices,
+    QDragEnterEvent,
+    QDropEvent,
+    QGuiApplication,
+    QKeyEvent,
+    QKeySequence,
+)
+from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QSplitter, QStackedWidget, QWidget
+
+from app.core.messages import Conversation, ConversationId
+from app.services.help_topics import load_help_topics
+from app.services.open_chat import OpenChat
+from app.services.profile import Profile
+from app.ui.chat_page import ChatPage
+from app.ui.pages.help_page import HelpPage
+from app.ui.pages.models_page import ModelsPage
+from app.ui.pages.trash_page import TrashPage
+from app.ui.settings_controller import SettingsController
+from app.ui.shortcuts import SHORTCUTS
+from app.ui.shortcuts_sheet import ShortcutsSheet
+from app.ui.sidebar import Sidebar
+from app.ui.theme import apply_theme
+
+DEFAULT_SIZE_PX = (1100, 760)
+SMALLEST_SIZE_PX = (480, 400)
+SIDEBAR_PX = 260
+MIDNIGHT_CHECK_MS = 60_000
+TEXT_STEP_PERCENT = 10
+
+
+class MainWindow(QMainWindow):
+    """One per profile."""
+
+    def __init__(self, profile: Profile, resources: Path, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._profile = profile
+        self._is_restored = False
+        self.setWindowTitle("Hearth")
+        self.setAcceptDrops(True)
+        self.setMinimumSize(*SMALLEST_SIZE_PX)
+        self.sidebar = Sidebar(self)
+        self.chat_page = ChatPage(profile, self)
+        self.models_page = ModelsPage(self)
+        self.trash_page = TrashPage(self)
+        self.settings = SettingsController(profile, self)
+        self.help_page = HelpPage(self)
+        self.help_page.set_topics(load_help_topics(resources / "help" / "en.json"))
+        self._pages: dict[str, QWidget] = {
+            "chat": self.chat_page,
+            "models": self.models_page,
+            "trash": self.trash_page,
+            "settings": self.settings.page,
+            "help": self.help_page,
+        }
+        self._sheet: ShortcutsSheet | None = None
+        self._lay_out()
+        self._make_actions()
+        self._connect()
+        self._restore_geometry()
+        self._apply_theme()
+        self._today = datetime.now().date()
+        self._midnight = QTimer(self)
+        self._midnight.timeout.connect(self._on_minute)
+        self._midnight.start(MIDNIGHT_CHECK_MS)
+
+    def come_to_front(self, path: str = "") -> None:
+        """Raise the window; open `path` if it is given (from a second start)."""
+        self.setWindowState((self.windowState() & ~Qt.WindowState.WindowMinimized) | Qt.WindowState.WindowActive)
+        self.show()
+        self.raise_()
+        self.activateWindow()
+        if path:
+            self.open_model(path)
+
+    def open_model(self, path: str) -> None:
+        """Load a file and show the chat."""
+        self.show_page("chat")
+        self.chat_page.composer.show_error(None)
+        self._profile.models.load(str(Path(path).absolute()))
+
+    def show_page(self, name: str) -> None:
+        """Show "chat", "models", "trash", "settings" or "help"."""
+        self._stack.setCurrentWidget(self._pages[name])
+        self.sidebar.set_page(None if name == "chat" else name)
+        if name == "chat":
+            self.chat_page.composer.focus()
+        else:
+            self._pages[name].setFocus(Qt.FocusReason.OtherFocusReason)
+        if name == "models":
+            self._profile.models.refresh_files()
+
+    def remember(self) -> None:
+        """Keep geometry and conversation for the next start."""
+        settings = self._profile.settings
+        settings.set_value("window.geometry", bytes(self.saveGeometry().toBase64().data()).decode("ascii"))
+        settings.set_value("window.sidebar_visible", not self.sidebar.isHidden())
+        current = self._profile.chat.current
+        settings.set_value("window.last_conversation", current.conversation.id if current.is_stored else "")
+
+    # -- building
+
+    def _lay_out(self) -> None:
+        self._stack = QStackedWidget(self)
+        for page in self._pages.values():
+            self._stack.addWidget(page)
+        self._splitter = QSplitter(Qt.Orientation.Horizontal, self)
+        self._splitter.setChildrenCollapsible(False)
+        self._splitter.setHandleWidth(1)
+        self._splitter.addWidget(self.sidebar)
+        self._splitter.addWidget(self._stack)
+        self._splitter.setStretchFactor(0, 0)
+        self._splitter.setStretchFactor(1, 1)
+        self._splitter.setSizes([SIDEBAR_PX, DEFAULT_SIZE_PX[0] - SIDEBAR_PX])
+        self.setCentralWidget(self._splitter)
+        self.sidebar.setVisible(self._profile.settings.value("window.sidebar_visible") is not False)
+
+    def _make_actions(self) -> None:
+        slots = self._slots()
+        for shortcut in SHORTCUTS:
+            slot = slots.get(shortcut.id)
+            if slot is None:  # a key that its own widget handles, such as Enter in the message box
+                continue
+            action = QAction(shortcut.label(), self)
+            action.setObjectName(shortcut.id)
+            action.setShortcuts([QKeySequence(key) for key in shortcut.keys])
+            action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
+            action.triggered.connect(slot)
+            self.addAction(action)
+
+    def _slots(self) -> dict[str, Callable[[], object]]:
+        chat = self.chat_page
+        return {
+            "new_chat": self._new_chat,
+            "open_model": self._choose_file,
+            "regenerate": chat.regenerate_last,
+            "edit_last": chat.edit_last,
+            "continue": chat.continue_last,
+            "version_earlier": self._version_earlier,
+            "version_later": self._version_later,
+            "copy_last": chat.copy_last,
+            "chat_previous": self._chat_above,
+            "chat_next": self._chat_below,
+            "filter_chats": self._focus_filter,
+            "message_box": self._focus_composer,
+            "next_part": self._focus_next_part,
+            "page_chat": self._page("chat"),
+            "page_models": self._page("models"),
+            "page_settings": self._page("settings"),
+            "help": self._page("help"),
+            "shortcuts": self._show_shortcuts,
+            "sidebar": self._toggle_sidebar,
+            "text_larger": self._text_larger,
+            "text_smaller": self._text_smaller,
+            "text_normal": self._text_normal,
+            "quit": self.close,
+        }
+
+    def _page(self, name: str) -> Callable[[], None]:
+        def show() -> None:
+            self.show_page(name)
+
+        return show
+
+    def _connect(self) -> None:
+        profile, sidebar = self._profile, self.sidebar
+        chat, conversations = profile.chat, profile.conversations
+        sidebar.new_requested.connect(self._new_chat)
+        sidebar.opened.connect(self._open_conversation)
+        sidebar.rename_requested.connect(conversations.rename)
+        sidebar.trash_requested.connect(self._trash)
+        sidebar.undo_requested.connect(conversations.undo_trash)
+        sidebar.page_requested.connect(self.show_page)
+        conversations.changed.connect(self._show_conversations)
+        conversations.trash_changed.connect(self.trash_page.set_conversations)
+        conversations.trashed.connect(self._on_trashed)
+        chat.answers.running_changed.connect(self._show_conversations)
+        chat.opened.connect(self._on_opened)
+        chat.accepted.connect(self._on_accepted)
+        profile.store.opened.connect(self._on_store_opened)
+        profile.settings.changed.connect(self._on_setting_changed)
+        self.chat_page.open_file_requested.connect(self._choose_file)
+        self.models_page.open_requested.connect(self._choose_file)
+        self.models_page.use_requested.connect(self._on_use_requested)
+        self.models_page.forget_requested.connect(profile.models.forget)
+        self.models_page.show_in_folder_requested.connect(_show_in_folder)
+        profile.models.files_changed.connect(self._show_models)
+        profile.models.loaded.connect(self._show_models)
+        self.trash_page.restore_requested.connect(conversations.restore)
+        self.trash_page.delete_requested.connect(conversations.delete_for_ever)
+        self.trash_page.empty_requested.connect(conversations.empty_trash)
+        if hints := QGuiApplication.styleHints():
+            hints.colorSchemeChanged.connect(self._apply_theme)
+
+    def _restore_geometry(self) -> None:
+        stored = self._profile.settings.string("window.geometry")
+        if not stored or not self.restoreGeometry(QByteArray.fromBase64(stored.encode("ascii"))):
+            self.resize(*DEFAULT_SIZE_PX)
+
+    # -- conversations
+
+    def _new_chat(self) -> None:
+        self.show_page("chat")
+        self._profile.chat.new_conversation()
+
+    def _open_conversation(self, conversation_id: str) -> None:
+        self.show_page("chat")
+        self._profile.chat.open(ConversationId(conversation_id))
+
+    def _trash(self, conversation_id: str) -> None:
+        self._profile.chat.close_conversation(ConversationId(conversation_id))
+        self._profile.conversations.trash(ConversationId(conversation_id))
+
+    def _on_trashed(self, conversation: Conversation) -> None:
+        title = conversation.title or self.tr("New chat")
+        words = self.tr("“{title}” was moved to the trash.").format(title=title)
+        self.chat_page.notices.show_notice(words, self.tr("Undo"), self._profile.conversations.undo_trash)
+
+    def _show_conversations(self) -> None:
+        self._today = datetime.now().date()
+        conversations = self._profile.conversations.conversations
+        self.sidebar.set_conversations(conversations, self._today, self._profile.chat.answers.conversations)
+        self.sidebar.set_current(self._profile.chat.current.conversation.id)
+
+    def _on_opened(self, chat: OpenChat) -> None:
+        self.sidebar.set_current(chat.conversation.id)
+        self._show_title(chat)
+
+    def _on_accepted(self, chat: OpenChat) -> None:
+        if chat is self._profile.chat.current:
+            self._show_title(chat)
+
+    def _show_title(self, chat: OpenChat) -> None:
+        title = chat.conversation.title
+        self.setWindowTitle(f"{title} – Hearth" if title else "Hearth")
+
+    def _on_store_opened(self) -> None:
+        self._profile.conversations.refresh()
+        if not self._is_restored:
+            self._is_restored = True
+            if last := self._profile.settings.string("window.last_conversation"):
+                self._profile.chat.open(ConversationId(last))
+
+    def _on_minute(self) -> None:
+        if datetime.now().date() != self._today:
+            self._show_conversations()
+
+    def _chat_above(self) -> None:
+        self._step_chat(-1)
+
+    def _chat_below(self) -> None:
+        self._step_chat(1)
+
+    def _step_chat(self, step: int) -> None:
+        shown = self.sidebar.shown_ids()
+        current = self._profile.chat.current.conversation.id
+        at = shown.index(current) + step if current in shown else 0
+        if 0 <= at < len(shown):
+            self._open_conversation(shown[at])
+
+    def _version_earlier(self) -> None:
+        self.chat_page.step_version(-1)
+
+    def _version_later(self) -> None:
+        self.chat_page.step_version(1)
+
+    # -- models and files
+
+    def _choose_file(self) -> None:
+        current = self._profile.models.current_path
+        folder = "" if self._profile.models.is_builtin else str(Path(current).parent)
+        filters = self.tr("Models (*.gguf);;All files (*)")
+        path, _ = QFileDialog.getOpenFileName(self, self.tr("Open a model file"), folder, filters)
+        if path:
+            self.open_model(path)
+
+    def _on_use_requested(self, path: str | None) -> None:
+        self.show_page("chat")
+        self._profile.models.load(path)
+
+    def _show_models(self) -> None:
+        models = self._profile.models
+        self.models_page.set_models(models.files, None if models.is_builtin else models.current_path)
+
+    # -- keys
+
+    def _focus_filter(self) -> None:
+        self.sidebar.show()
+        self.sidebar.focus_filter()
+
+    def _focus_composer(self) -> None:
+        self.show_page("chat")
+
+    def _focus_next_part(self) -> None:
+        """Sidebar, then the page, then the message box."""
+        focus = QApplication.focusWidget()
+        page = self._stack.currentWidget()
+        if focus is not None and self.sidebar.isAncestorOf(focus):
+            if page is self.chat_page:
+                self.chat_page.transcript.setFocus(Qt.FocusReason.ShortcutFocusReason)
+            else:
+                page.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        elif page is self.chat_page and focus is not None and self.chat_page.transcript in (focus, focus.parent()):
+            self.chat_page.composer.focus()
+        elif not self.sidebar.isHidden():
+            self.sidebar.focus_list()
+        elif page is self.chat_page:
+            self.chat_page.transcript.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def _show_shortcuts(self) -> None:
+        if self._sheet is None:
+            self._sheet = ShortcutsSheet(self)
+        self._sheet.show()
+        self._sheet.raise_()
+        self._sheet.activateWindow()
+
+    def _toggle_sidebar(self) -> None:
+        self.sidebar.setVisible(self.sidebar.isHidden())
+
+    # -- looks
+
+    def _text_larger(self) -> None:
+        self._set_text_percent(self._profile.settings.integer("appearance.text_percent") + TEXT_STEP_PERCENT)
+
+    def _text_smaller(self) -> None:
+        self._set_text_percent(self._profile.settings.integer("appearance.text_percent") - TEXT_STEP_PERCENT)
+
+    def _text_normal(self) -> None:
+        self._set_text_percent(100)
+
+    def _set_text_percent(self, percent: int) -> None:
+        self._profile.settings.set_value("appearance.text_percent", max(70, min(percent, 200)))
+
+    def _on_setting_changed(self, key: str) -> None:
+        if key in ("appearance.theme", "appearance.text_percent"):
+            self._apply_theme()
+
+    def _apply_theme(self) -> None:
+        application = QApplication.instance()
+        if isinstance(application, QApplication):
+            settings = self._profile.settings
+            apply_theme(application, settings.string("appearance.theme"), settings.integer("appearance.text_percent"))
+
+    # -- Qt
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape and self._profile.chat.is_streaming:
+            self._profile.chat.stop()
+            return
+        super().keyPressEvent(event)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if _dropped_path(event) is not None:
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        if path := _dropped_path(event):
+            event.acceptProposedAction()
+            self.open_model(path)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        if self._sheet is not None:
+            self._sheet.close()
+        super().closeEvent(event)
+
+
+def _dropped_path(event: QDropEvent) -> str | None:
+    """The first local file of a drop; whether it is a model is found out by opening it."""
+    files = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+    return files[0] if files else None
+
+
+def _show_in_folder(path: str) -> None:
+    QDesktopServices.openUrl(QUrl.fromLocalFile(str(Path(path).parent)))

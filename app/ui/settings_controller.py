@@ -1,0 +1,41 @@
+"""The settings page, wired to the services."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QWidget
+
+from app.core.events import DevicesListed
+from app.core.settings import Value
+from app.services.profile import Profile
+from app.ui.pages.settings_page import SettingsPage
+
+
+class SettingsController(QObject):
+    """Shows what is set, applies what is changed, and fills in devices and backups."""
+
+    def __init__(self, profile: Profile, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._profile = profile
+        self.page = SettingsPage(parent)
+        self.page.set_values(profile.settings.values())
+        self.page.set_data_folder(str(profile.paths.data))
+        self.page.setting_changed.connect(self._on_page_changed)
+        self.page.open_folder_requested.connect(self._open_folder)
+        self.page.backup_requested.connect(profile.store.back_up)
+        profile.settings.changed.connect(self._on_setting_changed)
+        profile.store.backups_listed.connect(self.page.set_backups)
+        profile.hardware.devices_listed.connect(self._on_devices_listed)
+
+    def _on_page_changed(self, key: str, value: Value) -> None:
+        self._profile.settings.set_value(key, value)
+
+    def _on_setting_changed(self, key: str) -> None:
+        self.page.set_values(self._profile.settings.values())
+
+    def _open_folder(self) -> None:
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._profile.paths.data)))
+
+    def _on_devices_listed(self, listed: DevicesListed) -> None:
+        self.page.set_devices(list(listed.devices), listed.system_info)

@@ -1,0 +1,51 @@
+import pytest
+
+from app.cli.arguments import parse
+
+
+def test_no_words_open_the_window() -> None:
+    parsed = parse([])
+    assert (parsed.command, parsed.data_dir, parsed.model, parsed.file) == ("window", None, None, None)
+
+
+def test_a_file_is_opened_in_the_window() -> None:
+    assert parse(["model.gguf"]).file == "model.gguf"
+    assert parse(["--model", "ask"]).model == "ask"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--data-dir", "d", "ask", "why?"], ["ask", "--data-dir", "d", "why?"], ["ask", "why?", "--data-dir", "d"]],
+)
+def test_the_data_folder_may_stand_anywhere(words: list[str]) -> None:
+    parsed = parse(words)
+    assert (parsed.command, parsed.data_dir, parsed.question) == ("ask", "d", "why?")
+
+
+def test_the_question_may_be_a_command_word() -> None:
+    assert parse(["ask", "doctor"]).question == "doctor"
+    assert parse(["ask", "ask"]).question == "ask"
+
+
+def test_a_folder_may_be_called_like_a_command() -> None:
+    parsed = parse(["--data-dir", "ask", "doctor", "--json"])
+    assert (parsed.command, parsed.data_dir, parsed.json) == ("doctor", "ask", True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["ask"],
+        ["ask", "q", "--temperature", "9"],
+        ["ask", "q", "--temperature", "nan"],
+        ["ask", "q", "--max-tokens", "-1"],
+        ["ask", "q", "--seed", "x"],
+        ["doctor", "extra"],
+        ["--nonsense"],
+    ],
+)
+def test_mistakes_end_with_exit_code_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(words)
+    assert ended.value.code == 2
+    assert "usage: hearth" in capsys.readouterr().err

@@ -1,0 +1,62 @@
+import pytest
+
+from app.core.errors import ErrorKind, NoticeKind, UserError
+from app.services.explain import ActionKind, explain, explain_notice
+
+
+@pytest.mark.parametrize("kind", ErrorKind)
+def test_every_error_is_explained(kind: ErrorKind) -> None:
+    words = explain(UserError(kind))
+    assert words.title
+    assert words.title[0].isupper()
+    assert words.text.endswith((".", "?"))
+    assert "{" not in words.title + words.text
+
+
+@pytest.mark.parametrize("kind", [k for k in ErrorKind if k is not ErrorKind.EMPTY_PROMPT])
+def test_every_error_offers_something_to_press(kind: ErrorKind) -> None:
+    assert all(action.label for action in explain(UserError(kind)).actions)
+    assert explain(UserError(kind)).actions
+
+
+@pytest.mark.parametrize("kind", NoticeKind)
+def test_every_notice_is_explained(kind: NoticeKind) -> None:
+    assert "{" not in explain_notice(kind, {})
+    assert explain_notice(kind, {"fallback": "ChatML", "reason": "r", "wanted": 9000, "used": 4000})
+
+
+def test_a_card_about_memory_has_figures_and_a_way_out() -> None:
+    error = UserError(
+        ErrorKind.NOT_ENOUGH_MEMORY,
+        path="/models/big.gguf",
+        needed_bytes=5_800_000_000,
+        free_bytes=4_100_000_000,
+        context_length=32768,
+        suggested_context_length=8192,
+    )
+    words = explain(error)
+    assert "5.8 GB" in words.text
+    assert "4.1 GB" in words.text
+    action = words.actions[0]
+    assert (action.kind, action.value) == (ActionKind.USE_CONTEXT_LENGTH, 8192)
+    assert "8,192" in action.label
+
+
+def test_without_any_context_that_fits_another_model_is_offered() -> None:
+    kinds = [a.kind for a in explain(UserError(ErrorKind.NOT_ENOUGH_MEMORY, suggested_context_length=0)).actions]
+    assert ActionKind.USE_CONTEXT_LENGTH not in kinds
+    assert ActionKind.CHOOSE_MODEL in kinds
+
+
+def test_braces_in_a_file_name_are_only_text() -> None:
+    words = explain(UserError(ErrorKind.CORRUPT, path="/x/{0}{reason}.gguf", reason="{oops}"))
+    assert "{0}{reason}.gguf" in words.text
+    assert "{oops}" in words.text
+
+
+def test_a_damaged_database_offers_its_backup() -> None:
+    error = UserError(ErrorKind.DATABASE_CORRUPT, set_aside_path="/d/hearth.db.broken-1", backup_path="/d/b/good.db")
+    words = explain(error)
+    assert "/d/hearth.db.broken-1" in words.text
+    assert words.actions[0].kind is ActionKind.RESTORE_BACKUP
+    assert words.actions[0].value == "/d/b/good.db"
