@@ -20,6 +20,7 @@ from app.storage.failures import DamageError, as_user_errors
 from app.storage.schema import SCHEMA, Schema, StoredSchema, stored_schema, upgrade
 from app.storage.tables import MetaRow
 
+_SMALLEST_PAGE_BYTES = 512  # https://www.sqlite.org/fileformat.html#pages
 _OPENING_CHECK_MS = 150.0  # start-up must stay quick; backups are checked to the end
 
 
@@ -140,8 +141,11 @@ def _prepare(path: Path, backups_folder: Path, schema: Schema) -> StoredSchema |
 
 def _look(path: Path, backups_folder: Path) -> StoredSchema | None:
     """What an existing file says of itself, without changing it."""
-    if path.stat().st_size == 0 and list_backups(backups_folder):
+    size_bytes = path.stat().st_size
+    if size_bytes == 0 and list_backups(backups_folder):
         raise DamageError("empty, although there were chats in it")
+    if 0 < size_bytes < _SMALLEST_PAGE_BYTES:  # SQLite takes a file of one byte for a blank one
+        raise DamageError("shorter than any database")
     # A journal means that the first start was cut off; only a writer may roll it back.
     access = Access.WRITE if beside(path, "-journal").exists() else Access.READ
     with closing(connect(path, access)) as connection:

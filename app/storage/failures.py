@@ -90,7 +90,7 @@ def _from_sqlite(error: sqlite3.Error, path: Path) -> UserError | None:
     if code == sqlite3.SQLITE_READONLY_DBMOVED:
         kind = ErrorKind.STORAGE_FAILED
     if kind is ErrorKind.STORAGE_FAILED:
-        kind = _why_the_folder_refuses(path.parent) or kind
+        kind = _why_the_folder_refuses(path if path.is_dir() else path.parent) or kind
     return UserError(kind, path=str(path), reason=error.sqlite_errorname)
 
 

@@ -8,6 +8,8 @@ from typing import Annotated
 from sqlalchemy import Dialect, ForeignKey, Index, Integer, MetaData, Text, TypeDecorator, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from app.storage.failures import DamageError
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -34,7 +36,10 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else to_microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else from_microseconds(value)
+        try:
+            return None if value is None else from_microseconds(value)
+        except (TypeError, OverflowError) as problem:
+            raise DamageError("a moment that is none") from problem
 
 
 class AnyText(TypeDecorator[str]):
