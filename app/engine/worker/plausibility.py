@@ -15,6 +15,7 @@ TOKENS_KEY = "tokenizer.ggml.tokens"
 
 _MAX_LAYERS = 512  # LLAMA_MAX_LAYERS
 _MAX_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
+_MAX_GATING_FUNCTION = 4  # the last of llama_expert_gating_func_type
 _MAX_WIDTH = 1 << 24  # of anything in a layer; ten times the largest model's
 _MAX_CONTEXT = (1 << 31) - 1
 _ROPE_SCALINGS = frozenset({"none", "linear", "yarn", "longrope"})
@@ -49,18 +50,21 @@ class _Checks:
 
     def layers(self) -> None:
         self._integer("context_length", 1, _MAX_CONTEXT, required=True)
-        self._integer("embedding_length", 1, _MAX_WIDTH, required=True)
+        width = self._integer("embedding_length", 1, _MAX_WIDTH, required=True)
         count = self._integer("block_count", 1, _MAX_LAYERS, required=True)
         self._integer("nextn_predict_layers", 0, count)
         self._integer("attention.shared_kv_layers", 0, count)
-        for name in ("key_length", "value_length", "key_length_swa", "value_length_swa", "sliding_window"):
-            self._integer(f"attention.{name}", 0, _MAX_CONTEXT if name == "sliding_window" else _MAX_WIDTH)
+        self._integer("attention.sliding_window", 0, _MAX_CONTEXT)
+        for name in ("key_length", "value_length", "key_length_swa", "value_length_swa"):
+            self._integer(f"attention.{name}", 0, _MAX_WIDTH)
         for name in ("conv_kernel", "inner_size", "state_size", "time_step_rank", "group_count"):
             self._integer(f"ssm.{name}", 0, _MAX_WIDTH)
         inner = self._integer("ssm.inner_size", 0, _MAX_WIDTH)
-        twice = 2 * self._integer("embedding_length", 1, _MAX_WIDTH)
-        if self._header.architecture in _STATE_OF_TWICE_THE_WIDTH and inner != twice:
-            raise corrupt(f"{self._prefix}ssm.inner_size is {inner} instead of {twice}")
+        if self._header.architecture in _STATE_OF_TWICE_THE_WIDTH and inner != 2 * width:
+            raise corrupt(f"{self._prefix}ssm.inner_size is {inner} instead of {2 * width}")
+        state_head = self._integer("wkv.head_size", 1, _MAX_WIDTH, default=1)
+        if width % state_head:
+            raise corrupt(f"{self._prefix}wkv.head_size is {state_head} in a width of {width}")
         self._per_layer("feed_forward_length", _MAX_WIDTH)
 
     def heads(self) -> None:
@@ -92,6 +96,7 @@ class _Checks:
         used = max(self._per_layer("expert_used_count", _MAX_EXPERTS) or (0,))
         if used > experts or (experts and not used):
             raise corrupt(f"{used} of {experts} experts are to be used")
+        self._integer("expert_gating_func", 0, _MAX_GATING_FUNCTION)
         groups = self._integer("expert_group_count", 0, _MAX_EXPERTS)
         used_groups = self._integer("expert_group_used_count", 0, _MAX_EXPERTS)
         if groups and not experts:
@@ -103,11 +108,10 @@ class _Checks:
 
     def numbers(self) -> None:
         for key, value in self._header.metadata.items():
-            if not isinstance(value, float):
+            if not isinstance(value, float) or not key.startswith(self._prefix):
                 continue
-            if not math.isfinite(value):
-                raise corrupt(f"{key} is {value}")
-            if (key.endswith("epsilon") and value < 0) or ("rope.freq_base" in key and value <= 0):
+            negative = value < 0 and key.endswith("epsilon")
+            if not math.isfinite(value) or negative or (value <= 0 and "rope.freq_base" in key):
                 raise corrupt(f"{key} is {value}")
         scaling = self._header.metadata.get(f"{self._prefix}rope.scaling.type", "linear")
         if scaling not in _ROPE_SCALINGS:
