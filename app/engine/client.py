@@ -47,7 +47,7 @@ _KILL_GRACE_MS = 2_000
 _READ_BYTES = 256 * 1024  # per turn of the event loop, so that a flood cannot freeze the window
 _LOG_LIMIT_BYTES = 1024 * 1024
 _MAX_GARBAGE_REPORTS = 5
-_CLOSING_EVENTS = (Loaded, LoadCancelled, Finished, Counted, DevicesListed, Unloaded, Failed)
+CLOSING_EVENTS = (Loaded, LoadCancelled, Finished, Counted, DevicesListed, Unloaded, Failed)
 
 # libgomp's threads give up spinning soon, or they starve the window on a busy machine; a backtrace made while
 # crashing may hang; text is UTF-8 everywhere.
@@ -133,7 +133,7 @@ class EngineClient(QObject):
         if process is None:
             return
         self._forget_process()
-        process.disconnect(self)
+        process.blockSignals(True)
         if process.state() != QProcess.ProcessState.NotRunning:
             process.write(encode(Shutdown()))
             process.closeWriteChannel()
@@ -238,7 +238,7 @@ class EngineClient(QObject):
             self._watch_stop()
         elif isinstance(event, Failed) and event.error.kind is ErrorKind.ENGINE_START_FAILED:
             self._verdict = event.error  # it is about to leave
-        elif isinstance(event, _CLOSING_EVENTS):
+        elif isinstance(event, CLOSING_EVENTS):
             self._in_flight.pop(event.request_id, None)
             self._watch_stop()
 
