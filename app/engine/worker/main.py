@@ -184,9 +184,7 @@ def main(argv: Sequence[str]) -> int:
 
     writer = EventWriter(take_over_stdout())
     faulthandler.enable(sys.stderr)
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # Read by libgomp and ggml when they are loaded, which the import of a backend does. Spinning threads
     # starve the window on a busy machine; a backtrace made while crashing may hang.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")

@@ -1,0 +1,123 @@
+"""llama.cpp's C functions, through llama-cpp-python's ctypes declarations and nothing else of that package.
+
+Importing this module loads the libraries: set environment variables that they read before (see
+`app.engine.worker.main`). Everything is `Any`: ctypes functions have no useful types.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from app.engine.worker.backend import RequestControl
+
+
+def _import_declarations() -> Any:
+    """The module `llama_cpp.llama_cpp` without the package around it.
+
+    The package's own `__init__` imports its high-level API with numpy and a web of optional parts: half a second and 40
+    MB that a child would pay at each start. A bare package object with the same search path stands in for it.
+    """
+    if "llama_cpp" not in sys.modules:
+        spec = importlib.util.find_spec("llama_cpp")
+        if spec is None or spec.submodule_search_locations is None:
+            raise ModuleNotFoundError("llama_cpp is not installed", name="llama_cpp")
+        package = types.ModuleType("llama_cpp")
+        package.__path__ = list(spec.submodule_search_locations)
+        package.__spec__ = spec
+        sys.modules["llama_cpp"] = package
+    return importlib.import_module("llama_cpp.llama_cpp")
+
+
+llama: Any = _import_declarations()
+LIBRARY_FOLDER = Path(str(llama._base_path))
+
+
+def _ggml_handles() -> list[Any]:
+    """Where ggml's symbols are found.
+
+    On Unix a look-up through llama's handle reaches the very ggml it is linked with; opening the file by another of its
+    names would map a second ggml with an empty registry. Windows has no such look-up, but one DLL per name.
+    """
+    names = ("ggml.dll", "ggml-base.dll") if sys.platform == "win32" else ()
+    return [ctypes.CDLL(str(LIBRARY_FOLDER / name)) for name in names] or [llama._lib]
+
+
+_handles = _ggml_handles()
+
+
+def ggml_function(name: str, result: Any, *arguments: Any) -> Any:
+    """A function of ggml that llama-cpp-python does not declare. Raises AttributeError when it is not exported."""
+    for handle in _handles:
+        if hasattr(handle, name):
+            found = handle[name]  # a new object each time, so that types set here disturb nobody
+            found.restype, found.argtypes = result, list(arguments)
+            return found
+    raise AttributeError(name)
+
+
+LogCallback = Callable[[int, str], None]
+
+
+def initialize(on_log: LogCallback, on_abort: Callable[[str], None]) -> list[Any]:
+    """Register the backends and start the library; once per process.
+
+    `on_log` gets every line with its ggml level, from any thread; `on_abort` the reason right before ggml ends the
+    process. Returns what must be kept alive as long as the library is used.
+    """
+
+    @llama.llama_log_callback  # type: ignore[untyped-decorator]
+    def log_line(level: int, text: bytes, _: Any) -> None:
+        on_log(level, text.decode("utf-8", "replace"))
+
+    def aborting(message: bytes) -> None:
+        on_abort(message.decode("utf-8", "replace"))
+
+    abort_type = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
+    abort_callback = abort_type(aborting)
+    llama.llama_log_set(log_line, None)
+    ggml_function("ggml_set_abort_callback", ctypes.c_void_p, abort_type)(abort_callback)
+    if ggml_function("ggml_backend_reg_count", ctypes.c_size_t)() == 0:
+        # Backends are libraries of their own. ggml's own search would look into the current directory as well.
+        load = ggml_function("ggml_backend_load_all_from_path", None, ctypes.c_char_p)
+        load(str(LIBRARY_FOLDER).encode())
+    llama.llama_backend_init()
+    return [log_line, abort_callback]
+
+
+class AbortCallback:
+    """Lets llama.cpp ask whether to go on, without Python and its lock.
+
+    ggml asks `bool callback(void *)` before every node of a graph. `strlen` on a flag that is "" or "x" is such a
+    function; a Python callback would nearly triple the time of a token whenever another thread is busy.
+    """
+
+    def __init__(self) -> None:
+        library = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
+        self._function = ctypes.cast(library.strlen, llama.ggml_abort_callback)
+
+    def watch(self, context: int, control: RequestControl) -> None:
+        """From now on computation in `context` ends early (llama_decode returns 2) when `control` is stopped.
+
+        `control` must live until the next call of `watch` or `release`.
+        """
+        llama.llama_set_abort_callback(context, self._function, control.flag_address)
+
+    def release(self, context: int) -> None:
+        """Never end early again."""
+        llama.llama_set_abort_callback(context, llama.ggml_abort_callback(), None)
+
+
+def versions() -> dict[str, str]:
+    """The versions of what computes."""
+    return {
+        "llama-cpp-python": importlib.metadata.version("llama-cpp-python"),
+        "ggml": ggml_function("ggml_version", ctypes.c_char_p)().decode(),
+    }

@@ -1,0 +1,61 @@
+"""Everything that depends on a model's way of chatting: its template, its marks, its end texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.core.reasoning import ReasoningMarks, marks_of, opened_by
+from app.core.templates import ChatFormat, choose_format, end_marks_in
+from app.engine.protocol import ChatMessage
+from app.engine.worker.chat_prompt import PromptRenderer
+from app.engine.worker.detokenizer import Detokenizer
+from app.engine.worker.prompt_tokens import PromptTokenizer
+from app.engine.worker.template_renderer import ChatTemplate
+from app.engine.worker.vocabulary import Vocabulary
+
+
+class ConversationFormat:
+    """Turns conversations into tokens, and knows how answers end and how thinking is marked."""
+
+    def __init__(self, name: str, source: str, stops: tuple[str, ...], vocabulary: Vocabulary) -> None:
+        """Raises TemplateError when the template cannot render the simplest conversation."""
+        self.name = name
+        self.stops = stops
+        self.marks = marks_of(source)
+        template = ChatTemplate(source, vocabulary.bos_text, vocabulary.eos_text)
+        self._renderer = PromptRenderer(template)
+        self.tokenizer = PromptTokenizer(vocabulary, source)
+        self.detokenizer = Detokenizer(vocabulary, self._shown_controls(vocabulary))
+
+    @classmethod
+    def of_file(cls, source: str, vocabulary: Vocabulary) -> ConversationFormat:
+        """The file's own format. Raises TemplateError."""
+        return cls("file", source, end_marks_in(source), vocabulary)
+
+    @classmethod
+    def known(cls, chat_format: ChatFormat, vocabulary: Vocabulary) -> ConversationFormat:
+        """One of Hearth's table."""
+        return cls(chat_format.name, chat_format.source, chat_format.stops, vocabulary)
+
+    def tokenize(self, messages: Sequence[ChatMessage], continue_last: bool) -> tuple[list[int],
+    ReasoningMarks | None]:
+        """The tokens of a prompt, and the thinking that it opens, if any. Raises TemplateError."""
+        prompt = self._renderer.render(messages, continue_last)
+        after = prompt.message_ranges[-1][1] if prompt.message_ranges else 0
+        opened = opened_by(prompt.text[after:].decode("utf-8", "replace"), self.marks)
+        return self.tokenizer.tokenize(prompt), opened
+
+    def _shown_controls(self, vocabulary: Vocabulary) -> frozenset[int]:
+        """Control tokens that mark thinking: their text must be seen to tell it from the answer."""
+        marks = "\n".join(text for family in self.marks for text in family.texts)
+        return frozenset(
+            token
+            for token, text in vocabulary.control_texts.items()
+            if token not in vocabulary.end_tokens and text.decode("utf-8", "replace") in marks
+        )
+
+
+def choose_known(vocabulary: Vocabulary, model_name: str) -> ChatFormat:
+    """The format of Hearth's table for a model whose own template is missing or unusable."""
+    texts = (*vocabulary.control_texts.values(), *vocabulary.user_defined_texts.values())
+    return choose_format(frozenset(text.decode("utf-8", "replace") for text in texts), model_name)

@@ -1,0 +1,163 @@
+"""The backend that computes: llama.cpp through its C interface. Lives on the worker thread."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+from app.core.errors import ErrorKind, NoticeKind, UserError
+from app.core.events import (
+    Counted,
+    DevicesListed,
+    LoadCancelled,
+    Loaded,
+    Loading,
+    ModelInfo,
+    Notice,
+    Unloaded,
+)
+from app.engine.protocol import Count, Devices, Generate, Load, Unload
+from app.engine.worker import binding
+from app.engine.worker.backend import Emit, RequestControl
+from app.engine.worker.device_list import list_devices
+from app.engine.worker.engine_log import EngineLog
+from app.engine.worker.inspection import ModelFacts, inspect_model_file
+from app.engine.worker.loaded_model import (
+    ContextSettings,
+    LoadCancelledError,
+    LoadedModel,
+    choose_threads,
+)
+from app.engine.worker.memory_budget import DEFAULT_CONTEXT_LENGTH, choose_context_length
+from app.engine.worker.sampler import METADATA_KEYS, suggested_sampling
+from app.engine.worker.session import Session
+
+log = logging.getLogger(__name__)
+
+_PROGRESS_INTERVAL_S = 1 / 30
+
+
+class LlamaBackend:
+    """One model at a time.
+
+    A new model is loaded beside the old one, which goes when the new one is ready: so an unusable file, a
+    cancelled load or a lack of memory leaves the old one as it was. Weights are mapped files that the system
+    can drop from memory; if the rest does not fit twice, the old model's context (its KV cache) is given back
+    first and made anew if the new model does not come.
+    """
+
+    def __init__(self) -> None:
+        self._engine_log = EngineLog()
+        self._callbacks = binding.initialize(self._engine_log.add, self._engine_log.abort)
+        self._session: Session | None = None
+
+    @property
+    def engine_name(self) -> str:
+        return f"llama.cpp (llama-cpp-python {binding.versions()['llama-cpp-python']})"
+
+    def load(self, request: Load, emit: Emit, control: RequestControl) -> None:
+        self._engine_log.start()
+        try:
+            self._load(request, emit, control)
+        except LoadCancelledError:
+            emit(LoadCancelled(request.id))
+        finally:
+            if self._session is not None and self._session.model.context is None:
+                self._session.model.reopen_context()
+
+    def generate(self, request: Generate, emit: Emit, control: RequestControl) -> None:
+        self._engine_log.start()
+        self._loaded().generate(request, emit, control)
+
+    def count(self, request: Count, emit: Emit) -> None:
+        session = self._loaded()
+        emit(Counted(request.id, session.count(request.messages), session.model.context_length))
+
+    def devices(self, request: Devices, emit: Emit) -> None:
+        system_info = binding.llama.llama_print_system_info().decode("utf-8", "replace").strip()
+        emit(DevicesListed(request.id, list_devices(), system_info, binding.versions()))
+
+    def unload(self, request: Unload, emit: Emit) -> None:
+        self.close()
+        emit(Unloaded(request.id))
+
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.model.close()
+            self._session = None
+
+    def _loaded(self) -> Session:
+        if self._session is None:
+            raise UserError(ErrorKind.NO_MODEL)
+        return self._session
+
+    def _load(self, request: Load, emit: Emit, control: RequestControl) -> None:
+        facts = inspect_model_file(Path(request.path))
+        length = self._context_length(facts, request.context_length)
+        reporter = _ProgressReporter(request.id, emit, control)
+        model = LoadedModel(facts.path, reporter, self._engine_log)
+        try:
+            model.open_context(ContextSettings(length, choose_threads(request.threads)))
+            metadata = {key: model.metadata(key) for key in METADATA_KEYS}
+            found = {key: value for key, value in metadata.items() if value is not None}
+            session = Session(model, suggested_sampling(found), emit, request.id)
+            if control.is_stopped:
+                raise LoadCancelledError
+        except BaseException:
+            model.close()
+            raise
+        self.close()
+        self._session = session
+        wanted = request.context_length or min(facts.context_length_trained, DEFAULT_CONTEXT_LENGTH)
+        if length < wanted:
+            emit(Notice(request.id, NoticeKind.CONTEXT_REDUCED, {"wanted": wanted, "used": length}))
+        emit(Loaded(request.id, _model_info(session, facts), control.elapsed_ms()))
+
+    def _context_length(self, facts: ModelFacts, wanted: int) -> int:
+        """How long the context can be; gives the old model's back if that helps. Raises UserError."""
+        if facts.context_length_trained > 0:
+            wanted = min(wanted, facts.context_length_trained)  # beyond it models talk nonsense
+        plan = ContextSettings.plan()
+        try:
+            return choose_context_length(facts, wanted, plan)
+        except UserError as error:
+            if error.kind is not ErrorKind.NOT_ENOUGH_MEMORY or self._session is None:
+                raise
+        self._session.forget()
+        self._session.model.close_context()
+        return choose_context_length(facts, wanted, plan)
+
+
+class _ProgressReporter:
+    """Called by llama.cpp while weights are read: emits Loading now and then, and says whether to go on."""
+
+    def __init__(self, request_id: int, emit: Emit, control: RequestControl) -> None:
+        self._request_id = request_id
+        self._emit = emit
+        self._control = control
+        self._next_at = 0.0
+
+    def __call__(self, fraction: float) -> bool:
+        now = time.perf_counter()
+        if now >= self._next_at or fraction >= 1.0:
+            self._emit(Loading(self._request_id, fraction))
+            self._next_at = now + _PROGRESS_INTERVAL_S
+        return not self._control.is_stopped
+
+
+def _model_info(session: Session, facts: ModelFacts) -> ModelInfo:
+    model = session.model
+    return ModelInfo(
+        path=str(facts.path),
+        name=facts.name,
+        architecture=facts.architecture,
+        description=model.description,
+        size_bytes=facts.size_bytes,
+        parameters=model.parameters,
+        context_length=model.context_length,
+        context_length_trained=model.context_length_trained,
+        template=session.chat_format.name,
+        recurrent=model.is_recurrent,
+        sampling=session.suggested,
+    )

@@ -1,0 +1,187 @@
+"""Conversing with a loaded model: which messages it sees, what of them it has read, what it answers."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from app.core.errors import ErrorKind, NoticeKind, UserError
+from app.core.events import Notice, PromptStarted
+from app.core.messages import Role
+from app.core.prompt import fit_messages, prompt_limit
+from app.core.reasoning import ReasoningMarks
+from app.core.sampling import Sampling
+from app.engine.protocol import ChatMessage, Generate
+from app.engine.worker.answer import Answer, AnswerLimits
+from app.engine.worker.backend import Emit, RequestControl
+from app.engine.worker.binding import AbortCallback
+from app.engine.worker.conversation_format import ConversationFormat, choose_known
+from app.engine.worker.kv_cache import KvCache
+from app.engine.worker.loaded_model import BATCH_TOKENS, LoadedModel
+from app.engine.worker.sampler import SamplerChain
+from app.engine.worker.template_renderer import TemplateError
+from app.engine.worker.text_stream import TextStream
+
+log = logging.getLogger(__name__)
+
+_RANDOM_SEED = 0xFFFFFFFF  # LLAMA_DEFAULT_SEED: llama.cpp would draw one of its own and not tell
+
+# How much of a prompt is read between two reports, by the number of weights: fixed for a model, since the
+# size of the pieces changes the last digits of the results, and the same seed shall give the same answer.
+_CHUNKS = ((1_000_000_000, 64), (300_000_000, 128))
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    """What is to be read for an answer."""
+
+    tokens: list[int]
+    first_visible_id: str | None
+    opened: ReasoningMarks | None
+    chat_format: ConversationFormat
+
+
+class Session:
+    """A loaded model with its chat format and what is in its memory. Lives on the worker thread."""
+
+    def __init__(
+        self, model: LoadedModel, suggested: dict[str, float | int | None], emit: Emit, request_id: int
+    ) -> None:
+        """`suggested`: the file's own sampling. Emits a Notice if the file's template is not used."""
+        self.model = model
+        self.suggested = suggested
+        self._sampling = Sampling().merged(suggested)
+        self._abort = AbortCallback()
+        self._cache: KvCache | None = None
+        name = f"{model.metadata('general.name') or ''} {model.path.stem}"
+        self._fallback = choose_known(model.vocabulary, name)
+        self.chat_format = self._choose_format(emit, request_id)
+
+    def _choose_format(self, emit: Emit, request_id: int) -> ConversationFormat:
+        details = {"fallback": self._fallback.name}
+        source = self.model.template
+        if not source:
+            emit(Notice(request_id, NoticeKind.TEMPLATE_MISSING, details))
+            return ConversationFormat.known(self._fallback, self.model.vocabulary)
+        try:
+            return ConversationFormat.of_file(source, self.model.vocabulary)
+        except TemplateError as error:
+            log.warning("the file's chat template is not usable: %s", error)
+            emit(Notice(request_id, NoticeKind.TEMPLATE_BROKEN, {"reason": str(error), **details}))
+            return ConversationFormat.known(self._fallback, self.model.vocabulary)
+
+    def forget(self) -> None:
+        """The context was closed or replaced: nothing is in memory."""
+        self._cache = None
+
+    def count(self, messages: Sequence[ChatMessage]) -> int:
+        """How many tokens a prompt of these messages has."""
+        if not messages:
+            return 0
+        try:
+            return len(self.chat_format.tokenize(messages, False)[0])
+        except TemplateError:
+            known = ConversationFormat.known(self._fallback, self.model.vocabulary)
+            return len(known.tokenize(messages, False)[0])
+
+    def generate(self, request: Generate, emit: Emit, control: RequestControl) -> None:
+        """Answer the last message or continue it. Raises UserError."""
+        request = _normalized(request)
+        prompt = self._prompt(request, emit)
+        cache = self._open_cache()
+        tokens = self._with_read_tail(prompt) if request.continue_last else prompt.tokens
+        reused = cache.keep_prefix(tokens)
+        emit(PromptStarted(request.id, len(tokens), reused, prompt.first_visible_id))
+        sampling = self._sampling.merged(request.sampling)
+        seed = secrets.randbits(32) if sampling.seed is None else sampling.seed
+        if seed == _RANDOM_SEED:
+            seed -= 1
+        vocabulary = self.model.vocabulary
+        stream = TextStream(
+            request.id,
+            emit,
+            prompt.chat_format.detokenizer,
+            (*request.stop, *prompt.chat_format.stops),
+            prompt.chat_format.marks,
+            prompt.opened,
+            request.continue_last,
+        )
+        limits = AnswerLimits(request.max_tokens, self.model.context_length, vocabulary.end_tokens)
+        self._abort.watch(cache.context, control)
+        try:
+            with SamplerChain(sampling, seed, vocabulary, self.model.context_length) as chain:
+                chain.accept_prompt(tokens)
+                answer = Answer(request.id, cache, self._chunk_tokens(), emit, control)
+                answer.run(tokens, reused, chain, seed, stream, limits)
+        finally:
+            self._abort.release(cache.context)
+
+    def _prompt(self, request: Generate, emit: Emit) -> _Prompt:
+        """The prompt by the file's template, or by a known one where that fails on these messages."""
+        try:
+            return self._prompt_by(self.chat_format, request)
+        except TemplateError as error:
+            if self.chat_format.name == self._fallback.name:
+                raise
+            log.warning("the file's chat template failed: %s", error)
+            details = {"reason": str(error), "fallback": self._fallback.name}
+            emit(Notice(request.id, NoticeKind.TEMPLATE_BROKEN, details))
+            return self._prompt_by(ConversationFormat.known(self._fallback, self.model.vocabulary), request)
+
+    def _prompt_by(self, chat_format: ConversationFormat, request: Generate) -> _Prompt:
+        rendered: dict[int, tuple[list[int], ReasoningMarks | None]] = {}  # by number of messages
+
+        def count(messages: Sequence[ChatMessage]) -> int:
+            rendered[len(messages)] = chat_format.tokenize(messages, request.continue_last)
+            return len(rendered[len(messages)][0])
+
+        limit = prompt_limit(self.model.context_length, request.max_tokens)
+        fit = fit_messages(request.messages, limit, count, request.first_visible_id)
+        tokens, opened = rendered[len(fit.messages)]
+        return _Prompt(tokens, fit.first_visible_id, opened, chat_format)
+
+    def _open_cache(self) -> KvCache:
+        if self._cache is None:
+            assert self.model.context is not None
+            self._cache = KvCache(self.model.context, self.model.is_recurrent, BATCH_TOKENS)
+        return self._cache
+
+    def _chunk_tokens(self) -> int:
+        fitting = (tokens for weights, tokens in _CHUNKS if self.model.parameters >= weights)
+        return next(fitting, BATCH_TOKENS)
+
+    def _with_read_tail(self, prompt: _Prompt) -> list[int]:
+        """The prompt with its end in the tokens that the model itself wrote, where the text is the same.
+
+        A stopped answer, tokenized anew, may come out in other tokens. Going on from the very tokens that are
+        in memory reads nothing twice and continues as if there had been no stop.
+        """
+        cached, detokenizer = self._open_cache().tokens, prompt.chat_format.detokenizer
+        shared = 0
+        for old, new in zip(cached, prompt.tokens, strict=False):
+            if old != new:
+                break
+            shared += 1
+        if shared in (len(cached), len(prompt.tokens)):
+            return prompt.tokens
+        tail = cached[shared:]
+        if any(token in self.model.vocabulary.control_texts for token in tail):
+            return prompt.tokens
+        read = b"".join(map(detokenizer.piece, tail)).lstrip()
+        wanted = b"".join(map(detokenizer.piece, prompt.tokens[shared:])).lstrip()
+        if not wanted.startswith(read):
+            return prompt.tokens
+        return [*cached, *prompt.chat_format.tokenizer.continue_text(wanted[len(read) :])]
+
+
+def _normalized(request: Generate) -> Generate:
+    """The request with a continuation of nothing made an ordinary answer. Raises UserError(EMPTY_PROMPT)."""
+    messages = request.messages
+    continues = request.continue_last and bool(messages) and messages[-1].role is Role.ASSISTANT
+    if continues and not messages[-1].text.strip():
+        messages, continues = messages[:-1], False
+    if not messages or not messages[-1].text.strip():
+        raise UserError(ErrorKind.EMPTY_PROMPT)
+    return replace(request, messages=messages, continue_last=continues)

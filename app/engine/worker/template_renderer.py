@@ -1,0 +1,232 @@
+"""Renders chat templates, which come with model files from strangers: sandboxed, bounded in time and in memory.
+
+The dialect is that of Hugging Face's transformers (`apply_chat_template`), for which templates are written: trimmed
+blocks, loop controls, `raise_exception`, `strftime_now`, and `tojson` that escapes nothing for HTML.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import re
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, NoReturn
+
+import jinja2
+import jinja2.ext
+import psutil
+from jinja2.nodes import Node
+from jinja2.parser import Parser
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+RENDER_LIMIT_S = 2.0
+_MEMORY_LIMIT_BYTES = 512 * 1024 * 1024
+_LARGEST_COUNT = 1_000_000
+"""Numbers beyond this are refused where they could blow up a text: repetition, width, indentation, precision."""
+
+
+class TemplateError(Exception):
+    """The template cannot be used; the text says why."""
+
+
+class TemplateRefusalError(TemplateError):
+    """The template called `raise_exception`: it does not like these messages."""
+
+
+class _TimeUpError(BaseException):
+    """Thrown into the rendering thread; no `except Exception` of a template's filters may swallow it."""
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """Jinja's sandbox, which guards attributes, with bounds on operations that make huge values in one step."""
+
+    intercepted_binops = frozenset({"*", "**", "%"})
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**" and _is_large(right, 1_000):
+            raise TemplateError("power too large")
+        if operator == "*" and _repeats(left, right):
+            raise TemplateError("text repeated too often")
+        if operator == "%" and isinstance(left, str):
+            _refuse_wide(left)
+        return super().call_binop(context, operator, left, right)
+
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+        # Named like this by Jinja, so that templates may use any keyword.
+        _refuse_large(args, kwargs)
+        return super().call(__context, __obj, *args, **kwargs)
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        if isinstance(text := getattr(value, "__self__", None), str):
+            _refuse_wide(text)
+        return super().wrap_str_format(value)
+
+    def unsafe_undefined(self, obj: Any, attribute: str) -> NoReturn:
+        raise TemplateError(f"{attribute!r} is out of bounds for templates")
+
+
+def _is_large(value: object, limit: int = _LARGEST_COUNT) -> bool:
+    return isinstance(value, (int, float)) and abs(value) > limit
+
+
+def _repeats(left: object, right: object) -> bool:
+    """Whether a product is a sequence that is longer than any sensible one."""
+    for sequence, times in ((left, right), (right, left)):
+        if isinstance(sequence, (str, bytes, list, tuple)) and isinstance(times, int):
+            return len(sequence) * times > _LARGEST_COUNT
+    return isinstance(left, int) and isinstance(right, int) and left.bit_length() + right.bit_length() > 4096
+
+
+def _refuse_large(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    if any(_is_large(value) for value in (*args, *kwargs.values())):
+        raise TemplateError("number too large")
+
+
+def _refuse_wide(text: str) -> None:
+    """Refuse format strings with a huge field, or one whose width comes from elsewhere."""
+    if re.search(r"\d{7}|%[-+ #0]*\*|%[^a-z%]*\.\*|\{[^{}]*:[^{}]*\{", text):
+        raise TemplateError("field too wide")
+
+
+def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter that refuses huge numbers (`center(10**10)` would fill the memory in one step)."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        _refuse_large(args[1:], kwargs)
+        return function(*args, **kwargs)
+
+    # Jinja's note of what it must pass first.
+    for mark in ("jinja_pass_arg", "jinja_async_variant"):
+        if hasattr(function, mark):
+            setattr(call, mark, getattr(function, mark))
+    return call
+
+
+def _raise_exception(message: object) -> NoReturn:
+    raise TemplateRefusalError(str(message))
+
+
+def _strftime_now(pattern: str) -> str:
+    return datetime.now().strftime(pattern)
+
+
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+
+def _format_filter(value: str, *args: Any, **kwargs: Any) -> str:
+    _refuse_wide(str(value))
+    _refuse_large(args, kwargs)
+    return str(value) % (kwargs or args)
+
+
+class _GenerationBlock(jinja2.ext.Extension):
+    """`{% generation %}…{% endgeneration %}`, with which training code finds the answers: here just its content."""
+
+    tags = {"generation"}  # noqa: RUF012  # Jinja's own interface
+
+    def parse(self, parser: Parser) -> list[Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+def _make_environment() -> _Environment:
+    environment = _Environment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[jinja2.ext.loopcontrols, _GenerationBlock], cache_size=0
+    )
+    environment.filters = {name: _guarded(function) for name, function in environment.filters.items()}
+    environment.filters["tojson"] = _to_json
+    environment.filters["format"] = _format_filter
+    environment.globals["raise_exception"] = _raise_exception
+    environment.globals["strftime_now"] = _strftime_now
+    return environment
+
+
+class ChatTemplate:
+    """A chat template, compiled on first use. Not thread-safe."""
+
+    def __init__(self, source: str, bos_text: str, eos_text: str) -> None:
+        self.source = source
+        self._bos_text = bos_text
+        self._eos_text = eos_text
+        self._compiled: jinja2.Template | None = None
+
+    def render(self, messages: list[dict[str, Any]], add_generation_prompt: bool, names_tools: bool = True) -> str:
+        """The prompt text. Raises TemplateError, within RENDER_LIMIT_S and a bit.
+
+        `names_tools`: `tools` is defined (as none), as most templates expect; a few expect it undefined.
+        """
+        unused = {"tools": None, "documents": None} if names_tools else {}
+
+        def work() -> str:
+            if self._compiled is None:
+                self._compiled = _make_environment().from_string(self.source)
+            return self._compiled.render(
+                messages=messages,
+                add_generation_prompt=add_generation_prompt,
+                bos_token=self._bos_text,
+                eos_token=self._eos_text,
+                **unused,
+            )
+
+        return _run_bounded(work, RENDER_LIMIT_S)
+
+
+def _run_bounded(work: Callable[[], str], limit_s: float) -> str:
+    """Run `work` in a thread that is interrupted when it takes too long or makes the process grow too much.
+
+    Python code is interrupted between two of its steps; single steps that could take long are refused by the
+    environment. This needs neither signals nor another process and works on every system.
+    """
+    outcome: list[str | BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work())
+        except BaseException as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run, name="template", daemon=True)
+    thread.start()
+    thread.join(0.05)
+    if thread.is_alive():
+        _watch(thread, limit_s)
+    match outcome[0] if outcome else _TimeUpError():
+        case str(text):
+            return text
+        case TemplateError() as error:
+            raise error
+        case _TimeUpError():
+            raise TemplateError(f"took longer than {limit_s:g} seconds or too much memory")
+        case MemoryError():
+            raise TemplateError("took too much memory")
+        case jinja2.TemplateSyntaxError() as error:
+            raise TemplateError(f"line {error.lineno}: {error.message}")
+        case error:
+            raise TemplateError(f"{type(error).__name__}: {str(error)[:300]}")
+
+
+def _watch(thread: threading.Thread, limit_s: float) -> None:
+    """Wait for a thread to end; interrupt it when time or memory is used up."""
+    process = psutil.Process()
+    deadline = time.monotonic() + limit_s
+    most_bytes = process.memory_info().rss + _MEMORY_LIMIT_BYTES
+    while thread.is_alive():
+        now = time.monotonic()
+        if now > deadline or process.memory_info().rss > most_bytes:
+            assert thread.ident is not None
+            interrupt = ctypes.pythonapi.PyThreadState_SetAsyncExc
+            interrupt(ctypes.c_ulong(thread.ident), ctypes.py_object(_TimeUpError))
+        if now > deadline + 1.0:
+            return  # stuck in a single step; it is a daemon and ends with the process
+        thread.join(0.02)
