@@ -1,4 +1,4 @@
-"""Verified copies of the database: made before every migration and once a week, the last five kept."""
+"""Verified copies of the database, made before every migration and once a week; and putting one back."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ BACKUP_INTERVAL = timedelta(days=7)
 _NAME = re.compile(r"hearth-(\d{8}T\d{12}Z)\.db")
 _STAMP_FORMAT = "%Y%m%dT%H%M%S%fZ"
 _PARTIAL = ".partial"
+_COMPANIONS = ("-wal", "-shm", "-journal")  # what SQLite may keep beside a database
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,24 +96,41 @@ def make_backup(source: Path | Database, folder: Path, now: datetime | None = No
     return backup
 
 
-def restore_backup(backup: Backup, path: Path) -> None:
-    """Put a copy of `backup` where the database was; the backup itself stays.
+def restore_backup(backup: Backup, path: Path) -> Path | None:
+    """Put a copy of `backup` where the database is, which must be closed; the backup itself stays.
 
-    The old database must have been set aside: raises FileExistsError if anything is at `path`, UserError for the rest.
+    What was there is set aside, but only once the copy is complete and checked; returns where it went, if there was
+    anything. Raises UserError; the database is then where it was.
     """
-    if path.exists():
-        raise FileExistsError(path)
     partial = beside(path, _PARTIAL)
     with as_user_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             shutil.copyfile(backup.path, partial)
             _verified_schema(partial)
-            for suffix in ("-wal", "-shm", "-journal"):  # of a database that is gone: SQLite would apply them
+            aside = set_aside(path) if path.exists() else None
+            for suffix in _COMPANIONS:  # of a database that is gone: SQLite would apply them to this one
                 beside(path, suffix).unlink(missing_ok=True)
             _publish(partial, path)
         finally:
             partial.unlink(missing_ok=True)
+    return aside
+
+
+def set_aside(path: Path, now: datetime | None = None) -> Path:
+    """Move a database that cannot be used out of the way, with its log, and return its new path. Raises UserError."""
+    stem = f"{path.name}.broken-{(now or utc_now()).strftime('%Y%m%dT%H%M%SZ')}"
+    target = path.with_name(stem)
+    number = 1
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{stem}-{number}")
+    with as_user_errors(path):
+        for suffix in _COMPANIONS:
+            if beside(path, suffix).exists():
+                beside(path, suffix).replace(beside(target, suffix))
+        path.replace(target)
+    return target
 
 
 def _make(source: Path, folder: Path, now: datetime) -> Backup:

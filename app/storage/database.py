@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -13,15 +12,16 @@ from sqlalchemy.orm import Session
 
 from app import __version__
 from app.core.errors import ErrorKind, UserError
-from app.core.messages import utc_now
-from app.storage.backups import list_backups, make_backup, newest_good_backup
+from app.storage.backups import list_backups, make_backup, newest_good_backup, set_aside
 from app.storage.connection import IMMEDIATE, Access, beside, connect, engine_for, quick_check
 from app.storage.failures import DamageError, as_user_errors
 from app.storage.schema import SCHEMA, Schema, StoredSchema, stored_schema, upgrade
 from app.storage.tables import MetaRow
 
+__all__ = ["Database", "set_aside"]
+
 _SMALLEST_PAGE_BYTES = 512  # https://www.sqlite.org/fileformat.html#pages
-_OPENING_CHECK_MS = 150.0  # start-up must stay quick; backups are checked to the end
+_CHECKED_AT_OPENING_BYTES = 100_000_000  # start-up must stay quick; backups are checked whatever their size
 
 
 class Database:
@@ -73,7 +73,7 @@ class Database:
             yield session
 
     def quick_check(self) -> list[str]:
-        """What is wrong with the file, in SQLite's words; empty when all is well. Takes about 1 s for 500 MB."""
+        """What is wrong with the file, in SQLite's words; empty when all is well. 1 s per GB, more from a slow disk."""
         return self.check_file(self.path)
 
     @staticmethod
@@ -97,22 +97,6 @@ class Database:
             session.execute(row.on_conflict_do_update(index_elements=[MetaRow.key], set_={"value": row.excluded.value}))
 
 
-def set_aside(path: Path, now: datetime | None = None) -> Path:
-    """Move a database that cannot be used out of the way, with its log, and return its new path. Raises UserError."""
-    stem = f"{path.name}.broken-{(now or utc_now()).strftime('%Y%m%dT%H%M%SZ')}"
-    target = path.with_name(stem)
-    number = 1
-    while target.exists():
-        number += 1
-        target = path.with_name(f"{stem}-{number}")
-    with as_user_errors(path):
-        for suffix in ("-wal", "-shm", "-journal"):
-            if beside(path, suffix).exists():
-                beside(path, suffix).replace(beside(target, suffix))
-        path.replace(target)
-    return target
-
-
 def _prepare(path: Path, backups_folder: Path, schema: Schema) -> StoredSchema | None:
     """Bring the file to `schema` and make sure that it can be written; what it was before."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,8 +113,7 @@ def _prepare(path: Path, backups_folder: Path, schema: Schema) -> StoredSchema |
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("BEGIN IMMEDIATE")  # fails now, with words, if nothing could be stored later
         connection.execute("ROLLBACK")
-        problems = quick_check(connection, _OPENING_CHECK_MS)
-        if problems:
+        if path.stat().st_size <= _CHECKED_AT_OPENING_BYTES and (problems := quick_check(connection)):
             raise DamageError(problems[0])
     if found is not None and found.version < schema.version:
         make_backup(path, backups_folder)

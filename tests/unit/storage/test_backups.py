@@ -175,10 +175,12 @@ def test_a_full_disk_under_the_backups(
     assert caught.value.kind is ErrorKind.DISK_FULL
     assert files_in(backups) == [good.path.name]
     database.close()
+    there = restore_backup(good, small_disk / "hearth.db")
+    assert there is None
     with pytest.raises(UserError) as caught:
         restore_backup(Backup.of(path), small_disk / "hearth.db")
     assert caught.value.kind is ErrorKind.DISK_FULL
-    assert files_in(small_disk) == ["backups"]
+    assert files_in(small_disk) == ["backups", "hearth.db"]
 
 
 def test_a_backups_folder_that_cannot_be_written(database: Database, backups: Path, read_only: Any) -> None:
