@@ -17,17 +17,16 @@ _RESERVE_BYTES = 512 * 1024 * 1024  # for the window and everything else the per
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 
-def choose_context_length(facts: ModelFacts, wanted: int, plan: ContextPlan, reclaimable_bytes: int = 0) -> int:
+def choose_context_length(facts: ModelFacts, wanted: int, plan: ContextPlan) -> int:
     """The context length to load a model with, in tokens.
 
     `wanted` 0: as long as the model was trained for, at most 8,192, reduced to what fits. `plan` is how the
-    context will be made, its length aside. `reclaimable_bytes` is what a model of ours that will be replaced
-    gives back.
+    context will be made, its length aside.
 
     Raises:
         UserError: NOT_ENOUGH_MEMORY when the wanted length, or any useful one, does not fit.
     """
-    free_bytes = usable_bytes() + reclaimable_bytes
+    free_bytes = usable_bytes()
     trained = max(facts.context_length_trained, MIN_CONTEXT_LENGTH)
     asked = wanted or min(trained, DEFAULT_CONTEXT_LENGTH)
     fits = longest_context(facts.shape, plan.with_length(max(asked, trained)), free_bytes)
