@@ -42,6 +42,7 @@ WINDOW = (
     Need("libxcb-keysyms.so.1", "libxcb-keysyms1", "xcb-util-keysyms", "xcb-util-keysyms"),
     Need("libxcb-shape.so.0", "libxcb-shape0", "libxcb", "libxcb"),
     Need("libwayland-cursor.so.0", "libwayland-cursor0", "libwayland-cursor", "wayland"),
+    Need("libwayland-egl.so.1", "libwayland-egl1", "libwayland-egl", "wayland"),
     Need("font", "fonts-dejavu-core", "dejavu-sans-fonts", "ttf-dejavu"),
 )
 END_TO_END_TESTS = (
@@ -108,55 +109,64 @@ def _shared_libraries() -> frozenset[str]:
 
 
 def _install(missing: Sequence[Need], console: Console) -> None:
-    names = ", ".join(need.what for need in missing)
+    by_hand = (
+        f"This system lacks: {', '.join(need.what for need in missing)}.\n"
+        f"Install it with this line, then start again:\n\n    {_line_to_type(missing)}\n"
+    )
     if shutil.which("apt-get") is None:
-        raise SetupError(
-            f"This system lacks: {names}.\nInstall it with this line, then start again:\n\n"
-            f"    {_line_to_type(missing)}\n"
-        )
-    packages = sorted({need.debian for need in missing})
-    root = os.geteuid() == 0 if sys.platform != "win32" else False
-    prefix = [] if root else _sudo(packages, console)
-    if prefix is None:
-        raise SetupError(
-            f"This system lacks: {names}.\nInstall it with this line, then start again:\n\n"
-            f"    sudo apt-get update && sudo apt-get install {' '.join(packages)}\n"
-        )
-    apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300", "-q"]
+        raise SetupError(by_hand)
+    packages = _names(need.debian for need in missing)
+    console.say(f"Missing system packages: {packages}")
+    become_root = _become_root(console)
+    if become_root is None:
+        raise SetupError(by_hand)
+    apt = [*become_root, "env", "DEBIAN_FRONTEND=noninteractive"]
+    apt += ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]
     try:
-        with console.step(f"Installing system packages ({' '.join(packages)})"):
+        with console.step("Installing system packages"):
             console.run([*apt, "update"])
-            console.run([*apt, "install", "-y", "--no-install-recommends", *packages])
+            console.run([*apt, "install", "-y", "--no-install-recommends", *packages.split()])
     except ToolError as error:
-        raise ToolError(
-            "The system packages could not be installed. Install them by hand, then start again:\n\n"
-            f"    apt-get update && apt-get install {' '.join(packages)}\n",
-            error.output,
-        ) from error
+        raise ToolError(f"The system packages could not be installed.\n{by_hand}", error.output) from error
 
 
-def _sudo(packages: Sequence[str], console: Console) -> list[str] | None:
-    """The words that make a command run as root, if the person allows it; None if not."""
+def _become_root(console: Console) -> list[str] | None:
+    """The words before a command that make it run as root; None if that is not possible or not wanted."""
+    if sys.platform == "win32":
+        return None
+    if os.geteuid() == 0:
+        return []
     if shutil.which("sudo") is None:
         return None
-    if subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode != 0:
-        if not sys.stdin.isatty():
+    asks_password = subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode != 0
+    if sys.stdin.isatty():
+        try:
+            answer = input("Install them now with sudo? [Y/n] ")
+        except EOFError:
             return None
-        console.say(f"Hearth needs these system packages: {' '.join(packages)}")
-        if input("Install them now with sudo? [Y/n] ").strip().lower() not in ("", "y", "yes"):
+        if answer.strip().lower() not in ("", "y", "yes"):
             return None
-        if subprocess.run(["sudo", "-v"], check=False).returncode != 0:
-            return None
+    elif asks_password:
+        return None
+    if asks_password and subprocess.run(["sudo", "-v"], check=False).returncode != 0:
+        return None
     return ["sudo", "-n"]
 
 
 def _line_to_type(missing: Iterable[Need]) -> str:
     needs = list(missing)
+    if shutil.which("apt-get"):
+        packages = _names(need.debian for need in needs)
+        return f"sudo apt-get update && sudo apt-get install {packages}"
     if shutil.which("dnf"):
-        return "sudo dnf install " + " ".join(sorted({need.fedora for need in needs}))
+        return f"sudo dnf install {_names(need.fedora for need in needs)}"
     if shutil.which("pacman"):
-        return "sudo pacman -S --needed " + " ".join(sorted({need.arch for need in needs}))
-    return "(your package manager) install " + " ".join(sorted({need.what for need in needs}))
+        return f"sudo pacman -S --needed {_names(need.arch for need in needs)}"
+    return f"(your package manager's install) {_names(need.what for need in needs)}"
+
+
+def _names(packages: Iterable[str]) -> str:
+    return " ".join(sorted(set(packages)))
 
 
 def _require_working_compiler() -> None:
