@@ -61,9 +61,10 @@ class _Environment(ImmutableSandboxedEnvironment):
         return super().call(__context, __obj, *args, **kwargs)
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
-        if isinstance(text := getattr(value, "__self__", None), str):
-            _refuse_wide(text)
-        return super().wrap_str_format(value)
+        wrapped = super().wrap_str_format(value)
+        if wrapped is not None:
+            _refuse_wide(str(value.__self__))
+        return wrapped
 
     def unsafe_undefined(self, obj: Any, attribute: str) -> NoReturn:
         raise TemplateError(f"{attribute!r} is out of bounds for templates")
