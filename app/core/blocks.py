@@ -1,0 +1,326 @@
+"""Cuts Markdown into blocks while it is being written.
+
+An answer arrives a few characters at a time. The splitter is fed every piece once and keeps two things: `done`, blocks
+that no later text can change, and `tail`, the one block that still grows. A window then lays out only the tail again.
+
+It knows just enough Markdown (CommonMark 0.31 and GitHub's tables) to see where blocks end: fences, display formulas,
+tables and lists. What stands inside a block is left to the Markdown reader that draws it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+PROSE_LIMIT_CHARS = 1_200
+"""A prose block ends at the first paragraph break behind this length, so that the tail stays cheap to lay out."""
+LINE_LIMIT_CHARS = 16_000
+"""A line of prose longer than this is cut at a space: no paragraph of a person is that long."""
+FORMULA_LIMIT_LINES = 60
+"""A display formula that has not ended after so many lines was no formula."""
+
+
+class BlockKind(StrEnum):
+    """What a block is drawn as."""
+
+    PROSE = "prose"
+    CODE = "code"
+    MATH = "math"
+    TABLE = "table"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block.
+
+    `source` is every character it was made from (the sources of all blocks, joined, are the text); `text` is what to
+    show: prose without its list's indentation, code without its fences, a formula without its delimiters. `indent` is
+    the column at which a block inside a list stands. `closed` is False while more text could belong to it.
+    """
+
+    kind: BlockKind
+    source: str
+    text: str
+    language: str = ""
+    indent: int = 0
+    closed: bool = True
+
+
+_FENCE = re.compile(r"[ \t]*(?P<fence>`{3,}(?=[^`]*$)|~{3,})[ \t]*(?P<info>.*)$")
+_LIST_ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])(?:[ \t]+|$)")
+_RULE = re.compile(r" {0,3}(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,})$")
+_DELIMITER_ROW = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
+_ENVIRONMENT = re.compile(r"\\begin\{((?:equation|align|alignat|gather|multline|eqnarray)\*?)\}")
+_CODE_LANGUAGE = re.compile(r"[\w+#.-]+")
+
+
+def split(text: str) -> list[Block]:
+    """All blocks of a finished text."""
+    splitter = BlockSplitter()
+    splitter.feed(text)
+    splitter.finish()
+    return splitter.blocks()
+
+
+class BlockSplitter:
+    """The state of a text that is still being written."""
+
+    def __init__(self) -> None:
+        self.done: list[Block] = []
+        self._lines: list[str] = []  # the whole lines of the open block, as they came
+        self._size = 0  # characters in _lines
+        self._pending = ""  # the line that has not ended yet
+        self._kind = BlockKind.PROSE
+        self._fence = ""  # what opened the code block, e.g. "````"
+        self._closer = ""  # what ends the formula: "$$", "\]" or "\end{...}"
+        self._language = ""
+        self._indent = 0
+        self._in_list = False
+        self._after_blank = True
+
+    def feed(self, text: str) -> None:
+        """Take more text; pieces may end anywhere."""
+        *lines, pending = (self._pending + text).split("\n")
+        for line in lines:
+            self._take(self._cut_overlong(line) + "\n")
+        self._pending = self._cut_overlong(pending)
+
+    def finish(self) -> None:
+        """Take the last line although no line break followed it. More text may still be fed as a new line."""
+        line, self._pending = self._pending, ""
+        if line:
+            self._take(line)
+
+    @property
+    def tail(self) -> Block:
+        """The block that still grows; its text is empty when there is none."""
+        lines = self._lines
+        if self._pending and self._shows_pending():
+            lines = [*lines, self._pending]
+        source = "".join(self._lines) + self._pending
+        return self._make(lines, source, closed=False)
+
+    def blocks(self) -> list[Block]:
+        """Everything there is to show so far."""
+        tail = self.tail
+        return [*self.done, tail] if tail.text or tail.kind is BlockKind.CODE else list(self.done)
+
+    # -- one line at a time
+
+    def _take(self, line: str) -> None:
+        match self._kind:
+            case BlockKind.CODE:
+                self._take_code(line)
+            case BlockKind.MATH:
+                self._take_math(line)
+            case BlockKind.TABLE if "|" in line:
+                self._push(line)
+            case BlockKind.TABLE:
+                self._close()
+                self._take_prose(line)
+            case BlockKind.PROSE:
+                self._take_prose(line)
+
+    def _take_code(self, line: str) -> None:
+        self._push(line)
+        mark = line.strip()
+        if len(mark) >= len(self._fence) and not mark.strip(self._fence[0]):
+            self._close()
+
+    def _take_math(self, line: str) -> None:
+        stripped = line.strip()
+        has_content = any(part.strip(" \t\n$[\\") for part in self._lines)
+        if (not stripped and has_content) or len(self._lines) > FORMULA_LIMIT_LINES:
+            self._kind = BlockKind.PROSE  # no formula after all: show what was written
+            self._take_prose(line)
+            return
+        self._push(line)
+        if stripped.endswith(self._closer):
+            self._close()
+
+    def _take_prose(self, line: str) -> None:
+        stripped = line.strip()
+        if not stripped:
+            self._push(line)
+            self._after_blank = True
+            return
+        indent = _indent_of(line)
+        starts_item = bool(_LIST_ITEM.match(line)) and not _RULE.match(line)
+        if self._after_blank and indent < 2 and not starts_item:
+            self._in_list = False
+        inside = self._in_list and indent >= 2
+        if (indent <= 3 or inside) and (fence := _FENCE.match(line.rstrip("\n"))):
+            self._open_code(line, fence, indent)
+        elif (indent <= 3 or inside) and (closer := _formula_closer(stripped)):
+            self._open_math(line, stripped, closer, indent)
+        elif self._is_delimiter_row(line):
+            self._open_table(line)
+        else:
+            self._push_prose(line, indent, starts_item)
+        self._after_blank = False
+
+    def _push_prose(self, line: str, indent: int, starts_item: bool) -> None:
+        if self._has_text():
+            leaves_indent = indent < self._indent
+            long_enough = self._size > PROSE_LIMIT_CHARS and self._after_blank and indent <= 3
+            if leaves_indent or (long_enough and not self._in_list):
+                self._close()
+        if not self._has_text() and self._in_list and indent >= 2:
+            self._indent = indent  # goes on inside a list that code or a formula interrupted
+        self._in_list = self._in_list or starts_item
+        self._push(line)
+
+    # -- opening and closing
+
+    def _open_code(self, line: str, fence: re.Match[str], indent: int) -> None:
+        self._close()
+        language = _CODE_LANGUAGE.match(fence["info"].strip().removeprefix("{").lstrip("."))
+        self._kind = BlockKind.CODE
+        self._fence = fence["fence"]
+        self._language = language[0] if language else ""
+        self._indent = indent
+        self._push(line)
+
+    def _open_math(self, line: str, stripped: str, closer: str, indent: int) -> None:
+        self._close()
+        self._kind = BlockKind.MATH
+        self._closer = closer
+        self._indent = indent if indent >= 2 else 0
+        self._push(line)
+        if len(stripped) > len(closer) + 1 and stripped.endswith(closer):
+            self._close()
+
+    def _is_delimiter_row(self, line: str) -> bool:
+        """Whether `line` makes the line before it the head of a table."""
+        if "|" not in line or not self._lines or not _DELIMITER_ROW.match(line.rstrip("\n")):
+            return False
+        head = self._lines[-1]
+        return "|" in head and not _LIST_ITEM.match(head) and _cells(head) == _cells(line)
+
+    def _open_table(self, line: str) -> None:
+        head = self._lines.pop()
+        self._size -= len(head)
+        self._close()
+        self._kind = BlockKind.TABLE
+        self._indent = _indent_of(head) if self._in_list else 0
+        self._push(head)
+        self._push(line)
+
+    def _push(self, line: str) -> None:
+        self._lines.append(line)
+        self._size += len(line)
+
+    def _has_text(self) -> bool:
+        return any(line.strip() for line in self._lines)
+
+    def _close(self) -> None:
+        """Make the open block a done one; blank lines alone wait for the next block."""
+        if self._kind is BlockKind.PROSE and not self._has_text():
+            return
+        self.done.append(self._make(self._lines, "".join(self._lines), closed=True))
+        self._lines = []
+        self._size = 0
+        self._kind = BlockKind.PROSE
+        self._indent = 0
+        self._language = ""
+
+    def _make(self, lines: list[str], source: str, *, closed: bool) -> Block:
+        match self._kind:
+            case BlockKind.CODE:
+                text = _code_text(lines, self._indent, self._fence)
+                if self._language == "math":  # GitHub's fence for formulas
+                    return Block(BlockKind.MATH, source, text, indent=self._indent, closed=closed)
+            case BlockKind.MATH:
+                text = _formula_text("".join(lines))
+            case _:
+                text = _dedent(lines, self._indent).strip("\n")
+        return Block(self._kind, source, text, self._language, self._indent, closed)
+
+    def _shows_pending(self) -> bool:
+        """Whether the unfinished line is shown; the beginnings of fences and formulas would only flicker."""
+        stripped = self._pending.strip()
+        match self._kind:
+            case BlockKind.CODE:
+                return bool(stripped.strip(self._fence[0])) or not stripped
+            case BlockKind.TABLE:
+                return "|" in stripped
+            case BlockKind.PROSE:
+                return not stripped.startswith(("```", "~~~", "$$", "\\[", "\\begin{"))
+            case BlockKind.MATH:
+                return True
+
+    def _cut_overlong(self, line: str) -> str:
+        while self._kind is BlockKind.PROSE and len(line) > LINE_LIMIT_CHARS:
+            cut = line.rfind(" ", 0, LINE_LIMIT_CHARS) + 1 or LINE_LIMIT_CHARS
+            self._take(line[:cut])
+            self._close()
+            line = line[cut:]
+        return line
+
+
+def _indent_of(line: str) -> int:
+    """Columns of white space in front of a line; tabs stand at every fourth column."""
+    column = 0
+    for char in line:
+        if char == " ":
+            column += 1
+        elif char == "\t":
+            column += 4 - column % 4
+        else:
+            break
+    return column
+
+
+def _dedent(lines: list[str], columns: int) -> str:
+    """Join lines, each without up to `columns` columns of white space."""
+    if not columns:
+        return "".join(lines)
+    cut = []
+    for line in lines:
+        start = column = 0
+        while start < len(line) and column < columns and line[start] in " \t":
+            column += 1 if line[start] == " " else 4 - column % 4
+            start += 1
+        cut.append(line[start:])
+    return "".join(cut)
+
+
+def _code_text(lines: list[str], indent: int, fence: str) -> str:
+    """The lines between the fences."""
+    first = next((i for i, line in enumerate(lines) if line.strip()), 0) + 1  # blank lines may stand before the fence
+    last = len(lines)
+    if last > first:
+        mark = lines[-1].strip()
+        if len(mark) >= len(fence) and not mark.strip(fence[0]):
+            last -= 1
+    text = _dedent(lines[first:last], indent)
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _formula_closer(stripped: str) -> str:
+    """What would end the display formula that this line begins; empty when it begins none."""
+    if stripped.startswith("$$"):
+        inner = stripped[2:].find("$$")
+        # text behind the closing marks: a formula within a sentence
+        return "$$" if inner < 0 or inner + 4 == len(stripped) else ""
+    if stripped.startswith("\\["):
+        inner = stripped.find("\\]")
+        return "\\]" if inner < 0 or inner + 2 == len(stripped) else ""
+    if environment := _ENVIRONMENT.match(stripped):
+        return f"\\end{{{environment[1]}}}"
+    return ""
+
+
+def _formula_text(source: str) -> str:
+    """TeX without the delimiters; an environment keeps them, they are part of its TeX."""
+    text = source.strip()
+    for opener, closer in (("$$", "$$"), ("\\[", "\\]")):
+        if text.startswith(opener):
+            return text.removeprefix(opener).removesuffix(closer).strip()
+    return text
+
+
+def _cells(row: str) -> int:
+    """How many cells a table row has; bars behind a backslash do not count."""
+    return len(re.findall(r"(?<!\\)\|", row.strip().strip("|"))) + 1

@@ -1,0 +1,137 @@
+"""What can be done with a message: the buttons under it, and the line of figures."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QLabel, QWidget
+
+from app.core.messages import MessageState, Role
+from app.ui.transcript.context import TranscriptContext
+from app.ui.transcript.figures import figures_details, figures_line
+from app.ui.transcript.items import MessageItem
+from app.ui.transcript.quiet_button import HEIGHT_PX, QuietButton
+
+_INSET_PX = 8  # the padding of the first button, so that its word stands under the text
+
+
+def footer_height(item: MessageItem) -> int:
+    """The height of a message's footer, known before there is one."""
+    message = item.message
+    has_figures = message.role is Role.ASSISTANT and bool(figures_line(message.usage, message.model_name))
+    return HEIGHT_PX + (HEIGHT_PX - 8 if has_figures else 0)
+
+
+class Footer(QWidget):
+    """Buttons in one row; under an answer also the line of figures."""
+
+    def __init__(self, context: TranscriptContext, item: MessageItem, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._context = context
+        self._id = str(item.message.id)
+        is_answer = item.message.role is Role.ASSISTANT
+        self._align_right = not is_answer
+        self._earlier = QuietButton(context, "‹", self)
+        self._earlier.setAccessibleName(self.tr("Earlier version"))
+        self._earlier.setToolTip(self.tr("Earlier version"))
+        self._position = QLabel(self)
+        self._position.setFont(context.style.small_font)
+        self._position.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._later = QuietButton(context, "›", self)
+        self._later.setAccessibleName(self.tr("Later version"))
+        self._later.setToolTip(self.tr("Later version"))
+        self._copy = QuietButton(context, self.tr("Copy"), self)
+        self._edit = QuietButton(context, self.tr("Edit"), self)
+        self._regenerate = QuietButton(context, self.tr("Regenerate"), self)
+        self._continue = QuietButton(context, self.tr("Continue"), self)
+        self._figures = QLabel(self)
+        self._figures.setTextFormat(Qt.TextFormat.PlainText)
+        self._figures.setFont(context.style.small_font)
+        palette = self._figures.palette()
+        palette.setColor(palette.ColorRole.WindowText, context.style.quiet)
+        self._figures.setPalette(palette)
+        self._position.setPalette(palette)
+        if is_answer:
+            self._copy.setAccessibleName(self.tr("Copy answer"))
+            self._regenerate.setAccessibleName(self.tr("Regenerate answer"))
+            self._continue.setAccessibleName(self.tr("Continue answer"))
+        else:
+            self._copy.setAccessibleName(self.tr("Copy message"))
+            self._edit.setAccessibleName(self.tr("Edit message"))
+        self._copy.clicked.connect(self._on_copy_clicked)
+        self._edit.clicked.connect(self._on_edit_clicked)
+        self._regenerate.clicked.connect(self._on_regenerate_clicked)
+        self._continue.clicked.connect(self._on_continue_clicked)
+        self._earlier.clicked.connect(self._on_earlier_clicked)
+        self._later.clicked.connect(self._on_later_clicked)
+        self.set_item(item)
+
+    def set_item(self, item: MessageItem) -> None:
+        """Show what fits the message's state."""
+        message, version = item.message, item.version
+        is_answer = message.role is Role.ASSISTANT
+        busy = self._context.is_busy
+        has_versions = version.count > 1
+        for widget in (self._earlier, self._position, self._later):
+            widget.setVisible(has_versions)
+        self._position.setText(f"{version.index + 1}/{version.count}")
+        self._position.setAccessibleName(self.tr("Version {0} of {1}").format(version.index + 1, version.count))
+        self._earlier.setEnabled(version.index > 0 and not busy)
+        self._later.setEnabled(version.index < version.count - 1 and not busy)
+        self._copy.setVisible(bool(message.text))
+        self._edit.setVisible(not is_answer and not busy)
+        self._regenerate.setVisible(is_answer and not busy)
+        resumable = message.state in (MessageState.STOPPED, MessageState.INTERRUPTED)
+        self._continue.setVisible(is_answer and resumable and not busy)
+        line = figures_line(message.usage, message.model_name) if is_answer else ""
+        self._figures.setVisible(bool(line))
+        self._line = line
+        self._figures.setAccessibleName(line)
+        self._figures.setToolTip(figures_details(message.usage) if message.usage else "")
+        self._place()
+
+    def tab_stops(self) -> list[QWidget]:
+        """The buttons that can be pressed, in order."""
+        return [button for button in self._row() if isinstance(button, QuietButton) and button.isEnabled()]
+
+    def _row(self) -> list[QWidget]:
+        order = (
+            self._earlier, self._position, self._later, self._copy, self._edit, self._regenerate, self._continue
+        )  # fmt: skip
+        return [widget for widget in order if not widget.isHidden()]
+
+    def _place(self) -> None:
+        row = self._row()
+        widths = [widget.sizeHint().width() + (8 if widget is self._position else 0) for widget in row]
+        x = self.width() - sum(widths) if self._align_right else -_INSET_PX
+        x = max(x, 0) if self._align_right else 0
+        for widget, width in zip(row, widths, strict=True):
+            widget.setGeometry(x, 0, width, HEIGHT_PX)
+            x += width
+        metrics = self._figures.fontMetrics()
+        space = self.width() - _INSET_PX
+        self._figures.setText(metrics.elidedText(self._line, Qt.TextElideMode.ElideRight, space))
+        self._figures.setGeometry(_INSET_PX, HEIGHT_PX - 2, space, HEIGHT_PX - 8)
+
+    def _on_copy_clicked(self) -> None:
+        self._context.copy_requested.emit(self._id)
+
+    def _on_edit_clicked(self) -> None:
+        self._context.edit_requested.emit(self._id)
+
+    def _on_regenerate_clicked(self) -> None:
+        self._context.regenerate_requested.emit(self._id)
+
+    def _on_continue_clicked(self) -> None:
+        self._context.continue_requested.emit(self._id)
+
+    def _on_earlier_clicked(self) -> None:
+        self._context.version_requested.emit(self._id, -1)
+
+    def _on_later_clicked(self) -> None:
+        self._context.version_requested.emit(self._id, 1)
+
+    # -- Qt
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._place()

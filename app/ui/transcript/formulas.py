@@ -1,0 +1,194 @@
+"""TeX formulas as vector drawings inside a QTextDocument.
+
+ziamath (a pure Python TeX reader and typesetter) makes an SVG once per formula, at a reference size and in a stand-in
+colour; size and colour are put in when it is drawn, so neither a larger text nor another theme typesets again.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from PySide6.QtCore import QByteArray, QObject, QPointF, QRect, QRectF, QSizeF
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QFontMetrics,
+    QPainter,
+    QPyTextObject,
+    QTextCharFormat,
+    QTextDocument,
+    QTextFormat,
+)
+from PySide6.QtSvg import QSvgRenderer
+
+from app.core.math_spans import Formula
+from app.ui.transcript.style import TextStyle
+
+OBJECT_CHAR = "\ufffc"
+FORMULA_TYPE = QTextFormat.ObjectTypes.UserObject.value + 1
+
+_REFERENCE_PX = 32
+_STAND_IN = "#010203"  # replaced by the colour of the text
+_LIMIT_CHARS = 4_000  # longer TeX is shown as it was written
+_INDEX, _WIDTH, _HEIGHT = (QTextFormat.Property.UserProperty.value + i for i in range(3))
+
+
+@dataclass(slots=True)
+class Drawing:
+    """A typeset formula; all measures in units of the font size, `descent` is what lies below the baseline."""
+
+    svg: str
+    width: float
+    height: float
+    descent: float
+    renderers: dict[str, QSvgRenderer] = field(default_factory=dict)
+
+    def renderer(self, color: QColor) -> QSvgRenderer:
+        """The drawing in a colour."""
+        name = color.name()
+        if name not in self.renderers:
+            svg = self.svg.replace(_STAND_IN, name)
+            self.renderers[name] = QSvgRenderer(QByteArray(svg.encode()))
+        return self.renderers[name]
+
+
+class FormulaCache:
+    """Every formula met so far, by number. Main thread only, but for the import of the typesetter."""
+
+    def __init__(self) -> None:
+        self._formulas: list[Formula] = []
+        self._numbers: dict[tuple[str, bool], int] = {}
+        self._drawings: dict[int, Drawing | None] = {}
+        self._typesetter: Any = None
+        self._loading: threading.Thread | None = None
+
+    def number_of(self, formula: Formula) -> int:
+        """The number under which a formula is known here."""
+        key = (formula.tex, formula.display)
+        if key not in self._numbers:
+            self._numbers[key] = len(self._formulas)
+            self._formulas.append(formula)
+        return self._numbers[key]
+
+    def formula(self, number: int) -> Formula:
+        """The formula with a number."""
+        return self._formulas[number]
+
+    def is_tried(self, number: int) -> bool:
+        """Whether `drawing` is final."""
+        return number in self._drawings
+
+    def drawing(self, number: int) -> Drawing | None:
+        """The drawing; None when it was not tried yet or cannot be drawn."""
+        return self._drawings.get(number)
+
+    def is_ready(self) -> bool:
+        """Whether the typesetter is loaded; the first call begins to load it beside the main thread (0.25 s)."""
+        if self._typesetter is not None:
+            return True
+        if self._loading is None:
+            self._loading = threading.Thread(target=self._load, name="formula-typesetter")
+            self._loading.start()
+        return False
+
+    def typeset(self, number: int) -> Drawing | None:
+        """Draw one formula (about 5 ms) unless that was done; None when its TeX is beyond the typesetter."""
+        if number not in self._drawings:
+            formula = self._formulas[number]
+            self._drawings[number] = self._draw(formula) if len(formula.tex) <= _LIMIT_CHARS else None
+        return self._drawings[number]
+
+    def _load(self) -> None:
+        typesetter = importlib.import_module("ziamath")
+        font = importlib.import_module("ziafont")
+        font.config.svg2 = False  # QSvgRenderer reads SVG 1.1: paths in place of symbols
+        self._typesetter = typesetter
+
+    def _draw(self, formula: Formula) -> Drawing | None:
+        try:
+            latex = self._typesetter.Latex(formula.tex, size=_REFERENCE_PX, color=_STAND_IN, inline=not formula.display)
+            svg: str = latex.svg()
+        except Exception:  # the typesetter has no exception of its own: whatever it raises, the source is shown
+            return None
+        renderer = QSvgRenderer(QByteArray(svg.encode()))
+        box = renderer.viewBoxF()
+        if not renderer.isValid() or box.isEmpty():
+            return None
+        scale = 1 / _REFERENCE_PX
+        return Drawing(svg, box.width() * scale, box.height() * scale, max(0.0, box.bottom()) * scale)
+
+
+class FormulaObject(QPyTextObject):
+    """Draws formulas where a document has object characters of type FORMULA_TYPE."""
+
+    def __init__(self, cache: FormulaCache, parent: QObject) -> None:
+        super().__init__(parent)
+        self._cache = cache
+
+    def intrinsicSize(  # noqa: N802
+        self, doc: QTextDocument, position: int, text_format: QTextFormat
+    ) -> QSizeF:
+        return QSizeF(text_format.doubleProperty(_WIDTH), text_format.doubleProperty(_HEIGHT))
+
+    def drawObject(  # noqa: N802
+        self, painter: QPainter, rect: QRectF | QRect, doc: QTextDocument, position: int, text_format: QTextFormat
+    ) -> None:
+        drawing = self._cache.drawing(text_format.intProperty(_INDEX))
+        if drawing is None:
+            return
+        size = QSizeF(rect.width(), rect.width() * drawing.height / drawing.width)
+        drawing.renderer(text_format.foreground().color()).render(painter, QRectF(QPointF(rect.topLeft()), size))
+
+
+def formula_format(cache: FormulaCache, number: int, style: TextStyle, base: QTextCharFormat) -> QTextCharFormat:
+    """The character format of an object character that stands for a formula, with its size and baseline.
+
+    Qt puts an inline object on the baseline by the descent of the character's font. So the font is chosen for its
+    descent, and the object is made as tall as the rounding of that descent needs.
+    """
+    formula = cache.formula(number)
+    result = QTextCharFormat(base)
+    result.setObjectType(FORMULA_TYPE)
+    result.setProperty(_INDEX, number)
+    result.setToolTip(formula.tex)
+    result.setForeground(base.foreground() if base.hasProperty(QTextFormat.Property.ForegroundBrush) else style.text)
+    drawing = cache.drawing(number)
+    em = _pixel_size(style.font)
+    if drawing is None:  # a place is kept until it is drawn
+        result.setProperty(_WIDTH, style.char_px * max(1.0, len(formula.tex) * 0.5))
+        result.setProperty(_HEIGHT, em)
+        return result
+    descent = drawing.descent * em
+    font, font_descent = _font_with_descent(style.font, descent)
+    result.setFont(font)
+    result.setVerticalAlignment(QTextCharFormat.VerticalAlignment.AlignBaseline)
+    result.setProperty(_WIDTH, drawing.width * em)
+    result.setProperty(_HEIGHT, drawing.height * em - descent + font_descent)
+    return result
+
+
+def formula_number(text_format: QTextFormat) -> int | None:
+    """The number of the formula that a character stands for; None for any other character."""
+    return text_format.intProperty(_INDEX) if text_format.objectType() == FORMULA_TYPE else None
+
+
+def _pixel_size(font: QFont) -> float:
+    if font.pixelSize() > 0:
+        return float(font.pixelSize())
+    return font.pointSizeF() * QFontMetrics(font).fontDpi() / 72
+
+
+def _font_with_descent(font: QFont, descent: float) -> tuple[QFont, int]:
+    """A font of the same family whose descent is at least `descent` pixels, and its descent."""
+    result = QFont(font)
+    per_pixel = max(QFontMetrics(font).descent() / _pixel_size(font), 0.1)
+    size = max(1, int(descent / per_pixel))
+    while True:
+        result.setPixelSize(size)
+        found = QFontMetrics(result).descent()
+        if found >= descent or size > 2_000:
+            return result, found
+        size += 1

@@ -1,0 +1,53 @@
+"""A button that is only a word until it is pointed at."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QAbstractButton, QWidget
+
+from app.ui.transcript.context import TranscriptContext
+from app.ui.transcript.style import mixed
+
+HEIGHT_PX = 28
+_PADDING_PX = 8
+
+
+class QuietButton(QAbstractButton):
+    """A word in the quiet colour; under the mouse or with the keyboard's focus it gets a surface and a ring."""
+
+    def __init__(self, context: TranscriptContext, text: str, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._context = context
+        self.setText(text)
+        self.setFont(context.style.small_font)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setAttribute(Qt.WidgetAttribute.WA_Hover)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+
+    # -- Qt
+
+    def sizeHint(self) -> QSize:
+        width = self.fontMetrics().horizontalAdvance(self.text()) + 2 * _PADDING_PX
+        return QSize(max(width, HEIGHT_PX), HEIGHT_PX)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        style = self._context.style
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        rect = self.rect().adjusted(1, 1, -1, -1)
+        if self.isEnabled() and (self.underMouse() or self.isDown()):
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(mixed(style.text, self.palette().base().color(), 0.16 if self.isDown() else 0.1))
+            painter.drawRoundedRect(rect, 6, 6)
+        if self.hasFocus():
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QPen(style.accent, 2))
+            painter.drawRoundedRect(rect, 6, 6)
+        active = self.isEnabled() and (self.underMouse() or self.hasFocus())
+        color = style.text if active else style.quiet
+        if not self.isEnabled():
+            color = mixed(style.quiet, self.palette().base().color(), 0.5)
+        painter.setPen(color)
+        painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, self.text())
+        painter.end()

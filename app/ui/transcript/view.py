@@ -1,0 +1,408 @@
+"""The transcript as the window sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, Signal
+from PySide6.QtGui import (
+    QContextMenuEvent,
+    QGuiApplication,
+    QKeyEvent,
+    QKeySequence,
+    QMouseEvent,
+    QResizeEvent,
+    QShowEvent,
+)
+from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame, QMenu, QWidget
+
+from app.core.events import PromptProgress
+from app.core.messages import MessageState, Role
+from app.ui.transcript.announce import announce
+from app.ui.transcript.answer import AnswerWidget
+from app.ui.transcript.context import TranscriptContext
+from app.ui.transcript.copying import shown_text
+from app.ui.transcript.focus_order import move_focus
+from app.ui.transcript.items import MessageItem
+from app.ui.transcript.question import QuestionWidget
+from app.ui.transcript.rows import Rows
+from app.ui.transcript.text_view import TextView
+
+_STEP_PX = 48
+_DRAG_SCROLL_MS = 30
+_DRAG_SCROLL_PX = 24
+_PREPARE_MS = 40
+
+
+class TranscriptView(QAbstractScrollArea):
+    """The messages of one branch.
+
+    Main thread only. Signals name messages by their ids; `copied` is emitted after something went to the clipboard.
+    """
+
+    regenerate_requested = Signal(str)
+    continue_requested = Signal(str)
+    edit_submitted = Signal(str, str)
+    version_requested = Signal(str, int)
+    action_requested = Signal(str, object)
+    link_activated = Signal(str)
+    copied = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._context = TranscriptContext(self)
+        self._rows = Rows(self, self._context)
+        self._empty_widget: QWidget | None = None
+        self._drag_point: QPoint | None = None
+        self._focused_row: int | None = None
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAccessibleName(self.tr("Chat"))
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+        self.verticalScrollBar().setSingleStep(_STEP_PX)
+        self._layout_timer = self._single_shot(0, self._on_layout_timeout)
+        self._prepare_timer = self._single_shot(_PREPARE_MS, self._on_prepare_timeout)
+        self._drag_timer = self._single_shot(_DRAG_SCROLL_MS, self._on_drag_timeout)
+        self._connect_context()
+        QApplication.instance().focusChanged.connect(self._on_focus_changed)  # type: ignore[union-attr]
+
+    def _single_shot(self, interval_ms: int, slot: object) -> QTimer:
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.setInterval(interval_ms)
+        timer.timeout.connect(slot)
+        return timer
+
+    def _connect_context(self) -> None:
+        context = self._context
+        context.regenerate_requested.connect(self.regenerate_requested)
+        context.continue_requested.connect(self.continue_requested)
+        context.edit_submitted.connect(self.edit_submitted)
+        context.version_requested.connect(self.version_requested)
+        context.action_requested.connect(self.action_requested)
+        context.link_activated.connect(self.link_activated)
+        context.code_copied.connect(self.copied)
+        context.edit_requested.connect(self.begin_edit)
+        context.copy_requested.connect(self.copy_message)
+        context.height_changed.connect(self._on_height_changed)
+        context.drag_moved.connect(self._on_drag_moved)
+        context.drag_ended.connect(self._on_drag_ended)
+        context.selection.changed.connect(self._on_selection_changed)
+
+    # -- content
+
+    def set_items(self, items: Sequence[MessageItem]) -> None:
+        """Show these messages from their end; an empty sequence shows the empty widget."""
+        self._context.selection.clear()
+        self._context.slices.clear()
+        self._rows.boundary_id = None
+        self._rows.replace_all(items)
+        self._after_change()
+
+    def add_item(self, item: MessageItem) -> None:
+        """Add a message at the end."""
+        self._rows.append(item)
+        self._after_change()
+
+    def update_item(self, item: MessageItem) -> None:
+        """Take over a newer value of a message that is shown."""
+        row = self._rows.row_of(str(item.message.id))
+        if row is None:
+            return
+        state = self._rows.states[row]
+        was_streaming = state.base.message.state is MessageState.STREAMING
+        state.text_pieces.clear()
+        state.reasoning_pieces.clear()
+        state.base = item
+        if item.message.state is not MessageState.STREAMING:
+            state.progress = None
+            if was_streaming and item.message.role is Role.ASSISTANT:
+                announce(self, self.tr("Answer finished: {0}").format(item.message.text[:2_000]))
+        if (widget := self._rows.live.get(row)) is not None:
+            widget.refresh()
+        self._relayout_row(row)
+
+    def remove_from(self, message_id: str) -> None:
+        """Remove a message and everything below it."""
+        row = self._rows.row_of(message_id)
+        if row is not None:
+            self._context.selection.clear()
+            self._rows.truncate(row)
+            self._after_change()
+
+    def append_text(self, message_id: str, text: str) -> None:
+        """More text of an answer that streams; meant to be called at most once per frame."""
+        row = self._rows.row_of(message_id)
+        if row is None or not text:
+            return
+        state = self._rows.states[row]
+        state.text_pieces.append(text)
+        state.progress = None
+        widget = self._rows.live.get(row)
+        if isinstance(widget, AnswerWidget):
+            widget.append_text(text)
+            self._relayout_row(row)
+
+    def append_reasoning(self, message_id: str, text: str) -> None:
+        """More of what the model thinks before it answers."""
+        row = self._rows.row_of(message_id)
+        if row is None or not text:
+            return
+        state = self._rows.states[row]
+        state.reasoning_pieces.append(text)
+        state.progress = None
+        widget = self._rows.live.get(row)
+        if isinstance(widget, AnswerWidget):
+            widget.append_reasoning(text)
+            self._relayout_row(row)
+
+    def set_boundary(self, first_visible_id: str | None) -> None:
+        """Draw the line "The model no longer sees what is above" over a message; None removes it."""
+        self._rows.boundary_id = first_visible_id
+        for widget in self._rows.live.values():
+            widget.set_boundary(widget.message_id == first_visible_id)
+
+    def set_prompt_progress(self, message_id: str, progress: PromptProgress | None) -> None:
+        """How far the model has come with reading, shown in the place of the answer."""
+        row = self._rows.row_of(message_id)
+        if row is None:
+            return
+        self._rows.states[row].progress = progress
+        widget = self._rows.live.get(row)
+        if isinstance(widget, AnswerWidget):
+            widget.show_progress()
+            self._relayout_row(row)
+
+    def set_busy(self, busy: bool) -> None:
+        """While an answer streams nothing can be regenerated or edited."""
+        if busy != self._context.is_busy:
+            self._context.is_busy = busy
+            for widget in self._rows.live.values():
+                widget.refresh_footer()
+
+    def begin_edit(self, message_id: str) -> None:
+        """Turn a message of the person into an editor."""
+        row = self._rows.row_of(message_id)
+        if row is None or self._context.is_busy:
+            return
+        state = self._rows.states[row]
+        if state.base.message.role is not Role.USER:
+            return
+        state.draft = state.item.message.text
+        widget = self._rows.widget_for(row)
+        widget.refresh()
+        self._relayout_row(row)
+        self._rows.scroll_to_row(row)
+        if isinstance(widget, QuestionWidget):
+            widget.start_editing()
+
+    def items(self) -> list[MessageItem]:
+        """The messages with everything that has streamed in."""
+        return [state.item for state in self._rows.states]
+
+    def last_assistant_id(self) -> str | None:
+        """The id of the last answer."""
+        return self._last_id(Role.ASSISTANT)
+
+    def last_user_id(self) -> str | None:
+        """The id of the person's last message."""
+        return self._last_id(Role.USER)
+
+    def _last_id(self, role: Role) -> str | None:
+        messages = (state.base.message for state in reversed(self._rows.states))
+        return next((str(message.id) for message in messages if message.role is role), None)
+
+    def set_empty_widget(self, widget: QWidget) -> None:
+        """What is shown while there are no messages; the transcript takes the widget over."""
+        if self._empty_widget is not None:
+            self._empty_widget.deleteLater()
+        widget.setParent(self.viewport())
+        self._empty_widget = widget
+        self._show_empty_widget()
+
+    def _show_empty_widget(self) -> None:
+        if self._empty_widget is not None:
+            self._empty_widget.setGeometry(self.viewport().rect())
+            self._empty_widget.setVisible(not self._rows.states)
+
+    # -- scrolling
+
+    def scroll_to_end(self) -> None:
+        """Show the end, and stay there while text comes."""
+        self._rows.scroll_to_end()
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the end is on screen and new text keeps it there."""
+        return self._rows.sticks_to_end
+
+    # -- copying
+
+    def selected_text(self) -> str:
+        """The selected text: whole messages as their Markdown, parts of messages as they are shown."""
+        return shown_text(self._rows, self._context.selection)
+
+    def copy_selection(self) -> None:
+        """Put the selected text on the clipboard."""
+        if text := self.selected_text():
+            QGuiApplication.clipboard().setText(text)
+            self.copied.emit()
+
+    def copy_message(self, message_id: str) -> None:
+        """Put the text of a message on the clipboard, as Markdown."""
+        row = self._rows.row_of(message_id)
+        if row is not None:
+            QGuiApplication.clipboard().setText(self._rows.states[row].item.message.text)
+            self.copied.emit()
+
+    def select_all(self) -> None:
+        """Select every message."""
+        self._context.selection.select_all()
+
+    # -- inner signals
+
+    def _after_change(self) -> None:
+        self._show_empty_widget()
+        self._rows.layout()
+        self._prepare_timer.start()
+
+    def _relayout_row(self, row: int) -> None:
+        self._rows.remeasure(row)
+        self._rows.layout()
+
+    def _on_height_changed(self, message_id: str) -> None:
+        row = self._rows.row_of(message_id)
+        if row is not None and row in self._rows.live:
+            self._rows.remeasure(row)
+            self._layout_timer.start()
+
+    def _on_layout_timeout(self) -> None:
+        self._rows.layout()
+
+    def _on_prepare_timeout(self) -> None:
+        self._context.slices.cancel(self)
+        self._context.slices.add(self, self._rows.prepare_ahead())
+
+    def _on_selection_changed(self) -> None:
+        for widget in self._rows.live.values():
+            for text in widget.texts():
+                text.apply_selection()
+
+    def _on_focus_changed(self, _old: QWidget | None, new: QWidget | None) -> None:
+        focused = next((row for row, w in self._rows.live.items() if new is not None and _holds(w, new)), None)
+        for row in {focused, self._focused_row} - {None}:
+            if (widget := self._rows.live.get(row)) is not None:  # type: ignore[arg-type]
+                widget.on_focus_moved()
+        self._focused_row = focused
+
+    # -- selecting with the mouse
+
+    def _texts_on_screen(self) -> list[TextView]:
+        return [text for row in sorted(self._rows.live) for text in self._rows.live[row].texts() if text.isVisible()]
+
+    def _text_near(self, point: QPoint) -> TextView | None:
+        """The text whose height is nearest to a point of the screen."""
+        y = point.y()
+
+        def distance(text: TextView) -> int:
+            top = text.mapToGlobal(QPoint(0, 0)).y()
+            return max(top - y, y - top - text.height(), 0)
+
+        return min(self._texts_on_screen(), key=distance, default=None)
+
+    def _on_drag_moved(self, point: QPoint) -> None:
+        self._drag_point = point
+        if (text := self._text_near(point)) is not None:
+            self._context.selection.extend(text.place_at(point))
+        local = self.viewport().mapFromGlobal(point)
+        if not self.viewport().rect().contains(QPoint(1, local.y())) and not self._drag_timer.isActive():
+            self._drag_timer.start()
+
+    def _on_drag_timeout(self) -> None:
+        if self._drag_point is None:
+            return
+        y = self.viewport().mapFromGlobal(self._drag_point).y()
+        bar = self.verticalScrollBar()
+        if y < 0:
+            bar.setValue(bar.value() - _DRAG_SCROLL_PX)
+        elif y > self.viewport().height():
+            bar.setValue(bar.value() + _DRAG_SCROLL_PX)
+        self._on_drag_moved(self._drag_point)
+
+    def _on_drag_ended(self) -> None:
+        self._drag_point = None
+        self._drag_timer.stop()
+
+    # -- Qt
+
+    def scrollContentsBy(self, dx: int, dy: int) -> None:
+        self._rows.on_scrolled()
+        self._prepare_timer.start()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._show_empty_widget()
+        if event.size().width() != event.oldSize().width():
+            self._rows.estimate_all()
+        self._rows.layout()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._rows.layout()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.FontChange) and hasattr(self, "_rows"):
+            self._context.restyle(self)
+            self._rows.drop_widgets()
+            if event.type() == QEvent.Type.FontChange:
+                for state in self._rows.states:
+                    state.block_heights = []
+                self._rows.estimate_all()
+            self._rows.layout()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        bar = self.verticalScrollBar()
+        if event.matches(QKeySequence.StandardKey.Copy):
+            self.copy_selection()
+        elif event.matches(QKeySequence.StandardKey.SelectAll):
+            self.select_all()
+        elif event.key() == Qt.Key.Key_Home:
+            bar.setValue(0)
+        elif event.key() == Qt.Key.Key_End:
+            self.scroll_to_end()
+        elif event.key() in (Qt.Key.Key_Left, Qt.Key.Key_Right):
+            event.ignore()
+        else:
+            super().keyPressEvent(event)
+
+    def focusNextPrevChild(self, forward: bool) -> bool:
+        return move_focus(self, self._rows, forward=forward)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton:
+            point = event.globalPosition().toPoint()
+            text = self._text_near(point)
+            if text is not None:
+                self._context.selection.begin(text.place_at(point))
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if event.buttons() & Qt.MouseButton.LeftButton:
+            self._on_drag_moved(event.globalPosition().toPoint())
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        self._on_drag_ended()
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        menu = QMenu(self)
+        copy = menu.addAction(self.tr("Copy"))
+        copy.setEnabled(not self._context.selection.is_empty)
+        copy.triggered.connect(self.copy_selection)
+        menu.addAction(self.tr("Select all")).triggered.connect(self.select_all)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(event.globalPos())
+
+
+def _holds(widget: QWidget, other: QWidget) -> bool:
+    return other is widget or widget.isAncestorOf(other)
