@@ -48,7 +48,7 @@ def use_slim_scroll_bars(area: QAbstractScrollArea) -> None:
 
 
 class ScrollColumn(QScrollArea):
-    """Scrolls vertically only. Put widgets into `column`."""
+    """Scrolls vertically only. Put widgets into `column`, with `inside` or this as their parent."""
 
     def __init__(self, parent: QWidget | None = None, *, width_in_chars: int = 80) -> None:
         super().__init__(parent)
@@ -58,12 +58,12 @@ class ScrollColumn(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         use_slim_scroll_bars(self)
-        inside = QWidget(self)
-        self.column = QVBoxLayout(inside)
+        self.inside = QWidget(self)
+        self.column = QVBoxLayout(self.inside)
         self.column.setSpacing(8)
-        self.setWidget(inside)
+        self.setWidget(self.inside)
         self.viewport().setAutoFillBackground(False)
-        inside.setAutoFillBackground(False)
+        self.inside.setAutoFillBackground(False)
 
     def _update_margins(self) -> None:
         wanted_px = self.fontMetrics().averageCharWidth() * self._width_in_chars
@@ -76,7 +76,7 @@ class ScrollColumn(QScrollArea):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.FontChange and self.widget() is not None:
+        if event.type() == QEvent.Type.FontChange and hasattr(self, "column"):
             self._update_margins()
 
     def focusNextPrevChild(self, next_child: bool) -> bool:

@@ -7,7 +7,7 @@ from datetime import date, tzinfo
 
 from PySide6.QtCore import QEvent, QModelIndex, QPoint, Qt, Signal
 from PySide6.QtGui import QAction, QColor, QContextMenuEvent, QKeyEvent, QKeySequence, QPainter, QPaintEvent, QShowEvent
-from PySide6.QtWidgets import QAbstractItemView, QLineEdit, QListView, QMenu, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QListView, QMenu, QSizePolicy, QVBoxLayout, QWidget
 
 from app.core.messages import Conversation, ConversationId
 from app.ui.buttons import Button, ButtonKind
@@ -15,6 +15,7 @@ from app.ui.conversation_delegate import ConversationDelegate
 from app.ui.conversation_list import ConversationListModel, ConversationRow
 from app.ui.labels import Label, hint
 from app.ui.scroll_column import use_slim_scroll_bars
+from app.ui.search_field import SearchField
 from app.ui.theme import colors
 
 WIDTH_IN_CHARS = 30
@@ -52,6 +53,8 @@ class ConversationView(QListView):
 
     def reveal(self, index: QModelIndex) -> None:
         """Scroll to a row; to the very top for the first one, so that its heading is seen."""
+        if not self.isVisible():  # `showEvent` does it, when there is a size to go by
+            return
         if index.isValid() and index.row() <= 1:
             self.scrollToTop()
         elif index.isValid():
@@ -163,12 +166,12 @@ class Sidebar(QWidget):
         self._update_empty()
 
     def set_current(self, conversation: str | None) -> None:
-        """Mark the conversation on screen and bring it into view."""
+        """Mark the conversation on screen; bring it into view if it was another one before."""
+        changed = conversation != self._opened
         self._opened = ConversationId(conversation) if conversation is not None else None
         self._model.set_opened(self._opened)
-        index = self._model.index_of(conversation)
-        self._view.setCurrentIndex(index)
-        self._view.reveal(index)
+        if changed:
+            self._go_to_opened()
 
     def current_id(self) -> str | None:
         """The conversation marked as on screen."""
@@ -203,12 +206,9 @@ class Sidebar(QWidget):
     def _build(self) -> None:
         self._new = Button(self.tr("New chat"), self, icon="new_chat", leading=True)
         self._new.clicked.connect(self.new_requested)
-        self._filter = QLineEdit(self)
-        self._filter.setPlaceholderText(self.tr("Filter chats"))
-        self._filter.setAccessibleName(self.tr("Filter chats by title"))
-        self._filter.setClearButtonEnabled(True)
+        self._filter = SearchField(self.tr("Filter chats"), self.tr("Filter chats by title"), self)
         self._filter.textChanged.connect(self._on_filter_changed)
-        self._filter.installEventFilter(self)
+        self._filter.results_wished.connect(self._on_results_wished)
         self._view = ConversationView(self)
         self._view.setModel(self._model)
         self._delegate = ConversationDelegate(self._view)
@@ -257,8 +257,13 @@ class Sidebar(QWidget):
             self._view.scrollTo(index)
             self._view.edit(index)
 
+    def _go_to_opened(self) -> None:
+        index = self._model.index_of(self._opened)
+        self._view.setCurrentIndex(index)
+        self._view.reveal(index)
+
     def _restore_cursor(self, conversation: str | None, row_before: int) -> None:
-        index = self._model.index_of(conversation)
+        index = self._model.index_of(conversation if conversation is not None else self._opened)
         if not index.isValid() and row_before >= 0 and self._model.rowCount():
             # The row under the cursor is gone: the next one takes its place, so that Delete can be pressed again.
             index = self._model.index(min(row_before, self._model.rowCount() - 1), 0)
@@ -285,6 +290,12 @@ class Sidebar(QWidget):
             self._view.reveal(index)
         self._update_empty()
 
+    def _on_results_wished(self) -> None:
+        if self._model.rowCount():
+            if not self._view.currentIndex().isValid():
+                self._view.setCurrentIndex(self._model.index(1, 0))
+            self.focus_list()
+
     def _on_editor_closed(self) -> None:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
@@ -300,18 +311,6 @@ class Sidebar(QWidget):
         width = self.fontMetrics().averageCharWidth() * WIDTH_IN_CHARS + 24
         self.setMinimumWidth(width * 3 // 4)
         self.setMaximumWidth(width * 2)
-
-    def eventFilter(self, watched: object, event: QEvent) -> bool:
-        if watched is self._filter and isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
-            if event.key() == Qt.Key.Key_Escape and self._filter.text():
-                self._filter.clear()
-                return True
-            if event.key() in (Qt.Key.Key_Down, Qt.Key.Key_Return, Qt.Key.Key_Enter) and self._model.rowCount():
-                if not self._view.currentIndex().isValid():
-                    self._view.setCurrentIndex(self._model.index(1, 0))
-                self.focus_list()
-                return True
-        return super().eventFilter(watched, event)  # type: ignore[arg-type]  # always a QObject
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)

@@ -1,0 +1,216 @@
+"""The words for every setting: its name, one line of help, and what its special states are called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from PySide6.QtCore import QCoreApplication
+
+from app.core.settings import Section
+
+
+@dataclass(frozen=True, slots=True)
+class SettingWords:
+    """What a person reads. `zero` names the value 0 where it means "chosen for you"; `choices` names each choice."""
+
+    label: str
+    help: str
+    zero: str = ""
+    unit: str = ""
+    choices: dict[str, str] = field(default_factory=dict)
+
+
+def section_title(section: Section) -> str:
+    """The heading of a section of the settings page."""
+    match section:
+        case Section.APPEARANCE:
+            return QCoreApplication.translate("SettingWords", "Appearance")
+        case Section.ANSWERS:
+            return QCoreApplication.translate("SettingWords", "Answers")
+        case Section.MODEL:
+            return QCoreApplication.translate("SettingWords", "Model")
+        case Section.DATA:
+            return QCoreApplication.translate("SettingWords", "Data")
+
+
+def words_for(key: str) -> SettingWords:
+    """The words for a shown setting. Raises KeyError for one without words, which a test looks for."""
+    return _words()[key]
+
+
+def _words() -> dict[str, SettingWords]:
+    return {**_appearance(), **_answers(), **_sampling(), **_penalties(), **_rare_samplers(), **_model()}
+
+
+def _appearance() -> dict[str, SettingWords]:
+    translate = QCoreApplication.translate
+    return {
+        "appearance.theme": SettingWords(
+            translate("SettingWords", "Theme"),
+            translate("SettingWords", "System follows the light or dark mode of your computer."),
+            choices={
+                "system": translate("SettingWords", "System"),
+                "light": translate("SettingWords", "Light"),
+                "dark": translate("SettingWords", "Dark"),
+            },
+        ),
+        "appearance.text_percent": SettingWords(
+            translate("SettingWords", "Text size"),
+            translate("SettingWords", "Everything in the window grows with it. Ctrl++ and Ctrl+- change it too."),
+            unit=translate("SettingWords", " %"),
+        ),
+    }
+
+
+def _answers() -> dict[str, SettingWords]:
+    translate = QCoreApplication.translate
+    return {
+        "answers.system_prompt": SettingWords(
+            translate("SettingWords", "Instructions to the model"),
+            translate(
+                "SettingWords",
+                "Sent before every chat (the system prompt), for example: Answer briefly and in plain English.",
+            ),
+        ),
+        "answers.max_tokens": SettingWords(
+            translate("SettingWords", "Longest answer"),
+            translate(
+                "SettingWords",
+                "A longer answer stops there; Continue goes on. A token is about three quarters of a word.",
+            ),
+            zero=translate("SettingWords", "As long as the context holds"),
+            unit=translate("SettingWords", " tokens"),
+        ),
+    }
+
+
+def _sampling() -> dict[str, SettingWords]:
+    translate = QCoreApplication.translate
+    return {
+        "sampling.temperature": SettingWords(
+            translate("SettingWords", "Temperature"),
+            translate(
+                "SettingWords",
+                "Low: sober and predictable. High: varied and daring. 0 always takes the likeliest word.",
+            ),
+        ),
+        "sampling.top_k": SettingWords(
+            translate("SettingWords", "Top-k"),
+            translate("SettingWords", "Chooses among this many of the likeliest tokens only. 0 switches it off."),
+        ),
+        "sampling.top_p": SettingWords(
+            translate("SettingWords", "Top-p"),
+            translate(
+                "SettingWords", "Chooses among the likeliest tokens that together reach this share. 1 switches it off."
+            ),
+        ),
+        "sampling.min_p": SettingWords(
+            translate("SettingWords", "Min-p"),
+            translate(
+                "SettingWords", "Leaves out tokens less likely than this share of the likeliest one. 0 switches it off."
+            ),
+        ),
+        "sampling.typical_p": SettingWords(
+            translate("SettingWords", "Typical-p"),
+            translate(
+                "SettingWords", "Prefers tokens that are about as surprising as the text so far. 1 switches it off."
+            ),
+        ),
+        "sampling.seed": SettingWords(
+            translate("SettingWords", "Seed"),
+            translate(
+                "SettingWords",
+                "The same number gives the same answer to the same chat, on the same computer. Otherwise it is random.",
+            ),
+        ),
+    }
+
+
+def _penalties() -> dict[str, SettingWords]:
+    translate = QCoreApplication.translate
+    return {
+        "sampling.repeat_penalty": SettingWords(
+            translate("SettingWords", "Repeat penalty"),
+            translate("SettingWords", "Above 1 the model avoids words that it has just used. 1 switches it off."),
+        ),
+        "sampling.repeat_last_n": SettingWords(
+            translate("SettingWords", "Repeat window"),
+            translate("SettingWords", "How many of the last tokens the penalties look at."),
+            unit=translate("SettingWords", " tokens"),
+        ),
+        "sampling.frequency_penalty": SettingWords(
+            translate("SettingWords", "Frequency penalty"),
+            translate("SettingWords", "The more often a word was used, the more it is avoided. 0 switches it off."),
+        ),
+        "sampling.presence_penalty": SettingWords(
+            translate("SettingWords", "Presence penalty"),
+            translate("SettingWords", "Avoids every word that was used at all, once or often. 0 switches it off."),
+        ),
+        "sampling.dry_multiplier": SettingWords(
+            translate("SettingWords", "DRY strength"),
+            translate("SettingWords", "Keeps the model from repeating whole phrases. 0 switches it off."),
+        ),
+        "sampling.dry_base": SettingWords(
+            translate("SettingWords", "DRY growth"),
+            translate("SettingWords", "How fast the DRY penalty grows with the length of a repeated phrase."),
+        ),
+        "sampling.dry_allowed_length": SettingWords(
+            translate("SettingWords", "DRY allowed length"),
+            translate("SettingWords", "Phrases up to this length may be repeated freely."),
+            unit=translate("SettingWords", " tokens"),
+        ),
+        "sampling.dry_penalty_last_n": SettingWords(
+            translate("SettingWords", "DRY window"),
+            translate("SettingWords", "How many of the last tokens DRY looks at. −1 means the whole context, 0 none."),
+        ),
+    }
+
+
+def _rare_samplers() -> dict[str, SettingWords]:
+    translate = QCoreApplication.translate
+    return {
+        "sampling.xtc_probability": SettingWords(
+            translate("SettingWords", "XTC probability"),
+            translate(
+                "SettingWords", "How often the likeliest choices are left out, for more surprise. 0 switches it off."
+            ),
+        ),
+        "sampling.xtc_threshold": SettingWords(
+            translate("SettingWords", "XTC threshold"),
+            translate("SettingWords", "Only tokens at least this likely can be left out by XTC."),
+        ),
+        "sampling.mirostat": SettingWords(
+            translate("SettingWords", "Mirostat"),
+            translate(
+                "SettingWords", "Steers how surprising the text is, in place of top-k, top-p and min-p. 0 off, 1 or 2."
+            ),
+        ),
+        "sampling.mirostat_tau": SettingWords(
+            translate("SettingWords", "Mirostat target"),
+            translate("SettingWords", "How surprising the text should be: lower is more coherent."),
+        ),
+        "sampling.mirostat_eta": SettingWords(
+            translate("SettingWords", "Mirostat rate"),
+            translate("SettingWords", "How quickly Mirostat corrects itself."),
+        ),
+    }
+
+
+def _model() -> dict[str, SettingWords]:
+    translate = QCoreApplication.translate
+    return {
+        "model.context_length": SettingWords(
+            translate("SettingWords", "Context length"),
+            translate(
+                "SettingWords",
+                "How much of a chat the model can see at once. More needs more memory. The model is loaded again.",
+            ),
+            zero=translate("SettingWords", "Chosen for the model and your memory"),
+            unit=translate("SettingWords", " tokens"),
+        ),
+        "model.threads": SettingWords(
+            translate("SettingWords", "Threads"),
+            translate("SettingWords", "How many processor cores the engine uses. More than you have makes it slower."),
+            zero=translate("SettingWords", "Chosen for your computer"),
+        ),
+    }
