@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QApplication
 
 SMALLEST_TEXT_PERCENT = 70
 LARGEST_TEXT_PERCENT = 200
-FRAMED_CLASSES = (b"QLineEdit", b"QAbstractSpinBox", b"QComboBox", b"QCheckBox")
+FRAMED_CLASSES = ("QLineEdit", "QAbstractSpinBox", "QComboBox", "QCheckBox")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ class _ThemeKeeper(QObject):
             self._app.setPalette(palette)
             framed = _framed_palette(palette, theme)
             for name in FRAMED_CLASSES:
-                self._app.setPalette(framed, name)
+                self._app.setPalette(framed, name)  # type: ignore[arg-type]  # the stub says bytes, Qt takes str
 
 
 def scaled_font(font: QFont, percent: float) -> QFont:

@@ -43,8 +43,8 @@ class ModelsPage(ScrollColumn):
                 self.tr(
                     "A model is one file in the GGUF format. Download one with your browser, for example from "
                     "huggingface.co: search for a model with GGUF in its name and take a Q4_K_M file, of about 3 "
-                    "billion parameters for 8 GB of memory, 7 or 8 billion for 16 GB. Then open it here, or drop it on the "
-                    "window. Hearth 0.1 does not download models itself."
+                    "billion parameters for 8 GB of memory, 7 or 8 billion for 16 GB. Then open it here, or drop it on "
+                    "the window. Hearth 0.1 does not download models itself."
                 ),
                 self,
             )
