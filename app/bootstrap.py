@@ -8,6 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QApplication
 
+from app.collector import MainThreadCollector
 from app.crash import CrashReporter, start_logging
 from app.engine.client import EngineClient
 from app.engine.command import engine_command, engine_environment
@@ -50,11 +51,13 @@ def run_window(data_dir: str | None, model: str | None) -> int:
     stop_logging = start_logging(paths.app_log)
     reporter = CrashReporter(application)
     reporter.install()
+    collector = MainThreadCollector(application)
     profile = build_profile(paths, application)
     window = MainWindow(profile, resources())
     reporter.reported.connect(lambda report: CrashWindow(report, window).show())
     instance.raised.connect(window.come_to_front)
     window.show()
+    collector.start()
     profile.start(wanted or None)
     try:
         return application.exec()
@@ -65,6 +68,7 @@ def run_window(data_dir: str | None, model: str | None) -> int:
         reporter.uninstall()
         stop_logging()
         _end(application, window)
+        collector.stop()
 
 
 def _make_folders(paths: Paths) -> None:

@@ -11,7 +11,7 @@ from PySide6.QtCore import QCoreApplication, QEventLoop, QTimer
 
 from app.core.errors import UserError
 from app.core.events import Event, Failed
-from app.engine.client import EngineClient
+from app.engine.client import CLOSING_EVENTS, EngineClient
 from app.engine.command import engine_command, engine_environment
 from app.engine.protocol import Count, Devices, Generate, Load, Unload
 from app.paths import Paths
@@ -60,7 +60,7 @@ class Session:
             return
         if self._on_event is not None:
             self._on_event(event)
-        if EngineClient.is_last(event):
+        if isinstance(event, CLOSING_EVENTS):
             self._last = event
             self._loop.quit()
 

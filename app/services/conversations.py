@@ -59,8 +59,9 @@ class ConversationsService(QObject):
         """Move a conversation to the trash; `undo_trash` brings the last one back."""
         conversation = self.find(conversation_id)
 
+        self._last_trashed = conversation_id
+
         def done(_: object) -> None:
-            self._last_trashed = conversation_id
             if conversation is not None:
                 self.trashed.emit(conversation)
 

@@ -50,6 +50,7 @@ class StoreService(QObject):
         self._backups = backups
         self._thread = StoreThread()
         self._stores: Stores | None = None
+        self._is_closed = False
         self._delivered.connect(self._on_delivered, Qt.ConnectionType.QueuedConnection)
 
     @property
@@ -98,9 +99,11 @@ class StoreService(QObject):
         self.run(work, lambda _: self.list_backups(), self.backup_failed.emit)
 
     def close(self) -> None:
-        """Finish what is queued, close the database, end the thread."""
-        self._thread.submit(self._close)
-        self._thread.close()
+        """Finish what is queued, close the database, end the thread. Further calls do nothing."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._thread.submit(self._close)
+            self._thread.close()
 
     def _require(self) -> Stores:
         if self._stores is None:
@@ -152,6 +155,8 @@ class StoreService(QObject):
         on_done: Callable[[T], None] | None,
         on_failed: Callable[[UserError], None] | None,
     ) -> None:
+        if self._is_closed:  # a late timer or signal while the app goes down
+            return
         future = self._thread.submit(job)
 
         def deliver(done: Future[T]) -> None:
