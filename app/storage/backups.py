@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from app.core.errors import ErrorKind, UserError
 from app.core.messages import utc_now
-from app.storage.connection import BUSY_TIMEOUT_MS, Access, beside, connect, quick_check
+from app.storage.connection import BUSY_TIMEOUT_MS, Access, beside, connect, make_private, quick_check
 from app.storage.failures import DamageError, as_user_errors
 from app.storage.schema import SCHEMA, StoredSchema, stored_schema
 
@@ -40,8 +40,9 @@ class Backup:
 
     @classmethod
     def of(cls, path: Path) -> Backup:
-        """The backup in a file; one under a foreign name counts as made when it was last written. Raises OSError."""
-        status = path.stat()
+        """The backup in a file; one under a foreign name counts as made when it was last written. Raises UserError."""
+        with as_user_errors(path):
+            status = path.stat()
         named = _NAME.fullmatch(path.name)
         if named:
             created_at = datetime.strptime(named[1], _STAMP_FORMAT).replace(tzinfo=UTC)
@@ -106,6 +107,7 @@ def restore_backup(backup: Backup, path: Path) -> Path | None:
     with as_user_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            make_private(partial)
             shutil.copyfile(backup.path, partial)
             _verified_schema(partial)
             aside = set_aside(path) if path.exists() else None

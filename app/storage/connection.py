@@ -26,9 +26,11 @@ class Access(StrEnum):
 def connect(path: Path, access: Access, *, foreign_keys: bool = True) -> sqlite3.Connection:
     """A connection without implicit transactions, usable from one thread at a time.
 
-    Reading a file that no process has open leaves nothing beside it. Raises sqlite3.Error.
+    Reading a file that no process has open leaves nothing beside it. Raises sqlite3.Error, or OSError when making one.
     """
     parameters = f"mode={access.value}"
+    if access is Access.CREATE:
+        make_private(path)
     if access is Access.READ and not any(beside(path, suffix).exists() for suffix in ("-wal", "-journal")):
         parameters += "&immutable=1"  # else SQLite would create -wal and -shm even for reading
     connection = sqlite3.connect(
@@ -53,6 +55,12 @@ def connect(path: Path, access: Access, *, foreign_keys: bool = True) -> sqlite3
 def beside(path: Path, suffix: str) -> Path:
     """The file that SQLite keeps beside a database, e.g. with the suffix `-wal`."""
     return path.with_name(path.name + suffix)
+
+
+def make_private(path: Path) -> None:
+    """Make an empty file that other users of the computer cannot read; one that is there stays as it is."""
+    if not path.exists():
+        path.touch(mode=0o600)  # the files that SQLite adds beside it get the same rights
 
 
 def engine_for(path: Path, *, foreign_keys: bool = True) -> Engine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -35,6 +36,15 @@ for statement in sys.argv[2].split(";"):
     connection.execute(statement)
 print("locked", flush=True)
 sys.stdin.read()
+"""
+HALF_A_CHANGE = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA journal_mode = DELETE")
+connection.execute("PRAGMA cache_size = 1")
+connection.execute("BEGIN")
+connection.execute("UPDATE conversations SET title = 'half a change', draft = zeroblob(500000)")
+os.kill(os.getpid(), signal.SIGKILL)
 """
 WRITE_FOR_EVER = """
 import itertools, sys
@@ -192,6 +202,19 @@ def test_opening_what_another_process_has_locked(path: Path, backups: Path, stat
     with locked_by_another_process(path, statements):
         assert told(lambda: Database.open(path, backups)) is ErrorKind.DATABASE_LOCKED
     Database.open(path, backups).close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="ends itself by a signal")
+def test_a_change_that_was_cut_off_without_a_log_is_undone(path: Path, backups: Path) -> None:
+    # The first moments of a new file, before it has its write-ahead log, and files from other disks.
+    database = Database.open(path, backups)
+    ConversationStore(database).create(Conversation(new_conversation_id(), "whole"))
+    database.close()
+    subprocess.run([sys.executable, "-c", HALF_A_CHANGE, str(path)], check=False)
+    assert path.with_name("hearth.db-journal").exists()
+    database = Database.open(path, backups)
+    assert [conversation.title for conversation in ConversationStore(database).list()] == ["whole"]
+    database.close()
 
 
 @pytest.mark.parametrize("commits", [1, 40])

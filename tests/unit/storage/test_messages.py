@@ -171,6 +171,49 @@ def test_what_may_change_of_a_message_changes(store: ConversationStore, conversa
     assert store.messages(conversation.id) == [first, replace(done, usage=None, error=None, model_name=None)]
 
 
+def test_several_messages_are_updated_at_once(store: ConversationStore, conversation: Conversation) -> None:
+    messages = [message_of(conversation, state=MessageState.STREAMING) for _ in range(3)]
+    store.add_messages(conversation.id, messages, None)
+    messages[0] = messages[0].with_text("one")
+    messages[2] = replace(messages[2].with_text("three"), state=MessageState.COMPLETE)
+    store.update_messages([messages[2], messages[0]])
+    assert store.messages(conversation.id) == messages
+    store.update_messages([])
+
+
+def test_an_exchange_is_stored_with_its_new_conversation(store: ConversationStore) -> None:
+    new = Conversation(new_conversation_id(), "From the question", draft="", model_path="/m.gguf")
+    question = message_of(new, TextPart("q"))
+    answer = message_of(new, parent_id=question.id, role=Role.ASSISTANT, state=MessageState.STREAMING)
+    store.save_exchange(new, [question, answer], answer.id)
+    (stored,) = store.list()
+    assert stored == replace(new, active_leaf_id=answer.id, updated_at=stored.updated_at)
+    assert stored.updated_at >= new.updated_at
+    assert store.messages(new.id) == [question, answer]
+
+
+def test_an_exchange_in_a_known_conversation_keeps_a_title_of_ones_own(store: ConversationStore) -> None:
+    known = Conversation(new_conversation_id(), draft="sent by now")
+    store.create(known)
+    for title, custom, expected in (("first", False, "first"), ("own", True, "own"), ("later", False, "own")):
+        if custom:
+            store.rename(known.id, title, custom=True)
+        message = message_of(known, TextPart(title))
+        store.save_exchange(replace(known, title=title, draft=""), [message], message.id)
+        stored = store.get(known.id)
+        assert stored is not None
+        assert (stored.title, stored.draft, stored.active_leaf_id) == (expected, "", message.id)
+    assert len(store.messages(known.id)) == 3
+
+
+def test_an_exchange_that_cannot_be_stored_leaves_no_conversation(store: ConversationStore) -> None:
+    new = Conversation(new_conversation_id(), "half")
+    orphan = message_of(new, TextPart("q"), parent_id=new_message_id())
+    with pytest.raises(IntegrityError):
+        store.save_exchange(new, [orphan], orphan.id)
+    assert store.list() == []
+
+
 def test_a_late_update_of_a_deleted_message_does_nothing(store: ConversationStore, conversation: Conversation) -> None:
     message = message_of(conversation, TextPart("x"))
     store.add_messages(conversation.id, [message], message.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import sqlite3
 from collections.abc import Callable
@@ -209,6 +210,18 @@ def test_the_log_of_a_set_aside_database_goes_with_it(path: Path, backups: Path)
     reopened.close()
 
 
+def test_a_backup_that_is_gone_is_not_restored(path: Path, backups: Path) -> None:
+    fill(path, backups)
+    backup = make_backup(path, backups)
+    backup.path.unlink()
+    before = path.read_bytes()
+    for action in (lambda: restore_backup(backup, path), lambda: Backup.of(backup.path)):
+        with pytest.raises(UserError) as caught:
+            action()
+        assert caught.value.kind is ErrorKind.STORAGE_FAILED
+    assert path.read_bytes() == before
+
+
 def test_a_damaged_backup_is_not_restored(path: Path, backups: Path) -> None:
     fill(path, backups)
     backup = make_backup(path, backups)
@@ -252,6 +265,34 @@ def test_a_newer_database_without_todays_tables_is_refused_too(path: Path, backu
     error = kind_of_opening(path, backups)
     assert error.kind is ErrorKind.DATABASE_TOO_NEW
     assert error.string("app_version") == ""
+
+
+def test_a_newer_database_that_was_not_closed_is_not_touched_either(path: Path, backups: Path) -> None:
+    fill(path, backups)
+    with closing(sqlite3.connect(path)) as newer:
+        newer.execute("UPDATE alembic_version SET version_num = '0417'")
+        newer.commit()
+        killed = path.parent / "killed"
+        killed.mkdir()
+        for suffix in ("", "-wal"):
+            (killed / f"hearth.db{suffix}").write_bytes(path.with_name(f"hearth.db{suffix}").read_bytes())
+    before = [(killed / f"hearth.db{suffix}").read_bytes() for suffix in ("", "-wal")]
+    assert kind_of_opening(killed / path.name, backups).integer("found_version") == 417
+    assert [(killed / f"hearth.db{suffix}").read_bytes() for suffix in ("", "-wal")] == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights of files as POSIX knows them")
+def test_others_on_the_computer_cannot_read_the_files(
+    path: Path, backups: Path, open_database: Callable[[], Database]
+) -> None:
+    database = open_database()
+    ConversationStore(database).create(Conversation(new_conversation_id()))
+    backup = make_backup(database, backups)
+    files = [*path.parent.glob("hearth.db*"), backup.path]
+    assert {file.name for file in files} >= {"hearth.db", "hearth.db-wal", "hearth.db-shm"}
+    database.close()
+    restore_backup(backup, path)
+    assert {file.stat().st_mode & 0o777 for file in (*files, path) if file.exists()} == {0o600}
 
 
 def test_the_database_knows_which_hearth_used_it_last(path: Path, backups: Path) -> None:
