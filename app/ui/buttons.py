@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from PySide6.QtCore import QEvent, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QEnterEvent, QFontMetrics, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QEnterEvent, QFocusEvent, QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
 
 from app.ui.icons import draw_icon
@@ -40,6 +40,7 @@ class Button(QPushButton):
         self._kind = kind
         self._icon_name = icon
         self._leading = leading
+        self._ring_hidden = False
         self.setAccessibleName(name or text)
         if not text:
             self.setToolTip(name)
@@ -89,7 +90,7 @@ class Button(QPushButton):
         painter.setPen(QPen(QColor(frame), 1) if frame else Qt.PenStyle.NoPen)
         painter.setBrush(QColor(ground) if ground else Qt.BrushStyle.NoBrush)
         painter.drawRoundedRect(box, RADIUS_PX, RADIUS_PX)
-        if self.hasFocus():
+        if self.hasFocus() and not self._ring_hidden:
             inset = FOCUS_RING_PX / 2
             ring = theme.text if self._kind is ButtonKind.PRIMARY and self.isEnabled() else theme.accent
             painter.setPen(QPen(QColor(ring), FOCUS_RING_PX))
@@ -118,6 +119,12 @@ class Button(QPushButton):
         painter.setPen(color)
         text_box = QRectF(left + icon_px + gap, 0, metrics.horizontalAdvance(shown) + padding, self.height())
         painter.drawText(text_box, Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextHideMnemonic, shown)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        # Who pressed with the mouse knows where they are; coming back from another window changes nothing.
+        if event.reason() != Qt.FocusReason.ActiveWindowFocusReason:
+            self._ring_hidden = event.reason() == Qt.FocusReason.MouseFocusReason
+        super().focusInEvent(event)
 
     def sizeHint(self) -> QSize:
         metrics, padding = self.fontMetrics(), self._padding_px()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, Qt
+from PySide6.QtCore import QEvent, QSize, Qt
 from PySide6.QtGui import QFont, QPalette
 from PySide6.QtWidgets import QApplication, QLabel, QSizePolicy, QWidget
 
@@ -28,7 +28,7 @@ class Label(QLabel):
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setWordWrap(wraps)
         if wraps:
-            policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+            policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
             policy.setHeightForWidth(True)
             self.setSizePolicy(policy)
         if muted:
@@ -41,6 +41,13 @@ class Label(QLabel):
             font.setWeight(QFont.Weight.DemiBold)
         if font != self.font():
             self.setFont(font)
+
+    def minimumSizeHint(self) -> QSize:
+        if not self.wordWrap():
+            return super().minimumSizeHint()
+        # Layouts ask for the height at the real width; Qt's own answer here supposes a narrow column.
+        metrics = self.fontMetrics()
+        return QSize(min(super().minimumSizeHint().width(), metrics.averageCharWidth() * 16), metrics.height())
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)

@@ -14,8 +14,8 @@ from app.ui.theme import colors
 
 RADIUS_PX = 4
 COLUMNS = (
-    (ShortcutSection.MESSAGE, ShortcutSection.ANSWER, ShortcutSection.CHATS),
-    (ShortcutSection.WINDOW,),
+    (ShortcutSection.MESSAGE, ShortcutSection.WINDOW),
+    (ShortcutSection.ANSWER, ShortcutSection.CHATS),
 )
 
 

@@ -3,60 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from PySide6.QtCore import QEvent, Qt, QUrl, Signal
-from PySide6.QtGui import QFont, QTextDocument
+from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QListWidget,
     QListWidgetItem,
     QStackedLayout,
-    QTextBrowser,
     QVBoxLayout,
     QWidget,
 )
 
 from app.services.help_topics import HelpTopic
 from app.ui.labels import Label, heading
+from app.ui.pages.topic_browser import TopicBrowser
+from app.ui.pages.topic_delegate import TopicDelegate
 from app.ui.scroll_column import use_slim_scroll_bars
 from app.ui.search_field import SearchField
 
 TOPIC_ROLE = Qt.ItemDataRole.UserRole
 LIST_WIDTH_IN_CHARS = 30
-
-
-class TopicBrowser(QTextBrowser):
-    """Shows Markdown; loads nothing from anywhere and follows no link."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setAccessibleName(self.tr("Help topic"))
-        self.setOpenLinks(False)
-        self.setOpenExternalLinks(False)
-        self.setFrameShape(QTextBrowser.Shape.NoFrame)
-        self.setTabChangesFocus(True)
-        self.document().setDocumentMargin(16)
-        use_slim_scroll_bars(self)
-        self._markdown = ""
-
-    def show_markdown(self, markdown: str) -> None:
-        """Show a text from its beginning."""
-        self._markdown = markdown
-        self._render()
-        self.verticalScrollBar().setValue(0)
-
-    def _render(self) -> None:
-        features = QTextDocument.MarkdownFeature
-        self.document().setMarkdown(self._markdown, features.MarkdownDialectGitHub | features.MarkdownNoHTML)
-
-    def loadResource(self, _kind: int, _name: QUrl | str) -> Any:
-        return None
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() in (QEvent.Type.FontChange, QEvent.Type.PaletteChange):
-            self._render()
 
 
 class HelpPage(QWidget):
@@ -74,8 +40,10 @@ class HelpPage(QWidget):
         self._list.setAccessibleName(self.tr("Help topics"))
         self._list.setFrameShape(QListWidget.Shape.NoFrame)
         self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._list.setTextElideMode(Qt.TextElideMode.ElideRight)
-        self._list.setWordWrap(True)
+        self._list.setResizeMode(QListWidget.ResizeMode.Adjust)
+        self._list.setVerticalScrollMode(QListWidget.ScrollMode.ScrollPerPixel)
+        self._list.setMouseTracking(True)
+        self._list.setItemDelegate(TopicDelegate(self._list))
         self._list.viewport().setAutoFillBackground(False)
         use_slim_scroll_bars(self._list)
         self._list.currentItemChanged.connect(self._on_current_changed)
@@ -140,7 +108,7 @@ class HelpPage(QWidget):
         for topic in found:
             if topic.section != section:
                 section = topic.section
-                self._list.addItem(self._heading_item(section))
+                self._list.addItem(_heading_item(section))
             self._list.addItem(_topic_item(topic))
         self._list.blockSignals(False)
         self._stack.setCurrentWidget(self._list if found else self._nothing)
@@ -148,15 +116,6 @@ class HelpPage(QWidget):
         if found:
             keep = before if not words and before in self._topics else None
             self._select(keep or _best(found, words).id)
-
-    def _heading_item(self, section: str) -> QListWidgetItem:
-        item = QListWidgetItem(section)
-        font = QFont(self.font())
-        font.setWeight(QFont.Weight.DemiBold)
-        item.setFont(font)
-        item.setForeground(self.palette().placeholderText())
-        item.setFlags(Qt.ItemFlag.NoItemFlags)
-        return item
 
     def _select(self, topic_id: str) -> None:
         for row in range(self._list.count()):
@@ -183,9 +142,15 @@ class HelpPage(QWidget):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() in (QEvent.Type.FontChange, QEvent.Type.PaletteChange) and self._topics:
+        if event.type() == QEvent.Type.FontChange:
             self._set_width()
-            self._fill(self._search.text())
+            self._list.doItemsLayout()
+
+
+def _heading_item(section: str) -> QListWidgetItem:
+    item = QListWidgetItem(section)
+    item.setFlags(Qt.ItemFlag.NoItemFlags)
+    return item
 
 
 def _topic_item(topic: HelpTopic) -> QListWidgetItem:

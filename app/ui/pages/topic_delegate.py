@@ -1,0 +1,72 @@
+"""How the list of help topics is painted: headings, and titles that wrap."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen
+from PySide6.QtWidgets import QAbstractScrollArea, QStyle, QStyledItemDelegate, QStyleOptionViewItem
+
+from app.ui.theme import colors, scaled_font
+
+Index = QModelIndex | QPersistentModelIndex
+PADDING_PX = 8
+ROW_PADDING_PX = 4
+HEADING_GAP_PX = 12
+RADIUS_PX = 6
+_FLOW = Qt.TextFlag.TextWordWrap
+
+
+class TopicDelegate(QStyledItemDelegate):
+    """A row that cannot be chosen is a heading."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        heading = not index.flags() & Qt.ItemFlag.ItemIsSelectable
+        font = _heading_font(option.font) if heading else option.font
+        width = _viewport_width(option) - 2 * PADDING_PX
+        words = str(index.data(Qt.ItemDataRole.DisplayRole))
+        height = QFontMetrics(font).boundingRect(QRect(0, 0, max(1, width), 1 << 16), _FLOW, words).height()
+        return QSize(0, height + 2 * ROW_PADDING_PX + (HEADING_GAP_PX if heading and index.row() else 0))
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        theme = colors()
+        heading = not index.flags() & Qt.ItemFlag.ItemIsSelectable
+        words = str(index.data(Qt.ItemDataRole.DisplayRole))
+        box = QRect(option.rect)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if not heading:
+            _paint_ground(painter, option, QRectF(box).adjusted(1, 1, -1, -1))
+        painter.setFont(_heading_font(option.font) if heading else option.font)
+        painter.setPen(QColor(theme.muted if heading else theme.text))
+        inside = box.adjusted(PADDING_PX, ROW_PADDING_PX, -PADDING_PX, -ROW_PADDING_PX)
+        edge = Qt.AlignmentFlag.AlignBottom if heading else Qt.AlignmentFlag.AlignTop
+        painter.drawText(inside, Qt.AlignmentFlag.AlignLeading | edge | _FLOW, words)
+        painter.restore()
+
+
+def _paint_ground(painter: QPainter, option: QStyleOptionViewItem, box: QRectF) -> None:
+    theme = colors()
+    ground = None
+    if option.state & QStyle.StateFlag.State_Selected:
+        ground = theme.selected
+    elif option.state & QStyle.StateFlag.State_MouseOver:
+        ground = theme.hover
+    if ground is not None:
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(ground))
+        painter.drawRoundedRect(box, RADIUS_PX, RADIUS_PX)
+    if option.state & QStyle.StateFlag.State_HasFocus:
+        painter.setPen(QPen(QColor(theme.accent), 2))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawRoundedRect(box.adjusted(1, 1, -1, -1), RADIUS_PX, RADIUS_PX)
+
+
+def _heading_font(font: QFont) -> QFont:
+    bold = scaled_font(font, 88)
+    bold.setWeight(QFont.Weight.DemiBold)
+    return bold
+
+
+def _viewport_width(option: QStyleOptionViewItem) -> int:
+    view = option.widget
+    return view.viewport().width() if isinstance(view, QAbstractScrollArea) else option.rect.width()

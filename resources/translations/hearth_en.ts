@@ -1,0 +1,28 @@
+<?xml version="1.0" encoding="utf-8"?>
+<!DOCTYPE TS>
+<TS version="2.1" language="en_US" sourcelanguage="en_US">
+<context>
+    <name>TrashPage</name>
+    <message numerus="yes">
+        <source>%n day(s) left</source>
+        <translation>
+            <numerusform>%n day left</numerusform>
+            <numerusform>%n days left</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>Delete %n chat(s) for ever?</source>
+        <translation>
+            <numerusform>Delete this chat for ever?</numerusform>
+            <numerusform>Delete %n chats for ever?</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>Delete all %n chat(s) in the trash for ever?</source>
+        <translation>
+            <numerusform>Delete the chat in the trash for ever?</numerusform>
+            <numerusform>Delete all %n chats in the trash for ever?</numerusform>
+        </translation>
+    </message>
+</context>
+</TS>
