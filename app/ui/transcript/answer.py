@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QRect
-from PySide6.QtWidgets import QLabel, QWidget
+from PySide6.QtWidgets import QAbstractButton, QWidget
 
 from app.core.blocks import BlockSplitter
 from app.core.errors import UserError
 from app.core.messages import MessageState
 from app.services.explain import Action, explain
+from app.ui.cards import ErrorCard
 from app.ui.transcript.block_column import BlockColumn
 from app.ui.transcript.context import TranscriptContext
-from app.ui.transcript.error_card import AnswerErrorCard
 from app.ui.transcript.message_widget import MessageWidget
+from app.ui.transcript.quiet_label import QuietLabel
 from app.ui.transcript.row_state import RowState
 from app.ui.transcript.style import GAP_PX
 from app.ui.transcript.thought import PART as THOUGHT_PART
@@ -29,8 +30,8 @@ class AnswerWidget(MessageWidget):
     def __init__(self, context: TranscriptContext, state: RowState, row: int, parent: QWidget) -> None:
         self._thought: Thought | None = None
         self._waiting: WaitingLine | None = None
-        self._state_line: QLabel | None = None
-        self._card: AnswerErrorCard | None = None
+        self._state_line: QuietLabel | None = None
+        self._card: ErrorCard | None = None
         self._shown_error: dict[str, object] | None = None
         self._splitter = BlockSplitter()
         self._text = ""  # what the splitter was fed and the column shows
@@ -158,11 +159,7 @@ class AnswerWidget(MessageWidget):
                 self._state_line = None
             return
         if self._state_line is None:
-            self._state_line = QLabel(self)
-            self._state_line.setFont(self.context.style.small_font)
-            palette = self._state_line.palette()
-            palette.setColor(palette.ColorRole.WindowText, self.context.style.quiet)
-            self._state_line.setPalette(palette)
+            self._state_line = QuietLabel(self.context.style, self)
             self._state_line.show()
         self._state_line.setText(words)
 
@@ -176,7 +173,7 @@ class AnswerWidget(MessageWidget):
             self._card.deleteLater()
             self._card = None
         if error is not None:
-            self._card = AnswerErrorCard(self.context, explain(UserError.from_json(error)), self)
+            self._card = ErrorCard(explain(UserError.from_json(error)), self)
             self._card.action_requested.connect(self._on_card_action)
             self._card.show()
 
@@ -202,7 +199,7 @@ class AnswerWidget(MessageWidget):
             self._state_line.setGeometry(x, y + 4, width, _STATE_LINE_PX)
             y += _STATE_LINE_PX + 4
         if self._card is not None:
-            height = self._card.height_for(width)
+            height = self._card.heightForWidth(width)
             self._card.setGeometry(x, y + 8, width, height)
             y += height + 12
         return y + 4
@@ -212,7 +209,7 @@ class AnswerWidget(MessageWidget):
 
     def inner_tab_stops(self) -> list[QWidget]:
         thought = self._thought.tab_stops() if self._thought is not None else []
-        card = self._card.tab_stops() if self._card is not None else []
+        card = self._card.findChildren(QAbstractButton) if self._card is not None else []
         return [*thought, *super().inner_tab_stops(), *card]
 
     def _on_thought_toggled(self, expanded: bool) -> None:

@@ -1,53 +1,36 @@
-"""Colours for code: one table for light and one for dark backgrounds, each at least 4.5 : 1 against its surface."""
+"""The colours of the theme for the kinds of words in code."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from pygments.token import Token, _TokenType
 from PySide6.QtGui import QColor, QTextCharFormat
 
-_LIGHT = {
-    Token.Keyword: "#7a3ec0",
-    Token.Operator.Word: "#7a3ec0",
-    Token.Name.Function: "#1a5fb4",
-    Token.Name.Builtin: "#1a5fb4",
-    Token.Name.Class: "#8f4a00",
-    Token.Name.Decorator: "#8f4a00",
-    Token.Name.Tag: "#1a6e3c",
-    Token.Name.Attribute: "#8f4a00",
-    Token.Literal.String: "#1a6e3c",
-    Token.Literal.Number: "#a5274a",
-    Token.Comment: "#646c77",
-    Token.Generic.Deleted: "#b3261e",
-    Token.Generic.Inserted: "#1a6e3c",
-    Token.Generic.Heading: "#1a5fb4",
-}
-_DARK = {
-    Token.Keyword: "#c9a6f5",
-    Token.Operator.Word: "#c9a6f5",
-    Token.Name.Function: "#82b8ff",
-    Token.Name.Builtin: "#82b8ff",
-    Token.Name.Class: "#f3b26b",
-    Token.Name.Decorator: "#f3b26b",
-    Token.Name.Tag: "#84d69a",
-    Token.Name.Attribute: "#f3b26b",
-    Token.Literal.String: "#84d69a",
-    Token.Literal.Number: "#f29bb2",
-    Token.Comment: "#949da9",
-    Token.Generic.Deleted: "#ff8f86",
-    Token.Generic.Inserted: "#84d69a",
-    Token.Generic.Heading: "#82b8ff",
-}
+from app.ui.theme import ThemeColors
 
 
 class CodeColors:
     """Finds the character format of a Pygments token; None for plain text."""
 
-    def __init__(self, *, is_dark: bool) -> None:
-        table: Mapping[_TokenType, str] = _DARK if is_dark else _LIGHT
+    def __init__(self, theme: ThemeColors) -> None:
         self._formats: dict[_TokenType, QTextCharFormat | None] = {Token: None}
-        for token, color in table.items():
+        for token, color in (
+            (Token.Keyword, theme.code_keyword),
+            (Token.Operator, theme.code_operator),
+            (Token.Operator.Word, theme.code_keyword),
+            (Token.Name.Function, theme.code_name),
+            (Token.Name.Class, theme.code_name),
+            (Token.Name.Tag, theme.code_keyword),
+            (Token.Name.Attribute, theme.code_name),
+            (Token.Name.Decorator, theme.code_builtin),
+            (Token.Name.Builtin, theme.code_builtin),
+            (Token.Keyword.Type, theme.code_builtin),
+            (Token.Literal.String, theme.code_string),
+            (Token.Literal.Number, theme.code_number),
+            (Token.Comment, theme.code_comment),
+            (Token.Generic.Deleted, theme.code_deleted),
+            (Token.Generic.Inserted, theme.code_inserted),
+            (Token.Generic.Heading, theme.code_name),
+        ):
             text_format = QTextCharFormat()
             text_format.setForeground(QColor(color))
             self._formats[token] = text_format

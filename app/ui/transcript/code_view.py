@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication, QPainter, QPaintEvent, QResizeEvent, QTextCursor
-from PySide6.QtWidgets import QLabel, QTextEdit, QWidget
+from PySide6.QtWidgets import QTextEdit, QWidget
 
 from app.core.blocks import Block
 from app.ui.transcript.context import TranscriptContext
 from app.ui.transcript.documents import code_document
 from app.ui.transcript.highlighting import highlight
 from app.ui.transcript.quiet_button import QuietButton
+from app.ui.transcript.quiet_label import QuietLabel
 from app.ui.transcript.text_view import TextView
 
 HEADER_PX = 34
@@ -38,12 +41,8 @@ class _CodeText(TextView):
 
     def height_for(self, width: int) -> int:
         document = self.document()
-        overflows = document.idealWidth() > width + 1
-        policy = Qt.ScrollBarPolicy.ScrollBarAlwaysOn if overflows else Qt.ScrollBarPolicy.ScrollBarAlwaysOff
-        if policy != self.horizontalScrollBarPolicy():
-            self.setHorizontalScrollBarPolicy(policy)
-        bar_px = self.horizontalScrollBar().sizeHint().height() if overflows else 0
-        return int(document.size().height() + 1) + bar_px
+        bar_px = self._bar_height(overflows=document.idealWidth() > width + 1)
+        return ceil(document.size().height()) + bar_px
 
 
 class CodeView(QWidget):
@@ -56,12 +55,7 @@ class CodeView(QWidget):
         self._context = context
         self._block: Block | None = None
         self.text = _CodeText(context, self)
-        self._language = QLabel(self)
-        self._language.setTextFormat(Qt.TextFormat.PlainText)
-        self._language.setFont(context.style.small_font)
-        palette = self._language.palette()
-        palette.setColor(palette.ColorRole.WindowText, context.style.quiet)
-        self._language.setPalette(palette)
+        self._language = QuietLabel(context.style, self)
         self.copy_button = QuietButton(context, self.tr("Copy"), self)
         self.copy_button.clicked.connect(self._on_copy_clicked)
         self._confirm = QTimer(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QWidget
 
+from app.ui.theme import DARK, LIGHT
 from app.ui.transcript.code_colors import CodeColors
 from app.ui.transcript.formulas import FormulaCache, FormulaObject
 from app.ui.transcript.selection import Selection
@@ -46,4 +47,4 @@ class TranscriptContext(QObject):
     def restyle(self, owner: QWidget) -> None:
         """Take over the palette and font that the transcript has now."""
         self.style = TextStyle.of(owner.palette(), owner.font())
-        self.code_colors = CodeColors(is_dark=self.style.is_dark)
+        self.code_colors = CodeColors(DARK if self.style.is_dark else LIGHT)

@@ -145,7 +145,7 @@ def _style_block(block: QTextBlock, cursor: QTextCursor, style: TextStyle, built
     is_first, is_last = block.blockNumber() == 0, not following.isValid()
     gap = style.line_px * 0.5
     depth = block_format.intProperty(QTextFormat.Property.BlockQuoteLevel)
-    if level := block_format.headingLevel():
+    if block_format.headingLevel():
         block_format.setTopMargin(0 if is_first else gap * 1.5)
         block_format.setBottomMargin(0 if is_last else gap * 0.7)
     elif block.textList() is not None:
@@ -160,18 +160,11 @@ def _style_block(block: QTextBlock, cursor: QTextCursor, style: TextStyle, built
     if block_format.nonBreakableLines() or block_format.hasProperty(QTextFormat.Property.BlockCodeFence):
         block_format.setBackground(style.surface)
         block_format.setBottomMargin(0 if is_last or following.blockFormat().nonBreakableLines() else gap)
+    if block_format.hasProperty(QTextFormat.Property.BlockTrailingHorizontalRulerWidth):
+        block_format.setBackground(style.border)
     block_format.setLineHeight(style.line_distance_px, _DISTANCE)
     cursor.setPosition(block.position())
     cursor.setBlockFormat(block_format)
-    if level:
-        cursor.movePosition(QTextCursor.MoveOperation.EndOfBlock, QTextCursor.MoveMode.KeepAnchor)
-        heading = QTextCharFormat()
-        font = scaled(style.font, _HEADING_SCALES.get(level, 1.0))
-        heading.clearProperty(QTextFormat.Property.FontSizeAdjustment)
-        _set_size(heading, font)
-        heading.setFontWeight(QFont.Weight.DemiBold.value)
-        heading.setProperty(QTextFormat.Property.FontSizeAdjustment, 0)
-        cursor.mergeCharFormat(heading)
 
 
 def _style_quote(block: QTextBlock, block_format: QTextBlockFormat, depth: int, built: Built) -> None:
@@ -199,7 +192,10 @@ def _style_characters(
         fragment = iterator.fragment()
         stretches.append((fragment.position(), fragment.length(), fragment.charFormat(), fragment.text()))
         iterator += 1
+    level = block.blockFormat().headingLevel()
     for position, length, char_format, text in stretches:
+        if level:
+            _style_heading(cursor, position, length, char_format, style, level)
         is_code = char_format.fontFixedPitch()
         is_link = bool(char_format.anchorHref())
         if char_format.isImageFormat():
@@ -227,7 +223,8 @@ def _style_characters(
         dress = QTextCharFormat()
         if is_code:
             dress.setFontFamilies([style.code_font.family()])
-            _set_size(dress, scaled(style.font, CODE_SCALE))
+            if not level:
+                _set_size(dress, scaled(style.font, CODE_SCALE))
             dress.setBackground(style.surface)
         elif quoted:
             dress.setForeground(style.quiet)
@@ -238,6 +235,18 @@ def _style_characters(
         cursor.setPosition(position)
         cursor.setPosition(position + length, QTextCursor.MoveMode.KeepAnchor)
         cursor.mergeCharFormat(dress)
+
+
+def _style_heading(
+    cursor: QTextCursor, position: int, length: int, char_format: QTextCharFormat, style: TextStyle, level: int
+) -> None:
+    """Sizes of our own: those of the Markdown reader are steps that would be applied on top."""
+    char_format.clearProperty(QTextFormat.Property.FontSizeAdjustment)
+    _set_size(char_format, scaled(style.font, _HEADING_SCALES.get(level, 1.0)))
+    char_format.setFontWeight(QFont.Weight.DemiBold.value)
+    cursor.setPosition(position)
+    cursor.setPosition(position + length, QTextCursor.MoveMode.KeepAnchor)
+    cursor.setCharFormat(char_format)
 
 
 def _replace(spans: list[_Span], cursor: QTextCursor, style: TextStyle, cache: FormulaCache, built: Built) -> None:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QRect, Qt
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QLabel, QWidget
+from PySide6.QtWidgets import QWidget
 
 from app.core.messages import MessageState, Role
 from app.ui.transcript.context import TranscriptContext
 from app.ui.transcript.figures import figures_details, figures_line
 from app.ui.transcript.items import MessageItem
 from app.ui.transcript.quiet_button import HEIGHT_PX, QuietButton
+from app.ui.transcript.quiet_label import QuietLabel
 
+_FIGURES_PX = 20
 _INSET_PX = 8  # the padding of the first button, so that its word stands under the text
 
 
-def footer_height(item: MessageItem) -> int:
-    """The height of a message's footer, known before there is one."""
+def footer_height(item: MessageItem, *, is_last: bool) -> int:
+    """The height of a message's footer; figures have a line of their own under the last answer."""
     message = item.message
     has_figures = message.role is Role.ASSISTANT and bool(figures_line(message.usage, message.model_name))
-    return HEIGHT_PX + (HEIGHT_PX - 8 if has_figures else 0)
+    return HEIGHT_PX + (_FIGURES_PX if has_figures and is_last else 0)
 
 
 class Footer(QWidget):
@@ -34,8 +36,7 @@ class Footer(QWidget):
         self._earlier = QuietButton(context, "‹", self)
         self._earlier.setAccessibleName(self.tr("Earlier version"))
         self._earlier.setToolTip(self.tr("Earlier version"))
-        self._position = QLabel(self)
-        self._position.setFont(context.style.small_font)
+        self._position = QuietLabel(context.style, self)
         self._position.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._later = QuietButton(context, "›", self)
         self._later.setAccessibleName(self.tr("Later version"))
@@ -44,13 +45,7 @@ class Footer(QWidget):
         self._edit = QuietButton(context, self.tr("Edit"), self)
         self._regenerate = QuietButton(context, self.tr("Regenerate"), self)
         self._continue = QuietButton(context, self.tr("Continue"), self)
-        self._figures = QLabel(self)
-        self._figures.setTextFormat(Qt.TextFormat.PlainText)
-        self._figures.setFont(context.style.small_font)
-        palette = self._figures.palette()
-        palette.setColor(palette.ColorRole.WindowText, context.style.quiet)
-        self._figures.setPalette(palette)
-        self._position.setPalette(palette)
+        self._figures = QuietLabel(context.style, self)
         if is_answer:
             self._copy.setAccessibleName(self.tr("Copy answer"))
             self._regenerate.setAccessibleName(self.tr("Regenerate answer"))
@@ -103,15 +98,17 @@ class Footer(QWidget):
     def _place(self) -> None:
         row = self._row()
         widths = [widget.sizeHint().width() + (8 if widget is self._position else 0) for widget in row]
-        x = self.width() - sum(widths) if self._align_right else -_INSET_PX
-        x = max(x, 0) if self._align_right else 0
+        x = max(0, self.width() - sum(widths)) if self._align_right else 0
         for widget, width in zip(row, widths, strict=True):
             widget.setGeometry(x, 0, width, HEIGHT_PX)
             x += width
+        if self.height() > HEIGHT_PX:
+            figures = QRect(_INSET_PX, HEIGHT_PX - 2, self.width() - _INSET_PX, _FIGURES_PX)
+        else:  # in what is left of the row; the tooltip has the rest
+            figures = QRect(x + _INSET_PX, 0, max(0, self.width() - x - _INSET_PX), HEIGHT_PX)
         metrics = self._figures.fontMetrics()
-        space = self.width() - _INSET_PX
-        self._figures.setText(metrics.elidedText(self._line, Qt.TextElideMode.ElideRight, space))
-        self._figures.setGeometry(_INSET_PX, HEIGHT_PX - 2, space, HEIGHT_PX - 8)
+        self._figures.setText(metrics.elidedText(self._line, Qt.TextElideMode.ElideRight, figures.width()))
+        self._figures.setGeometry(figures)
 
     def _on_copy_clicked(self) -> None:
         self._context.copy_requested.emit(self._id)

@@ -37,6 +37,7 @@ class MessageWidget(QWidget):
         self._boundary = False
         self._is_last = False
         self._shows_focus = False
+        self._by_keyboard = False  # the keyboard's focus came by the Tab key, so a ring shows where it is
         self._width = 0
         self._column_rect = QRect()
         self.body = BlockColumn(context, self, BODY_PART, plain=self.shows_plain_text())
@@ -135,8 +136,10 @@ class MessageWidget(QWidget):
 
     def set_last(self, is_last: bool) -> None:
         """The last answer always shows its footer."""
-        self._is_last = is_last
-        self._update_footer()
+        if is_last != self._is_last:
+            self._is_last = is_last
+            self.report_height()
+            self._update_footer()
 
     def tab_stops(self) -> list[QWidget]:
         """Everything the keyboard reaches in this row, in order; the row itself comes first."""
@@ -161,7 +164,7 @@ class MessageWidget(QWidget):
         return True
 
     def _footer_height(self) -> int:
-        return footer_height(self.state.base) if self.shows_footer_space() else 0
+        return footer_height(self.state.base, is_last=self._is_last) if self.shows_footer_space() else 0
 
     def _make_footer(self) -> Footer:
         if self._footer is None:
@@ -205,7 +208,15 @@ class MessageWidget(QWidget):
         self._update_footer()
 
     def focusInEvent(self, event: QFocusEvent) -> None:
-        self._shows_focus = True
+        by_keyboard = (
+            Qt.FocusReason.TabFocusReason,
+            Qt.FocusReason.BacktabFocusReason,
+            Qt.FocusReason.ShortcutFocusReason,
+        )
+        returns = event.reason() in (Qt.FocusReason.ActiveWindowFocusReason, Qt.FocusReason.PopupFocusReason)
+        if not returns:
+            self._by_keyboard = event.reason() in by_keyboard
+        self._shows_focus = self._by_keyboard
         self.update()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:

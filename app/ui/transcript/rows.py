@@ -289,5 +289,5 @@ def estimated_row_height(state: RowState, width: int, style: TextStyle) -> int:
         extra += 2 * BUBBLE_PADDING_PX
         column = int(column * 0.8)
     lines = text.count("\n") * 0.75 + len(text) * style.char_px / column + 0.7
-    footer = 0 if message.state is MessageState.STREAMING else footer_height(state.base)
+    footer = 0 if message.state is MessageState.STREAMING else footer_height(state.base, is_last=False)
     return int(lines * style.line_px) + extra + footer

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QWidget
 
 from app.core.blocks import Block, BlockKind
 from app.core.math_spans import Formula
+from app.ui.scroll_column import SlimScrollBar
 from app.ui.transcript.context import TranscriptContext
 from app.ui.transcript.documents import (
     Built,
@@ -118,11 +119,16 @@ class TextView(QTextBrowser):
         document = self.document()
         document.setTextWidth(width)
         height = ceil(document.size().height())
-        overflows = document.size().width() > width + 1
+        return height + self._bar_height(overflows=document.size().width() > width + 1)
+
+    def _bar_height(self, *, overflows: bool) -> int:
+        """Show the horizontal scroll bar or not; the height that it takes."""
         policy = Qt.ScrollBarPolicy.ScrollBarAlwaysOn if overflows else Qt.ScrollBarPolicy.ScrollBarAlwaysOff
         if policy != self.horizontalScrollBarPolicy():
+            if not isinstance(self.horizontalScrollBar(), SlimScrollBar):
+                self.setHorizontalScrollBar(SlimScrollBar(Qt.Orientation.Horizontal, self))
             self.setHorizontalScrollBarPolicy(policy)
-        return height + (self.horizontalScrollBar().sizeHint().height() if overflows else 0)
+        return self.horizontalScrollBar().sizeHint().height() if overflows else 0
 
     def plain_text(self, start: int = 0, end: int | None = None) -> str:
         """The text between two positions; formulas as their source."""

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame, QMenu, 
 
 from app.core.events import PromptProgress
 from app.core.messages import MessageState, Role
+from app.ui.scroll_column import SlimScrollBar
 from app.ui.transcript.announce import announce
 from app.ui.transcript.answer import AnswerWidget
 from app.ui.transcript.context import TranscriptContext
@@ -58,6 +59,7 @@ class TranscriptView(QAbstractScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName(self.tr("Chat"))
+        self.setVerticalScrollBar(SlimScrollBar(Qt.Orientation.Vertical, self))
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self.verticalScrollBar().setSingleStep(_STEP_PX)
