@@ -69,7 +69,7 @@ def test_errors_of_the_operating_system(tmp_path: Path, number: int, kind: Error
 
 def test_a_file_in_use_on_windows_is_a_lock(tmp_path: Path) -> None:
     error = PermissionError(errno.EACCES, "words")
-    error.winerror = 32  # type: ignore[attr-defined]
+    error.winerror = 32
     found = user_error_of(error, tmp_path)
     assert found is not None
     assert found.kind is ErrorKind.DATABASE_LOCKED

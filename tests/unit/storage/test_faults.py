@@ -238,7 +238,7 @@ def test_killed_while_writing_everything_committed_is_there(path: Path, backups:
     answer_id, words = reported[-1].split()
     assert set(messages) >= {line.split()[0] for line in reported}
     number = (len(messages) - 1) // 2
-    assert len(messages[answer_id].text) >= int(words) * len(f"answer {number} ")  # type: ignore[index]
+    assert len(messages[answer_id].text) >= int(words) * len(f"answer {number} ")
     streaming = sum(message.state is MessageState.STREAMING for message in messages.values())
     assert streaming == len(messages) // 2
     assert store.interrupt_streaming() == streaming

@@ -19,7 +19,7 @@ def test_jobs_run_in_order_on_one_other_thread() -> None:
         names.add(threading.current_thread().name)
         return number * 2
 
-    futures = [thread.submit(lambda number=number: job(number)) for number in range(20)]  # type: ignore[misc]
+    futures = [thread.submit(lambda number=number: job(number)) for number in range(20)]
     assert [future.result(timeout=5) for future in futures] == [number * 2 for number in range(20)]
     assert done == list(range(20))
     assert len(names) == 1
@@ -44,7 +44,7 @@ def test_close_finishes_what_is_queued_and_takes_no_more() -> None:
     done: list[int] = []
     thread.submit(lambda: gate.wait(5))
     for number in range(5):
-        thread.submit(lambda number=number: done.append(number))  # type: ignore[misc]
+        thread.submit(lambda number=number: done.append(number))
     threading.Timer(0.05, gate.set).start()
     thread.close()
     assert done == list(range(5))
