@@ -18,7 +18,8 @@ _MAX_REASON_CHARACTERS = 300
 _LAST_WORDS = (
     re.compile(r"(?:\S*[/\\])?(?P<words>[^/\\\s]+:\d+: .*(?:GGML_ASSERT|GGML_ABORT|fatal error|error: ).*)"),
     re.compile(r"(?P<words>\S*GGML_ASSERT\(.*)"),
-    re.compile(r"(?:what\(\):|terminate called .*)\s*(?P<words>.+)"),
+    re.compile(r"what\(\):\s*(?P<words>.+)"),
+    re.compile(r"(?P<words>terminate called .+)"),
     re.compile(r"Fatal Python error: (?P<words>.+)"),
     re.compile(r"(?P<words>(?:MemoryError|ModuleNotFoundError|ImportError|OSError|RuntimeError)\b.*)"),
 )
