@@ -15,9 +15,7 @@ from tests.fixtures import tiny_gguf as tiny
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with tiny models: qwen2, llama-2, llama-3, gemma and mamba."""
     folder = tmp_path_factory.mktemp("models")
-    tiny.write_model(
-        folder / "qwen2.gguf", tiny.bpe_vocabulary(), architecture="qwen2", template=tiny.CHATML
-    )
+    tiny.write_model(folder / "qwen2.gguf", tiny.bpe_vocabulary(), architecture="qwen2", template=tiny.CHATML)
     tiny.write_model(folder / "llama-2.gguf", tiny.spm_vocabulary(), template=tiny.LLAMA_2)
     llama_3 = tiny.bpe_vocabulary(
         controls=("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import queue
 import subprocess
@@ -60,9 +61,7 @@ class EngineChild:
     def __init__(self, *arguments: str, log_path: Path | None = None) -> None:
         command = [sys.executable, "-m", "app.engine.worker.main", *arguments]
         with (log_path or Path("/dev/null")).open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
-            )
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
         self._ids = itertools.count(1)
         self._events: queue.Queue[Event | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, name="events")
@@ -129,10 +128,8 @@ class EngineChild:
 
     def close(self) -> None:
         assert self.process.stdin is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
-        except BrokenPipeError:
-            pass
         try:
             self.process.wait(5)
         except subprocess.TimeoutExpired:

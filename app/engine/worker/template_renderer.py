@@ -12,6 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -192,16 +193,17 @@ def _run_bounded(work: Callable[[], str], limit_s: float) -> str:
     outcome: list[str | BaseException] = []
 
     def run() -> None:
-        try:
-            outcome.append(work())
-        except BaseException as error:
-            outcome.append(error)
+        with suppress(_TimeUpError):  # one that comes just after the work is done
+            try:
+                outcome.append(work())
+            except BaseException as error:
+                outcome.append(error)
 
     thread = threading.Thread(target=run, name="template", daemon=True)
     thread.start()
     thread.join(0.05)
     if thread.is_alive():
-        _watch(thread, limit_s)
+        _watch(thread, outcome, limit_s)
     match outcome[0] if outcome else _TimeUpError():
         case str(text):
             return text
@@ -217,17 +219,17 @@ def _run_bounded(work: Callable[[], str], limit_s: float) -> str:
             raise TemplateError(f"{type(error).__name__}: {str(error)[:300]}")
 
 
-def _watch(thread: threading.Thread, limit_s: float) -> None:
+def _watch(thread: threading.Thread, outcome: list[str | BaseException], limit_s: float) -> None:
     """Wait for a thread to end; interrupt it when time or memory is used up."""
     process = psutil.Process()
     deadline = time.monotonic() + limit_s
     most_bytes = process.memory_info().rss + _MEMORY_LIMIT_BYTES
-    while thread.is_alive():
-        now = time.monotonic()
-        if now > deadline or process.memory_info().rss > most_bytes:
-            assert thread.ident is not None
-            interrupt = ctypes.pythonapi.PyThreadState_SetAsyncExc
-            interrupt(ctypes.c_ulong(thread.ident), ctypes.py_object(_TimeUpError))
-        if now > deadline + 1.0:
-            return  # stuck in a single step; it is a daemon and ends with the process
+    while thread.is_alive() and time.monotonic() < deadline and process.memory_info().rss < most_bytes:
         thread.join(0.02)
+    for _ in range(4):  # one is enough unless a destructor swallows it
+        if outcome or not thread.is_alive() or thread.ident is None:
+            break
+        interrupt = ctypes.pythonapi.PyThreadState_SetAsyncExc
+        interrupt(ctypes.c_ulong(thread.ident), ctypes.py_object(_TimeUpError))
+        thread.join(0.3)
+    # A thread that is stuck in a single step is left alone: it is a daemon and ends with the process.
