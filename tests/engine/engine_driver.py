@@ -111,7 +111,8 @@ class EngineDriver:
 
     def end_of(self, request_id: int, timeout_s: float = 20.0) -> events.Event:
         """The closing event of a request; fails the test if the child dies first."""
-        self.wait(lambda: self.closing(request_id) or self.deaths, timeout_s)
+        deaths = len(self.deaths)
+        self.wait(lambda: self.closing(request_id) or len(self.deaths) > deaths, timeout_s)
         found = self.closing(request_id)
         assert found is not None, f"died: {self.deaths}, log {self.log()}"
         return found
