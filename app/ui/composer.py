@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QTextCursor
+from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QStackedLayout, QVBoxLayout, QWidget
 
 from app.services.explain import Explanation
@@ -11,7 +11,7 @@ from app.ui.buttons import Button, ButtonKind
 from app.ui.cards import ErrorCard
 from app.ui.context_meter import ContextMeter
 from app.ui.labels import Label
-from app.ui.message_edit import MessageEdit, clean_text
+from app.ui.message_edit import MessageEdit
 from app.ui.theme import colors
 
 RADIUS_PX = 10
@@ -59,13 +59,12 @@ class Composer(QWidget):
 
     def text(self) -> str:
         """What is written, without NUL and lone surrogates."""
-        return clean_text(self._edit.toPlainText())
+        return self._edit.text()
 
     def set_text(self, text: str) -> None:
         """Replace what is written, e.g. by a draft; the cursor goes to the end. Not reported as an edit."""
         self._setting_text = True
-        self._edit.setPlainText(clean_text(text))
-        self._edit.moveCursor(QTextCursor.MoveOperation.End)
+        self._edit.set_text(text)
         self._setting_text = False
 
     def clear(self) -> None:
@@ -150,7 +149,7 @@ class Composer(QWidget):
         self._column.addWidget(self._box)
 
     def _can_send(self) -> bool:
-        return not self._streaming and not self._reason and bool(self.text().strip())
+        return not self._streaming and not self._reason and self._edit.has_text()
 
     def _update_controls(self) -> None:
         self._send.setEnabled(self._can_send())

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, Signal
-from PySide6.QtGui import QFocusEvent, QKeyEvent, QResizeEvent
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QResizeEvent, QTextCursor
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QSizePolicy, QWidget
+
+from app.ui.long_lines import has_text, insert_line_break, insert_text, selected_text, text_of
 
 MOST_LINES = 8
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -32,6 +34,22 @@ class MessageEdit(QPlainTextEdit):
         self.viewport().setAutoFillBackground(False)
         self.textChanged.connect(self._fit)
         self._fit()
+
+    def text(self) -> str:
+        """What is written, cleaned."""
+        return clean_text(text_of(self.document()))
+
+    def set_text(self, text: str) -> None:
+        """Replace everything; cannot be undone. The cursor goes to the end."""
+        self.clear()
+        self.document().setUndoRedoEnabled(False)
+        insert_text(self.textCursor(), clean_text(text))
+        self.document().setUndoRedoEnabled(True)
+        self.moveCursor(QTextCursor.MoveOperation.End)
+
+    def has_text(self) -> bool:
+        """Whether there is anything to send."""
+        return has_text(self.document())
 
     def is_composing(self) -> bool:
         """Whether an input method holds text that is not yet part of the message."""
@@ -70,7 +88,7 @@ class MessageEdit(QPlainTextEdit):
             event.accept()
         elif enter and modifiers == Qt.KeyboardModifier.ShiftModifier:
             # Qt would put in U+2028, a line break inside the paragraph.
-            self.textCursor().insertBlock()
+            insert_line_break(self.textCursor())
             self.ensureCursorVisible()
             event.accept()
         else:
@@ -81,8 +99,13 @@ class MessageEdit(QPlainTextEdit):
 
     def insertFromMimeData(self, source: QMimeData) -> None:
         if self.canInsertFromMimeData(source):
-            self.textCursor().insertText(clean_text(source.text()))
+            insert_text(self.textCursor(), clean_text(source.text()))
             self.ensureCursorVisible()
+
+    def createMimeDataFromSelection(self) -> QMimeData:
+        data = QMimeData()
+        data.setText(selected_text(self.textCursor()))
+        return data
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
