@@ -309,7 +309,7 @@ class _Reader:
         if kind is None:
             raise corrupt(f"the tensor {name!r} has the unknown type {type_number}")
         elements = math.prod(dimensions)
-        if not 0 < elements <= _INT64_MAX or (dimensions and dimensions[0] % kind.block_elements):
+        if elements > _INT64_MAX or (dimensions and dimensions[0] % kind.block_elements):
             raise corrupt(f"the tensor {name!r} has the impossible shape {list(dimensions)}")
         return TensorInfo(name, dimensions, kind, offset)
 

@@ -29,6 +29,7 @@ _WHOLE_HEAD_ROTATED = frozenset(
 )
 _WITHOUT_ROTATION = frozenset({"granitehybrid", "jamba", "nemotron_h", "nemotron_h_moe"})  # 0 may be written
 _STATE_OF_TWICE_THE_WIDTH = frozenset({"granitehybrid", "jamba"})  # ssm.inner_size is asserted
+_ONE_EXPERT_IS_NONE = frozenset({"hunyuan-dense", "hunyuan_vl"})
 _TOKENIZERS_WITH_MERGES = frozenset({"gpt2", "gemma4", "hybriddna", "whitespace"})
 
 
@@ -93,6 +94,8 @@ class _Checks:
 
     def experts(self) -> None:
         experts = self._integer("expert_count", 0, _MAX_EXPERTS)
+        if experts <= 1 and self._header.architecture in _ONE_EXPERT_IS_NONE:
+            return
         used = max(self._per_layer("expert_used_count", _MAX_EXPERTS) or (0,))
         if used > experts or (experts and not used):
             raise corrupt(f"{used} of {experts} experts are to be used")
@@ -110,8 +113,8 @@ class _Checks:
         for key, value in self._header.metadata.items():
             if not isinstance(value, float) or not key.startswith(self._prefix):
                 continue
-            negative = value < 0 and key.endswith("epsilon")
-            if not math.isfinite(value) or negative or (value <= 0 and "rope.freq_base" in key):
+            negative = value < 0 and (key.endswith("epsilon") or "rope.freq_base" in key)
+            if not math.isfinite(value) or negative:
                 raise corrupt(f"{key} is {value}")
         scaling = self._header.metadata.get(f"{self._prefix}rope.scaling.type", "linear")
         if scaling not in _ROPE_SCALINGS:
