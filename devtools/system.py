@@ -47,9 +47,7 @@ WINDOW = (
 )
 END_TO_END_TESTS = (
     Need("Xvfb", "xvfb", "xorg-x11-server-Xvfb", "xorg-server-xvfb"),
-    Need("xauth", "xauth", "xorg-x11-xauth", "xorg-xauth"),
     Need("xdotool", "xdotool", "xdotool", "xdotool"),
-    Need("openbox", "openbox", "openbox", "openbox"),
 )
 COMPILER = (
     Need("cc", "gcc", "gcc", "gcc"),  # a C compiler, by the name that every system gives it
