@@ -1,0 +1,97 @@
+"""Loading: progress, cancellation, and a former model that survives a failure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.core.errors import ErrorKind, NoticeKind
+from app.core.events import Failed, Finished, LoadCancelled, Loaded, Loading, Notice
+from app.engine.protocol import Load, Unload
+from tests.engine.engine_child import EngineChild, user
+from tests.fixtures import tiny_gguf as tiny
+
+pytestmark = pytest.mark.engine
+
+
+def answers(child: EngineChild) -> bool:
+    return isinstance(child.generate([user("Hi")], max_tokens=2).last, Finished)
+
+
+def test_a_model_tells_what_it_is(child: EngineChild, models: Path) -> None:
+    run = child.load(models / "llama-3.gguf")
+    model = run.last.model
+    assert (model.path, model.name) == (str(models / "llama-3.gguf"), "tiny")
+    assert (model.architecture, model.context_length, model.context_length_trained) == ("llama", 512, 512)
+    assert (model.template, model.recurrent) == ("file", False)
+    assert model.parameters > 50_000
+    assert model.size_bytes == (models / "llama-3.gguf").stat().st_size
+    assert run.last.load_ms > 0
+
+
+def test_progress_rises_to_one_and_is_not_chatty(child: EngineChild, tmp_path: Path) -> None:
+    path = tiny.write_model(tmp_path / "deep.gguf", tiny.bpe_vocabulary(), layers=64, template=tiny.CHATML)
+    run = child.load(path)
+    fractions = [event.fraction for event in run.of(Loading)]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    assert len(fractions) < run.last.load_ms / 1000 * 30 + 3
+
+
+def test_a_cancelled_load_leaves_the_former_model(child: EngineChild, models: Path, tmp_path: Path) -> None:
+    child.load(models / "qwen2.gguf")
+    path = tiny.write_model(tmp_path / "deep.gguf", tiny.bpe_vocabulary(), layers=96, template=tiny.CHATML)
+    number = child.send(Load(0, str(path), threads=1))
+    child.stop(number)
+    assert isinstance(child.collect(number).last, LoadCancelled)
+    assert answers(child)
+
+
+def test_a_failed_load_leaves_the_former_model_and_its_memory(child: EngineChild, models: Path, tmp_path: Path) -> None:
+    child.load(models / "qwen2.gguf")
+    first = child.generate([user("Hi")], max_tokens=2)
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes((models / "llama-2.gguf").read_bytes()[:100_000])
+    for path in (broken, tmp_path / "missing.gguf", tmp_path):
+        assert isinstance(child.ask(Load(0, str(path))).last, Failed)
+    again = child.generate([user("Hi")], max_tokens=2)
+    assert again.last.usage.reused_tokens == first.last.usage.prompt_tokens - 1
+
+
+def test_a_context_longer_than_memory_leaves_the_former_model(child: EngineChild, models: Path, tmp_path: Path) -> None:
+    child.load(models / "qwen2.gguf")
+    path = tiny.write_model(tmp_path / "long.gguf", tiny.bpe_vocabulary(), template=tiny.CHATML, context_length=2**30)
+    failed = child.ask(Load(0, str(path), context_length=2**30)).last
+    assert failed.error.kind is ErrorKind.NOT_ENOUGH_MEMORY
+    assert failed.error.integer("needed_bytes") > failed.error.integer("free_bytes") > 0
+    suggested = failed.error.integer("suggested_context_length")
+    assert 512 <= suggested < 2**30
+    assert answers(child)
+
+
+def test_a_wish_beyond_the_training_is_reduced_with_a_notice(child: EngineChild, models: Path) -> None:
+    run = child.load(models / "qwen2.gguf", context_length=4096)
+    (notice,) = run.of(Notice)
+    assert (notice.kind, notice.details) == (NoticeKind.CONTEXT_REDUCED, {"wanted": 4096, "used": 512})
+    assert run.last.model.context_length == 512
+
+
+def test_the_wanted_context_length_is_used(child: EngineChild, tmp_path: Path) -> None:
+    path = tiny.write_model(tmp_path / "m.gguf", tiny.bpe_vocabulary(), template=tiny.CHATML, context_length=32768)
+    assert child.load(path).last.model.context_length == 8192
+    assert child.load(path, context_length=1024).last.model.context_length == 1024
+
+
+def test_models_can_be_changed_many_times(child: EngineChild, models: Path) -> None:
+    for name in ("qwen2", "mamba", "gemma", "llama-2") * 3:
+        assert isinstance(child.load(models / f"{name}.gguf").last, Loaded)
+        assert answers(child)
+    child.ask(Unload(0))
+    assert child.generate([user("Hi")]).last.error.kind is ErrorKind.NO_MODEL
+
+
+@pytest.mark.parametrize("threads", [-5, 0, 1, 2, 100_000])
+def test_any_number_of_threads(child: EngineChild, models: Path, threads: int) -> None:
+    assert isinstance(child.ask(Load(0, str(models / "qwen2.gguf"), threads=threads)).last, Loaded)
+    assert answers(child)
