@@ -84,19 +84,21 @@ class Button(QPushButton):
     def paintEvent(self, _event: QPaintEvent) -> None:
         theme = colors()
         ground, frame, text = self._grounds(theme)
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        box = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
-        painter.setPen(QPen(QColor(frame), 1) if frame else Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(ground) if ground else Qt.BrushStyle.NoBrush)
-        painter.drawRoundedRect(box, RADIUS_PX, RADIUS_PX)
-        if self.hasFocus() and not self._ring_hidden:
-            inset = FOCUS_RING_PX / 2
-            ring = theme.text if self._kind is ButtonKind.PRIMARY and self.isEnabled() else theme.accent
-            painter.setPen(QPen(QColor(ring), FOCUS_RING_PX))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRoundedRect(QRectF(self.rect()).adjusted(inset, inset, -inset, -inset), RADIUS_PX, RADIUS_PX)
-        self._draw_content(painter, QColor(text))
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            box = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
+            painter.setPen(QPen(QColor(frame), 1) if frame else Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(ground) if ground else Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(box, RADIUS_PX, RADIUS_PX)
+            if self.hasFocus() and not self._ring_hidden:
+                inset = FOCUS_RING_PX / 2
+                ring = theme.text if self._kind is ButtonKind.PRIMARY and self.isEnabled() else theme.accent
+                painter.setPen(QPen(QColor(ring), FOCUS_RING_PX))
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                painter.drawRoundedRect(
+                    QRectF(self.rect()).adjusted(inset, inset, -inset, -inset), RADIUS_PX, RADIUS_PX
+                )
+            self._draw_content(painter, QColor(text))
 
     def _draw_content(self, painter: QPainter, color: QColor) -> None:
         padding, icon_px = self._padding_px(), self._icon_px() if self._icon_name else 0

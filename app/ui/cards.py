@@ -28,7 +28,8 @@ class _Sign(QWidget):
         return QSize(side, side)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
-        draw_icon(QPainter(self), "warning", QColor(colors().error), QRectF(self.rect()))
+        with QPainter(self) as painter:
+            draw_icon(painter, "warning", QColor(colors().error), QRectF(self.rect()))
 
 
 class ErrorCard(QFrame):
@@ -80,11 +81,11 @@ class ErrorCard(QFrame):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         theme = colors()
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(QColor(theme.border), 1))
-        painter.setBrush(QColor(theme.error_ground))
-        painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), RADIUS_PX, RADIUS_PX)
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(QPen(QColor(theme.border), 1))
+            painter.setBrush(QColor(theme.error_ground))
+            painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), RADIUS_PX, RADIUS_PX)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)

@@ -33,11 +33,11 @@ class _Box(QWidget):
     def paintEvent(self, _event: QPaintEvent) -> None:
         theme = colors()
         focused = self.edit.hasFocus()
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setBrush(QColor(theme.raised))
-        painter.setPen(QPen(QColor(theme.accent if focused else theme.field_border), 1.5 if focused else 1))
-        painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), RADIUS_PX, RADIUS_PX)
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setBrush(QColor(theme.raised))
+            painter.setPen(QPen(QColor(theme.accent if focused else theme.field_border), 1.5 if focused else 1))
+            painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), RADIUS_PX, RADIUS_PX)
 
 
 class Composer(QWidget):

@@ -22,17 +22,17 @@ class _Bar(QWidget):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         theme = colors()
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
-        half_px = BAR_HEIGHT_PX / 2
-        track = QRectF(0, (self.height() - BAR_HEIGHT_PX) / 2, self.width(), BAR_HEIGHT_PX)
-        painter.setBrush(QColor(theme.border))
-        painter.drawRoundedRect(track, half_px, half_px)
-        if self.share > 0:
-            track.setWidth(max(BAR_HEIGHT_PX, track.width() * self.share))
-            painter.setBrush(QColor(theme.warning if self.share >= WARNING_SHARE else theme.muted))
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(Qt.PenStyle.NoPen)
+            half_px = BAR_HEIGHT_PX / 2
+            track = QRectF(0, (self.height() - BAR_HEIGHT_PX) / 2, self.width(), BAR_HEIGHT_PX)
+            painter.setBrush(QColor(theme.border))
             painter.drawRoundedRect(track, half_px, half_px)
+            if self.share > 0:
+                track.setWidth(max(BAR_HEIGHT_PX, track.width() * self.share))
+                painter.setBrush(QColor(theme.warning if self.share >= WARNING_SHARE else theme.muted))
+                painter.drawRoundedRect(track, half_px, half_px)
 
     def sizeHint(self) -> QSize:
         return QSize(BAR_WIDTH_PX, BAR_HEIGHT_PX)

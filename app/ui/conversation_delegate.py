@@ -29,11 +29,9 @@ class ConversationDelegate(QStyledItemDelegate):
             _paint_conversation(painter, option, row, title)
         painter.restore()
 
-    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        line_px = QFontMetrics(option.font).height()
-        if isinstance(index.data(ROW_ROLE), HeadingRow):
-            return QSize(0, round(line_px * 1.9))
-        return QSize(0, round(line_px * 1.75))
+    def sizeHint(self, option: QStyleOptionViewItem, _index: Index) -> QSize:
+        # The same for every row, headings included: so the list need not ask for thousands of heights.
+        return QSize(0, round(QFontMetrics(option.font).height() * 1.8))
 
     def createEditor(self, parent: QWidget, _option: QStyleOptionViewItem, _index: Index) -> QWidget:
         editor = QLineEdit(parent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, tzinfo
 from itertools import groupby
 from typing import Any
@@ -65,9 +65,13 @@ class ConversationListModel(QAbstractListModel):
 
     def set_opened(self, conversation: ConversationId | None) -> None:
         """Mark the conversation that is on screen."""
-        if conversation != self._opened:
-            self._opened = conversation
-            self._rebuild()
+        before, self._opened = self._opened, conversation
+        for changed in {before, conversation} - {None}:
+            index = self.index_of(changed)
+            row = self.row_at(index)
+            if isinstance(row, ConversationRow):
+                self._rows[index.row()] = replace(row, opened=row.id == conversation)
+                self.dataChanged.emit(index, index)
 
     def set_filter(self, text: str) -> None:
         """Show only titles that contain every word of `text`."""

@@ -125,22 +125,22 @@ class ModelButton(QToolButton):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         theme = colors()
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        box = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
-        painter.setPen(Qt.PenStyle.NoPen)
-        if self.isDown() or self.underMouse():
-            painter.setBrush(QColor(theme.selected if self.isDown() else theme.hover))
-            painter.drawRoundedRect(box, RADIUS_PX, RADIUS_PX)
-        if self._fraction is not None:
-            self._draw_progress(painter, box)
-        if self.hasFocus():
-            inset = FOCUS_RING_PX / 2
-            painter.setPen(QPen(QColor(theme.accent), FOCUS_RING_PX))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            ring = QRectF(self.rect()).adjusted(inset, inset, -inset, -inset)
-            painter.drawRoundedRect(ring, RADIUS_PX, RADIUS_PX)
-        self._draw_words(painter, QColor(theme.text))
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            box = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
+            painter.setPen(Qt.PenStyle.NoPen)
+            if self.isDown() or self.underMouse():
+                painter.setBrush(QColor(theme.selected if self.isDown() else theme.hover))
+                painter.drawRoundedRect(box, RADIUS_PX, RADIUS_PX)
+            if self._fraction is not None:
+                self._draw_progress(painter, box)
+            if self.hasFocus():
+                inset = FOCUS_RING_PX / 2
+                painter.setPen(QPen(QColor(theme.accent), FOCUS_RING_PX))
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                ring = QRectF(self.rect()).adjusted(inset, inset, -inset, -inset)
+                painter.drawRoundedRect(ring, RADIUS_PX, RADIUS_PX)
+            self._draw_words(painter, QColor(theme.text))
 
     def _draw_progress(self, painter: QPainter, box: QRectF) -> None:
         theme = colors()

@@ -38,6 +38,7 @@ class ConversationView(QListView):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setUniformItemSizes(True)
         self.setTextElideMode(Qt.TextElideMode.ElideRight)
         use_slim_scroll_bars(self)
         self.viewport().setAutoFillBackground(False)
@@ -90,6 +91,12 @@ class ConversationView(QListView):
             action.setShortcutVisibleInContextMenu(True)
             menu.addAction(action)
         menu.popup(place)
+
+    def moveCursor(self, action: QAbstractItemView.CursorAction, modifiers: Qt.KeyboardModifier) -> QModelIndex:
+        target = super().moveCursor(action, modifiers)
+        if target.isValid() and _conversation_at(target) is None:  # Home and Page Up may end on a heading
+            return target.siblingAtRow(target.row() + 1)
+        return target
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -318,8 +325,8 @@ class Sidebar(QWidget):
             self._set_width()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.fillRect(event.rect(), QColor(colors().sidebar))
-        painter.setPen(QColor(colors().border))
-        edge = 0 if self.layoutDirection() == Qt.LayoutDirection.RightToLeft else self.width() - 1
-        painter.drawLine(edge, 0, edge, self.height())
+        with QPainter(self) as painter:
+            painter.fillRect(event.rect(), QColor(colors().sidebar))
+            painter.setPen(QColor(colors().border))
+            edge = 0 if self.layoutDirection() == Qt.LayoutDirection.RightToLeft else self.width() - 1
+            painter.drawLine(edge, 0, edge, self.height())

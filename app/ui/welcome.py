@@ -31,9 +31,9 @@ class _Emblem(QWidget):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         pixmap = self._icon.pixmap(self.size() * 2, self.devicePixelRatio())
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        painter.drawPixmap(QRectF(self.rect()), pixmap, QRectF(pixmap.rect()))
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            painter.drawPixmap(QRectF(self.rect()), pixmap, QRectF(pixmap.rect()))
 
 
 class Welcome(ScrollColumn):
