@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from typing import BinaryIO
 
 POLL_S = 0.2
 REMINDER_S = 30.0  # how often a log without a terminal hears that a long step goes on
-NINJA_PROGRESS = re.compile(rb"\[(\d+)/(\d+)\]|\[ *(\d+)%\]")
+TAIL_BYTES = 4000
+BUILD_PROGRESS = re.compile(rb"\[(\d+)/(\d+)\]|\[ *(\d+)%\]")
+PIP_PROGRESS = re.compile(rb"Downloading ([\w.]+)-\d\S* \(([\d.]+ [kMG]B)\)|(Installing collected packages)")
 
 
 class SetupError(Exception):
@@ -38,13 +41,19 @@ def spell_duration(seconds: float) -> str:
     return f"{whole // 60} min {whole % 60:02d} s"
 
 
-def percent_done(output: bytes) -> int | None:
-    """How far a build is, from the last `[12/140]` or `[ 8%]` in its output."""
-    last: int | None = None
-    for match in NINJA_PROGRESS.finditer(output):
-        done, of, percent = match.groups()
-        last = int(percent) if percent else 100 * int(done) // max(1, int(of))
-    return last
+def describe_progress(output: bytes) -> str:
+    """What a tool is at, from the end of its output; empty if it does not tell.
+
+    Understands ninja (`[12/140]`), cmake's other generators (`[ 8%]`) and pip.
+    """
+    builds, downloads = list(BUILD_PROGRESS.finditer(output)), list(PIP_PROGRESS.finditer(output))
+    if builds:
+        done, of, percent = builds[-1].groups()
+        return f"{int(percent) if percent else 100 * int(done) // max(1, int(of))} %"
+    if downloads:
+        name, size, installing = downloads[-1].groups()
+        return "writing files" if installing else f"fetching {name.decode()}, {size.decode()}"
+    return ""
 
 
 class Console:
@@ -58,6 +67,7 @@ class Console:
         self._title = ""
         self._started = 0.0
         self._reminded = 0.0
+        self._width = 0
 
     def say(self, text: str) -> None:
         """Prints a line of its own."""
@@ -69,20 +79,21 @@ class Console:
         self._title, self._started = title, time.monotonic()
         self._reminded = self._started
         if self._terminal:
-            self._repaint("")
+            self._repaint(f"  {title} …")
         else:
             self.say(f"  {title} …")
         try:
             yield
         except BaseException:
             if self._terminal:
-                print(flush=True)
+                self.say("")
             raise
-        took = spell_duration(time.monotonic() - self._started)
+        took = f"  {title}: done in {spell_duration(time.monotonic() - self._started)}"
         if self._terminal:
-            self._repaint(" done\n")
-        else:
-            self.say(f"  {title}: done in {took}")
+            self._repaint(took)
+            took = ""
+            self._width = 0
+        self.say(took)
 
     def run(
         self,
@@ -156,14 +167,15 @@ class Console:
         if not self._terminal and now - self._reminded < REMINDER_S:
             return
         self._reminded = now
-        percent = percent_done(self._output_since(begin)[-4000:])
-        detail = "" if percent is None else f" {percent} %,"
+        doing = describe_progress(self._output_since(begin)[-TAIL_BYTES:])
+        detail = ", ".join(filter(None, [spell_duration(now - self._started), doing]))
         if self._terminal:
-            self._repaint(detail)
+            self._repaint(f"  {self._title} … {detail}")
         else:
-            self.say(f"    still at it:{detail} {spell_duration(now - self._started)}")
+            self.say(f"    still at it: {detail}")
 
-    def _repaint(self, detail: str) -> None:
-        elapsed = spell_duration(time.monotonic() - self._started)
-        end = "\n" if detail.endswith("\n") else ""
-        print(f"\r\x1b[K  {self._title} …{detail.rstrip()} {elapsed}", end=end, flush=True)
+    def _repaint(self, line: str) -> None:
+        """Writes over the current line, with spaces where the last one was longer."""
+        line = line[: shutil.get_terminal_size().columns - 1]  # a wrapped line could not be written over
+        print("\r" + line.ljust(self._width), end="", flush=True)
+        self._width = len(line)

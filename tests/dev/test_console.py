@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from devtools.console import Console, SetupError, ToolError, percent_done, spell_duration
+from devtools.console import Console, SetupError, ToolError, describe_progress, spell_duration
 
 
 @pytest.mark.parametrize(
@@ -29,17 +29,25 @@ def test_durations_are_spelled_for_people(seconds: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("output", "percent"),
+    ("output", "text"),
     [
-        (b"", None),
-        (b"-- Detecting compiler", None),
-        (b"[1/150] Building a\n[75/150] Building b\n", 50),
-        (b"[  8%] Building a\n[ 42%] Building b\n", 42),
-        (b"[0/0] nothing", 0),
+        (b"", ""),
+        (b"-- Detecting compiler", ""),
+        (b"[1/150] Building a\n[75/150] Building b\n", "50 %"),
+        (b"[  8%] Building a\n[ 42%] Building b\n", "42 %"),
+        (b"[0/0] nothing", "0 %"),
+        (
+            b"Collecting numpy==2.4.6\n  Downloading numpy-2.4.6-cp311-cp311-manylinux_2_27.whl (16.9 MB)\n",
+            "fetching numpy, 16.9 MB",
+        ),
+        (
+            b"  Downloading a_b-1.0-py3-none-any.whl (9 kB)\nInstalling collected packages: a-b\n",
+            "writing files",
+        ),
     ],
 )
-def test_progress_is_read_from_build_output(output: bytes, percent: int | None) -> None:
-    assert percent_done(output) == percent
+def test_progress_is_read_from_the_output_of_tools(output: bytes, text: str) -> None:
+    assert describe_progress(output) == text
 
 
 def test_output_of_a_tool_goes_to_the_log_only(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
