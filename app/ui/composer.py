@@ -52,7 +52,6 @@ class Composer(QWidget):
         super().__init__(parent)
         self._streaming = False
         self._reason: str | None = None
-        self._setting_text = False
         self._card: ErrorCard | None = None
         self._build()
         self._update_controls()
@@ -63,9 +62,7 @@ class Composer(QWidget):
 
     def set_text(self, text: str) -> None:
         """Replace what is written, e.g. by a draft; the cursor goes to the end. Not reported as an edit."""
-        self._setting_text = True
         self._edit.set_text(text)
-        self._setting_text = False
 
     def clear(self) -> None:
         """Empty the box and drop the error, if any."""
@@ -110,6 +107,7 @@ class Composer(QWidget):
             self._card = ErrorCard(explanation, self)
             self._card.action_requested.connect(self.action_requested)
             self._column.insertWidget(0, self._card)
+            self._card.show()
 
     def _build(self) -> None:
         self._box = _Box(self)
@@ -118,7 +116,8 @@ class Composer(QWidget):
         self._edit.setAccessibleName(self.tr("Message"))
         self._edit.setAccessibleDescription(self.tr("Enter sends, Shift+Enter begins a new line"))
         self._edit.send_wished.connect(self._submit)
-        self._edit.textChanged.connect(self._on_text_changed)
+        self._edit.textChanged.connect(self._update_controls)
+        self._edit.edited.connect(self.text_edited)
         self._meter = ContextMeter(self._box)
         self._reason_label = Label("", self._box, percent=88, muted=True, wraps=True)
         self._reason_label.hide()
@@ -158,11 +157,6 @@ class Composer(QWidget):
     def _submit(self) -> None:
         if self._can_send():
             self.submitted.emit(self.text())
-
-    def _on_text_changed(self) -> None:
-        self._update_controls()
-        if not self._setting_text:
-            self.text_edited.emit()
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)

@@ -49,10 +49,11 @@ class Label(QLabel):
         metrics = self.fontMetrics()
         return QSize(min(super().minimumSizeHint().width(), metrics.averageCharWidth() * 16), metrics.height())
 
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
+    def event(self, event: QEvent) -> bool:
+        # A font of its own size hears of the application's font here only, not in changeEvent.
         if event.type() == QEvent.Type.ApplicationFontChange:
             self._set_font()
+        return super().event(event)
 
 
 def heading(text: str, parent: QWidget | None = None) -> Label:

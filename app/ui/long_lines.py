@@ -14,17 +14,19 @@ from PySide6.QtGui import QTextBlock, QTextBlockFormat, QTextCursor, QTextDocume
 
 PIECE_CHARS = 1_000
 SPACE_WITHIN_CHARS = 200
+PORTION_CHARS = 100_000
+PORTION_LINES = 4_000
 _CONTINUES = QTextFormat.Property.UserProperty.value
 _PARAGRAPH_SEPARATOR = "\u2029"
 
 
 def insert_text(cursor: QTextCursor, text: str) -> None:
-    """Replace the cursor's selection by `text`, whose lines end in a line feed. One step for undo."""
+    """Replace the cursor's selection by `text`. One step for undo."""
     cursor.beginEditBlock()
     cursor.removeSelectedText()
     waiting: list[str] = []
     is_first = True
-    for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
+    for line in text.split("\n"):
         if len(line) <= PIECE_CHARS and not is_first:
             waiting.append(line)
             continue
@@ -36,6 +38,22 @@ def insert_text(cursor: QTextCursor, text: str) -> None:
         is_first = False
     _insert_short_lines(cursor, waiting)
     cursor.endEditBlock()
+
+
+def portions(text: str) -> Iterator[str]:
+    """The text in portions that can each be inserted within a frame, about 16 ms."""
+    start = 0
+    while start < len(text):
+        end = start + PORTION_CHARS
+        at = start - 1
+        for _ in range(PORTION_LINES):
+            at = text.find("\n", at + 1, end)
+            if at < 0:
+                break
+        else:
+            end = at + 1
+        yield text[start:end]
+        start = end
 
 
 def insert_line_break(cursor: QTextCursor) -> None:

@@ -4,48 +4,60 @@ from __future__ import annotations
 
 import re
 
-from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, Signal
-from PySide6.QtGui import QFocusEvent, QKeyEvent, QResizeEvent, QTextCursor
+from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QSizePolicy, QWidget
 
-from app.ui.long_lines import has_text, insert_line_break, insert_text, selected_text, text_of
+from app.ui.long_lines import has_text, insert_line_break, insert_text, portions, selected_text, text_of
 
 MOST_LINES = 8
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def clean_text(text: str) -> str:
-    """Text without NUL, and with the replacement character for surrogates that have lost their partner."""
-    return _LONE_SURROGATE.sub("\ufffd", text.replace("\0", ""))
+    """Text without NUL, with line feeds only, and with U+FFFD for surrogates that have lost their partner."""
+    text = text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
+    return _LONE_SURROGATE.sub("\ufffd", text)
 
 
 class MessageEdit(QPlainTextEdit):
-    """Enter sends, Shift+Enter begins a new line; while an input method composes, Enter belongs to it."""
+    """Enter sends, Shift+Enter begins a new line; while an input method composes, Enter belongs to it.
 
+    A long text goes in portion by portion, so that the window stays responsive; who asks for the text gets all of it.
+    """
+
+    edited = Signal()  # by the person
     send_wished = Signal()
     focus_changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._portions: list[str] = []  # still to be inserted, the next one last
+        self._portion_timer = QTimer(self)
+        self._portion_timer.setInterval(0)
+        self._portion_timer.timeout.connect(self._insert_portion)
+        self._setting_text = False
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setTabChangesFocus(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.viewport().setAutoFillBackground(False)
-        self.textChanged.connect(self._fit)
+        self.textChanged.connect(self._on_text_changed)
         self._fit()
 
     def text(self) -> str:
         """What is written, cleaned."""
+        self._insert_all()
         return clean_text(text_of(self.document()))
 
     def set_text(self, text: str) -> None:
-        """Replace everything; cannot be undone. The cursor goes to the end."""
+        """Replace everything; not told as an edit, cannot be undone. The cursor goes to the end."""
+        self._portions.clear()
+        self._setting_text = True
         self.clear()
         self.document().setUndoRedoEnabled(False)
-        insert_text(self.textCursor(), clean_text(text))
-        self.document().setUndoRedoEnabled(True)
-        self.moveCursor(QTextCursor.MoveOperation.End)
+        self._begin(clean_text(text))
+        self._end_if_done()
 
     def has_text(self) -> bool:
         """Whether there is anything to send."""
@@ -54,6 +66,40 @@ class MessageEdit(QPlainTextEdit):
     def is_composing(self) -> bool:
         """Whether an input method holds text that is not yet part of the message."""
         return bool(self.textCursor().block().layout().preeditAreaText())
+
+    def _begin(self, text: str) -> None:
+        first, *others = portions(text) if text else [""]
+        insert_text(self.textCursor(), first)
+        self.ensureCursorVisible()
+        if others:
+            self._portions = others[::-1]
+            self.setReadOnly(True)
+            self._portion_timer.start()
+
+    def _insert_portion(self) -> None:
+        cursor = self.textCursor()
+        cursor.joinPreviousEditBlock()
+        insert_text(cursor, self._portions.pop())
+        cursor.endEditBlock()
+        self._end_if_done()
+
+    def _insert_all(self) -> None:
+        while self._portions:
+            self._insert_portion()
+
+    def _end_if_done(self) -> None:
+        if self._portions:
+            return
+        self._portion_timer.stop()
+        self.setReadOnly(False)
+        self.document().setUndoRedoEnabled(True)
+        self._setting_text = False
+        self.ensureCursorVisible()
+
+    def _on_text_changed(self) -> None:
+        self._fit()
+        if not self._setting_text:
+            self.edited.emit()
 
     def _fit(self) -> None:
         lines = self._count_lines()
@@ -99,8 +145,8 @@ class MessageEdit(QPlainTextEdit):
 
     def insertFromMimeData(self, source: QMimeData) -> None:
         if self.canInsertFromMimeData(source):
-            insert_text(self.textCursor(), clean_text(source.text()))
-            self.ensureCursorVisible()
+            self._insert_all()
+            self._begin(clean_text(source.text()))
 
     def createMimeDataFromSelection(self) -> QMimeData:
         data = QMimeData()

@@ -115,6 +115,9 @@ class ConversationView(QListView):
         self._show_menu(index, self.viewport().mapToGlobal(box.center()))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        if self.is_editing():  # keys that the title's editor has no use for, such as the Return that ends it
+            event.accept()
+            return
         plain = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier == Qt.KeyboardModifier.NoModifier
         key = event.key()
         if event.matches(QKeySequence.StandardKey.Undo):
