@@ -81,11 +81,11 @@ def start_logging(file: Path) -> Callable[[], None]:
     fatal: TextIO | None = None
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.handlers.RotatingFileHandler(
+        rotating = logging.handlers.RotatingFileHandler(
             file, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8", errors="replace"
         )
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        handlers.append(handler)
+        rotating.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handlers.append(rotating)
         fatal = file.with_suffix(".fatal.log").open("a", encoding="utf-8")
         faulthandler.enable(fatal)
     except OSError:

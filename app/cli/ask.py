@@ -32,7 +32,7 @@ def ask(arguments: argparse.Namespace) -> int:
         print(f"{words.title}. {words.text}", file=sys.stderr)
         return EXIT_FAILED
     except BrokenPipeError:  # the reader has gone, e.g. `| head`
-        sys.stdout = None  # type: ignore[assignment]  # nothing may be flushed into the broken pipe at exit
+        sys.stdout = None  # nothing may be flushed into the broken pipe at exit
         return EXIT_FAILED
 
 

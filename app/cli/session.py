@@ -43,17 +43,21 @@ class Session:
         """Send a request, pass its events on, return the last. Raises UserError when it failed."""
         self._request_id, self._on_event, self._last = request.id, on_event, None
         self._client.send(request)
-        self._loop.exec()
-        if self._last is None:
-            raise AssertionError("the engine ended a request without saying so")
-        if isinstance(self._last, Failed):
-            raise self._last.error
-        return self._last
+        last = self._wait()
+        if isinstance(last, Failed):
+            raise last.error
+        return last
 
     def interrupt(self) -> None:
         """Ctrl+C: stop the running request."""
         self.is_interrupted = True
         self._client.stop(self._request_id)
+
+    def _wait(self) -> Event:
+        self._loop.exec()
+        if self._last is None:
+            raise AssertionError("the wait ended before the request")
+        return self._last
 
     def _take(self, event: Event) -> None:
         if getattr(event, "request_id", None) != self._request_id:

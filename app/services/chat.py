@@ -191,16 +191,10 @@ class ChatService(QObject):
         if chat.conversation.draft == text:
             return
         chat.conversation = replace(chat.conversation, draft=text)
-        if not chat.is_stored and text.strip() and not chat.is_saving:
-            conversation = chat.conversation
-
-            def stored(_: object) -> None:
-                self._conversations.refresh()
-                self._conversations.keep_draft(conversation.id, chat.conversation.draft)
-
-            self._save(chat, lambda stores: stores.conversations.create(conversation), stored)
-        elif chat.is_stored:
+        if chat.is_stored:
             self._conversations.keep_draft(chat.conversation.id, text)
+        elif text.strip() and not chat.is_saving:
+            self._create(chat)
 
     def shut_down(self) -> None:
         """Store what is being written, marked as interrupted; waits for the disk. For tearing down only."""
@@ -268,6 +262,20 @@ class ChatService(QObject):
             self._generate(chat, answer)
 
         self._save(chat, work, stored, before[0].text if before else "")
+
+    def _create(self, chat: OpenChat) -> None:
+        """Store a conversation that has only a draft so far. Whatever comes next is stored after it, in order."""
+        conversation = chat.conversation
+        chat.is_stored = True
+        self._open[conversation.id] = chat
+
+        def failed(error: UserError) -> None:
+            chat.is_stored = False
+            self.failed.emit(error)
+
+        self._store.run(
+            lambda stores: stores.conversations.create(conversation), lambda _: self._conversations.refresh(), failed
+        )
 
     def _save(
         self, chat: OpenChat, work: Callable[[Stores], object], then: Callable[[object], None], text: str = ""

@@ -117,13 +117,13 @@ def _details(error: UserError) -> Action:
     return Action(ActionKind.COPY_DETAILS, translate("Explain", "Copy details"), str(error))
 
 
-def _file_card(title: str, text: str) -> Callable[[UserError], Explanation]:
+def _file_card(title: object, text: object) -> Callable[[UserError], Explanation]:
     """A card about a model file; `text` may use {file} for its name and the details by theirs."""
 
     def make(error: UserError) -> Explanation:
         words = _Words(error.details, file=Path(error.string("path")).name)
-        body = translate("Explain", text).format_map(words)
-        return Explanation(translate("Explain", title), body, (_open(), _choose()))
+        body = translate("Explain", str(text)).format_map(words)
+        return Explanation(translate("Explain", str(title)), body, (_open(), _choose()))
 
     return make
 
@@ -169,13 +169,13 @@ def _prompt_too_long(error: UserError) -> Explanation:
     )
 
 
-def _engine_card(title: str, text: str) -> Callable[[UserError], Explanation]:
+def _engine_card(title: object, text: object) -> Callable[[UserError], Explanation]:
     def make(error: UserError) -> Explanation:
-        body = translate("Explain", text)
+        body = translate("Explain", str(text))
         if reason := error.string("reason"):
             body += " " + translate("Explain", "Reason: {0}.").format(reason.rstrip("."))
         return Explanation(
-            translate("Explain", title),
+            translate("Explain", str(title)),
             body,
             (Action(ActionKind.CONTINUE, translate("Explain", "Continue")), _choose(), _details(error)),
         )
@@ -183,10 +183,10 @@ def _engine_card(title: str, text: str) -> Callable[[UserError], Explanation]:
     return make
 
 
-def _storage_card(title: str, text: str, *actions: Callable[[], Action]) -> Callable[[UserError], Explanation]:
+def _storage_card(title: object, text: object, *actions: Callable[[], Action]) -> Callable[[UserError], Explanation]:
     def make(error: UserError) -> Explanation:
-        body = translate("Explain", text).format_map(_Words(error.details))
-        return Explanation(translate("Explain", title), body, tuple(action() for action in actions))
+        body = translate("Explain", str(text)).format_map(_Words(error.details))
+        return Explanation(translate("Explain", str(title)), body, tuple(action() for action in actions))
 
     return make
 
@@ -210,11 +210,14 @@ def _database_corrupt(error: UserError) -> Explanation:
 
 
 def _database_too_new(error: UserError) -> Explanation:
-    words = translate(
-        "Explain",
-        "They are in format {0}; this version knows up to {1}. Install the newer Hearth. Nothing was changed.",
-    )
-    text = words.format(error.string("found_version"), error.string("known_version"))
+    if version := error.string("app_version"):
+        text = translate("Explain", "They need Hearth {0}. Install it to go on; nothing was changed.").format(version)
+    else:
+        words = translate(
+            "Explain",
+            "They are in format {0}; this version knows up to {1}. Install the newer Hearth. Nothing was changed.",
+        )
+        text = words.format(error.string("found_version"), error.string("known_version"))
     return Explanation(translate("Explain", "Your chats were made by a newer Hearth"), text, (_folder(),))
 
 
@@ -224,17 +227,17 @@ def _storage_failed(error: UserError) -> Explanation:
     return Explanation(translate("Explain", "Saving does not work"), text, (_retry(), _folder()))
 
 
-def _plain(title: str, text: str, *actions: Callable[[], Action]) -> Callable[[UserError], Explanation]:
+def _plain(title: object, text: object, *actions: Callable[[], Action]) -> Callable[[UserError], Explanation]:
     return lambda error: Explanation(
-        translate("Explain", title), translate("Explain", text), tuple(action() for action in actions)
+        translate("Explain", str(title)), translate("Explain", str(text)), tuple(action() for action in actions)
     )
 
 
-def _with_reason(title: str) -> Callable[[UserError], Explanation]:
+def _with_reason(title: object) -> Callable[[UserError], Explanation]:
     def make(error: UserError) -> Explanation:
         text = translate("Explain", "The engine says: {0}.").format(error.string("reason").rstrip("."))
         regenerate = Action(ActionKind.REGENERATE, translate("Explain", "Regenerate"))
-        return Explanation(translate("Explain", title), text, (regenerate, _choose(), _details(error)))
+        return Explanation(translate("Explain", str(title)), text, (regenerate, _choose(), _details(error)))
 
     return make
 

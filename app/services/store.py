@@ -58,13 +58,17 @@ class StoreService(QObject):
         """Whether work is accepted."""
         return self._stores is not None
 
-    def open(self, restore: Path | None = None) -> None:
-        """Open the database in the background; `restore` is a backup to put in its place first.
+    def open(self) -> None:
+        """Open the database in the background.
 
         A damaged file is set aside and a new one is made; `open_failed` then tells about it (its details name where the
         old file went and the newest backup) although work is accepted.
         """
-        self._submit(lambda: self._open(restore), self._on_opened, self.open_failed.emit)
+        self._submit(lambda: self._open(None), self._on_opened, self.open_failed.emit)
+
+    def restore(self, backup: Path) -> None:
+        """Open a backup in place of the database, which is set aside; ends as `open` does."""
+        self._submit(lambda: self._restore(backup), self._on_opened, self.open_failed.emit)
 
     def run(
         self,
@@ -106,20 +110,30 @@ class StoreService(QObject):
             self._thread.close()
 
     def _require(self) -> Stores:
+        """The open stores. A database that could not be opened before is tried again: the disk may have room now."""
         if self._stores is None:
-            raise UserError(ErrorKind.STORAGE_FAILED, path=str(self._path), reason="the database is not open")
+            damage = self._open(None)
+            self._delivered.emit(lambda: self._on_opened(damage))
+        if self._stores is None:
+            raise AssertionError("opening the database ends in stores or in a UserError")
         return self._stores
+
+    def _restore(self, backup: Path) -> UserError | None:
+        """Put a backup in place of the database; if that fails, what was there stays in use."""
+        try:
+            return self._open(backup)
+        except UserError:
+            self._open(None)
+            raise
 
     def _open(self, restore: Path | None) -> UserError | None:
         from app.storage.backups import Backup, restore_backup
         from app.storage.database import Database, set_aside
 
         self._close()
-        damage: UserError | None = None
         if restore is not None:
-            if self._path.exists():
-                set_aside(self._path)
-            restore_backup(Backup.of(restore), self._path)
+            restore_backup(Backup.of(restore), self._path)  # sets aside what is there
+        damage: UserError | None = None
         try:
             database = Database.open(self._path, self._backups)
         except UserError as error:

@@ -66,7 +66,7 @@ class ChatPage(QWidget):
                 self._try_again()
             case ActionKind.RESTORE_BACKUP:
                 self.composer.show_error(None)
-                self._profile.store.open(restore=Path(str(action.value)))
+                self._profile.store.restore(Path(str(action.value)))
             case ActionKind.COPY_DETAILS:
                 QGuiApplication.clipboard().setText(str(action.value))
 
@@ -179,7 +179,6 @@ class ChatPage(QWidget):
         self._on_boundary_changed(chat)
         self._on_context_changed(chat)
         self._on_running_changed()
-        self.composer.focus()
 
     def _on_path_changed(self, chat: OpenChat) -> None:
         if chat is self._shown:

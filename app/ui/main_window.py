@@ -16,6 +16,7 @@ from PySide6.QtGui import (
     QGuiApplication,
     QKeyEvent,
     QKeySequence,
+    QShowEvent,
 )
 from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QSplitter, QStackedWidget, QWidget
 
@@ -249,7 +250,8 @@ class MainWindow(QMainWindow):
         self._profile.conversations.refresh()
         if not self._is_restored:
             self._is_restored = True
-            if last := self._profile.settings.string("window.last_conversation"):
+            last = self._profile.settings.string("window.last_conversation")
+            if last and not self.chat_page.composer.text():  # who was quicker than the database keeps the new chat
                 self._profile.chat.open(ConversationId(last))
 
     def _on_minute(self) -> None:
@@ -305,7 +307,7 @@ class MainWindow(QMainWindow):
     def _focus_next_part(self) -> None:
         """Sidebar, then the page, then the message box."""
         focus = QApplication.focusWidget()
-        page = self._stack.currentWidget()
+        page = self._stack.currentWidget() or self.chat_page
         if focus is not None and self.sidebar.isAncestorOf(focus):
             if page is self.chat_page:
                 self.chat_page.transcript.setFocus(Qt.FocusReason.ShortcutFocusReason)
@@ -368,6 +370,11 @@ class MainWindow(QMainWindow):
         if path := _dropped_path(event):
             event.acceptProposedAction()
             self.open_model(path)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if not event.spontaneous():  # who starts to type at once means the message box
+            self.chat_page.composer.focus()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         if self._sheet is not None:

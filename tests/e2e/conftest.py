@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.e2e)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that fails leaves a picture of the screen."""
+    report = yield
+    values = getattr(item, "funcargs", {})
+    if report.failed and "screen" in values and "tmp_path" in values:
+        file = values["tmp_path"] / f"{report.when}.png"
+        values["screen"].picture().save(str(file))
+        report.sections.append(("Picture of the screen", str(file)))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import psutil
 from tests.e2e.screen import Screen, wait_for
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+SETTLE_S = 0.5
 
 
 class RunningApp:
@@ -33,10 +35,19 @@ class RunningApp:
             stderr=subprocess.PIPE,
         )
         self.window = ""
+        try:
+            self._take_the_screen(size_px)
+        except BaseException:
+            self.end()
+            raise
+
+    def _take_the_screen(self, size_px: tuple[int, int]) -> None:
+        screen = self.screen
         wait_for(self._find_window, "the window", 30)
         screen.xdotool("windowmove", self.window, 0, 0)
         screen.xdotool("windowsize", "--sync", self.window, *size_px)
         screen.xdotool("windowfocus", "--sync", self.window)
+        time.sleep(SETTLE_S)  # the focus reaches Qt by another event
 
     def _find_window(self) -> bool:
         assert self.process.poll() is None, self.errors()
