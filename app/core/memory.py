@@ -3,6 +3,9 @@
 The rules are those of llama.cpp 0c1e570: the cache's of src/llama-kv-cache*.cpp and src/llama-hparams.cpp, the
 sliding windows' of src/models/*.cpp. The compute buffer is what ggml's graph allocator was seen to reserve for
 one batch: the largest of logits, feed-forward and attention, since their buffers take turns.
+
+Weights count once although llama.cpp copies many of them into the layout that the processor likes: the mapped
+pages of the file that stay behind are clean, and the system drops them when it needs the room.
 """
 
 from __future__ import annotations

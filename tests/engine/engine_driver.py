@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from app.core import events
 from app.core.errors import UserError
 from app.core.messages import Role
 from app.engine.client import EngineClient
+from app.engine.command import engine_command, engine_environment
 from app.engine.protocol import ChatMessage, Count, Devices, Generate, Load, Unload
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -36,13 +36,10 @@ def write_script(folder: Path, **parts: Any) -> Path:
     return path
 
 
-def engine_command(backend: str = "llama") -> list[str]:
-    return [sys.executable, "-m", "app", "--engine", "--backend", backend]
-
-
 class EngineDriver:
     def __init__(self, folder: Path, backend: str = "llama", environment: Mapping[str, str] | None = None) -> None:
         self.log_path = folder / "logs" / "engine.log"
+        environment = {**engine_environment(), **(environment or {})}
         self.client = EngineClient(engine_command(backend), self.log_path, environment=environment)
         self.events: list[events.Event] = []
         self.deaths: list[UserError] = []

@@ -31,8 +31,9 @@ from app.core.events import (
 )
 from app.core.messages import Role
 from app.engine.client import EngineClient, joined
+from app.engine.command import engine_command, engine_environment
 from app.engine.protocol import ChatMessage, Generate
-from tests.engine.engine_driver import EngineDriver, engine_command, write_script
+from tests.engine.engine_driver import EngineDriver, write_script
 
 pytestmark = pytest.mark.engine
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -155,7 +156,7 @@ def test_stop_keeps_the_text_and_is_quick(loaded: EngineDriver) -> None:
     asked_at = time.perf_counter()
     loaded.client.stop(request_id)
     finished = loaded.end_of(request_id)
-    assert time.perf_counter() - asked_at < 0.1
+    assert time.perf_counter() - asked_at < 0.3  # a few milliseconds on a quiet machine
     assert isinstance(finished, Finished)
     assert finished.reason is FinishReason.STOPPED
     assert loaded.text(request_id).split() == ["word"] * finished.usage.completion_tokens
@@ -377,7 +378,8 @@ def test_the_log_is_rotated_and_never_in_the_way(qapp: object, tmp_path: Path) -
     assert driver.log_path.stat().st_size < 10_000
     driver.close()
     (tmp_path / "file").write_text("")
-    client = EngineClient(engine_command(f"scripted:{script}"), tmp_path / "file" / "engine.log")
+    command = engine_command(f"scripted:{script}")
+    client = EngineClient(command, tmp_path / "file" / "engine.log", environment=engine_environment())
     seen: list[object] = []
     client.event_received.connect(seen.append)
     client.send(Generate(client.next_id(), ()))

@@ -240,11 +240,12 @@ PARENT = """
     from app.core.events import TextDelta
     from app.core.messages import Role
     from app.engine.client import EngineClient
+    from app.engine.command import engine_command, engine_environment
     from app.engine.protocol import ChatMessage, Generate, Load
 
     application = QCoreApplication([])
     folder = Path(sys.argv[1])
-    client = EngineClient([sys.executable, "-m", "app", "--engine"], folder / "engine.log")
+    client = EngineClient(engine_command(), folder / "engine.log", environment=engine_environment())
 
     def tell(event):
         if isinstance(event, TextDelta):
