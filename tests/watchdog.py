@@ -37,18 +37,30 @@ class Watchdog:
         self._thread.join()
 
     def _watch(self) -> None:
-        held: FrameType | None = None
         since = 0.0
         reported = False
         while not self._end.wait(self._interval_s):
-            frame = _outermost_app_frame(sys._current_frames().get(self._main.ident or 0))
-            if frame is None or frame is not held:
-                held, since, reported = frame, self._own_time(), False
-                continue
-            if not reported and self._own_time() - since > self._limit_s:
+            state = self._sample()
+            if not isinstance(state, str):
+                since, reported = self._own_time(), False
+            elif not reported and self._own_time() - since > self._limit_s:
                 reported = True
-                innermost = sys._current_frames().get(self._main.ident or 0)
-                self.blocks.append(f"{_place(frame)} … {_place(innermost)}: over {self._limit_s * 1000:.0f} ms")
+                self.blocks.append(f"{state}: over {self._limit_s * 1000:.0f} ms")
+
+    def _sample(self) -> str | None:
+        """Where the main thread is if our outermost frame is the one of the sample before.
+
+        No frame is held between samples: its locals, widgets among them, would then be destroyed in this thread, which
+        crashes. The frame is marked instead, by an attribute that matters only to tracers of opcodes.
+        """
+        innermost = sys._current_frames().get(self._main.ident or 0)
+        frame = _outermost_app_frame(innermost)
+        if frame is None:
+            return None
+        if not frame.f_trace_opcodes:
+            frame.f_trace_opcodes = True
+            return None
+        return f"{_place(frame)} … {_place(innermost)}"
 
     def _own_time(self) -> float:
         """Seconds on the clock less those in which the main thread could run but no processor was free."""

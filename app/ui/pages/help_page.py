@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QListWidget,
     QListWidgetItem,
     QStackedLayout,
     QVBoxLayout,
@@ -17,8 +16,7 @@ from PySide6.QtWidgets import (
 from app.services.help_topics import HelpTopic
 from app.ui.labels import Label, heading
 from app.ui.pages.topic_browser import TopicBrowser
-from app.ui.pages.topic_delegate import TopicDelegate
-from app.ui.scroll_column import use_slim_scroll_bars
+from app.ui.pages.topic_list import TopicList
 from app.ui.search_field import SearchField
 
 TOPIC_ROLE = Qt.ItemDataRole.UserRole
@@ -36,16 +34,7 @@ class HelpPage(QWidget):
         self._search = SearchField(self.tr("Search the help"), self.tr("Search the help"), self)
         self._search.textChanged.connect(self._on_search_changed)
         self._search.results_wished.connect(self._on_results_wished)
-        self._list = QListWidget(self)
-        self._list.setAccessibleName(self.tr("Help topics"))
-        self._list.setFrameShape(QListWidget.Shape.NoFrame)
-        self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._list.setResizeMode(QListWidget.ResizeMode.Adjust)
-        self._list.setVerticalScrollMode(QListWidget.ScrollMode.ScrollPerPixel)
-        self._list.setMouseTracking(True)
-        self._list.setItemDelegate(TopicDelegate(self._list))
-        self._list.viewport().setAutoFillBackground(False)
-        use_slim_scroll_bars(self._list)
+        self._list = TopicList(self)
         self._list.currentItemChanged.connect(self._on_current_changed)
         self._nothing = Label("", self, muted=True, wraps=True)
         self._nothing.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeading)

@@ -1,11 +1,19 @@
-"""How the list of help topics is painted: headings, and titles that wrap."""
+"""The list of help topics: headings, and titles that wrap."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen
-from PySide6.QtWidgets import QAbstractScrollArea, QStyle, QStyledItemDelegate, QStyleOptionViewItem
+from PySide6.QtWidgets import (
+    QAbstractScrollArea,
+    QListWidget,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QWidget,
+)
 
+from app.ui.scroll_column import use_slim_scroll_bars
 from app.ui.theme import colors, scaled_font
 
 Index = QModelIndex | QPersistentModelIndex
@@ -14,6 +22,28 @@ ROW_PADDING_PX = 4
 HEADING_GAP_PX = 12
 RADIUS_PX = 6
 _FLOW = Qt.TextFlag.TextWordWrap
+
+
+class TopicList(QListWidget):
+    """Rows that cannot be chosen are headings; keys pass over them."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName(self.tr("Help topics"))
+        self.setFrameShape(QListWidget.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollMode(QListWidget.ScrollMode.ScrollPerPixel)
+        self.setResizeMode(QListWidget.ResizeMode.Adjust)
+        self.setMouseTracking(True)
+        self.setItemDelegate(TopicDelegate(self))
+        self.viewport().setAutoFillBackground(False)
+        use_slim_scroll_bars(self)
+
+    def moveCursor(self, action: QListWidget.CursorAction, modifiers: Qt.KeyboardModifier) -> QModelIndex:
+        target = super().moveCursor(action, modifiers)
+        if target.isValid() and not target.flags() & Qt.ItemFlag.ItemIsSelectable:
+            return target.siblingAtRow(target.row() + 1)
+        return target
 
 
 class TopicDelegate(QStyledItemDelegate):

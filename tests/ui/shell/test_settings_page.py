@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+)
+from pytestqt.qtbot import QtBot
+
+from app.core.errors import ErrorKind, UserError
+from app.core.events import Device
+from app.core.settings import SETTING_OF, SETTINGS, Setting, read_settings
+from app.ui.buttons import Button
+from app.ui.pages.settings_page import SettingsPage
+from app.ui.setting_words import words_for
+from tests.ui.shell.values import BackupValue, Recorder
+
+SHOWN = [setting for setting in SETTINGS if setting.shown]
+
+
+@pytest.fixture
+def page(qtbot: QtBot) -> SettingsPage:
+    page = SettingsPage()
+    qtbot.addWidget(page)
+    page.resize(540, 600)
+    page.set_values(read_settings({}))
+    with qtbot.waitExposed(page):
+        page.show()
+    page.activateWindow()
+    return page
+
+
+def button(page: SettingsPage, name: str) -> Button:
+    return next(b for b in page.findChildren(Button) if b.accessibleName() == name)
+
+
+def words_on(page: SettingsPage) -> str:
+    labels = [label.text() for label in page.findChildren(QLabel)]
+    return "\n".join([*labels, *(edit.text() for edit in page.findChildren(QLineEdit))])
+
+
+@pytest.mark.parametrize("setting", SHOWN, ids=lambda setting: setting.key)
+def test_every_setting_has_a_name_and_one_line_of_help(page: SettingsPage, setting: Setting) -> None:
+    words = words_for(setting.key)
+    assert words.label
+    assert words.help.endswith(".")
+    assert words.label in words_on(page)
+    assert words.help in words_on(page)
+    assert set(words.choices) == set(setting.choices)
+    assert bool(words.zero) == (setting.default == 0)
+
+
+@pytest.mark.parametrize("setting", SHOWN, ids=lambda setting: setting.key)
+def test_a_field_shows_every_kind_of_value(page: SettingsPage, setting: Setting) -> None:
+    field = page.field(setting.key)
+    assert field.value() == setting.default
+    samples: list[object] = [setting.default]
+    if setting.choices:
+        samples += setting.choices
+    elif setting.kind is str:
+        samples += ["Answer briefly.\nPlease."]
+    else:
+        samples += [setting.kind(setting.minimum), setting.kind(setting.maximum)]
+    told = Recorder()
+    page.setting_changed.connect(told)
+    for sample in samples:
+        page.set_values({setting.key: sample})  # type: ignore[dict-item]  # legal by construction
+        assert field.value() == sample
+        assert setting.accepts(field.value())
+    assert told.calls == []
+
+
+def test_a_choice_applies_at_once(qtbot: QtBot, page: SettingsPage) -> None:
+    box = page.field("appearance.theme").findChild(QComboBox)
+    assert box is not None
+    box.setFocus()
+    with qtbot.waitSignal(page.setting_changed) as changed:
+        qtbot.keyClick(box, Qt.Key.Key_Down)
+    assert changed.args == ["appearance.theme", "light"]
+
+
+def test_a_figure_applies_at_once(qtbot: QtBot, page: SettingsPage) -> None:
+    box = page.field("appearance.text_percent").findChild(QDoubleSpinBox)
+    assert box is not None
+    with qtbot.waitSignal(page.setting_changed) as changed:
+        qtbot.keyClick(box, Qt.Key.Key_Up)
+    assert changed.args == ["appearance.text_percent", 110]
+    assert isinstance(changed.args[1], int)
+
+
+def test_as_the_model_suggests_is_a_state_of_its_own(qtbot: QtBot, page: SettingsPage) -> None:
+    field = page.field("sampling.temperature")
+    follow, box = field.findChild(QCheckBox), field.findChild(QDoubleSpinBox)
+    assert follow is not None
+    assert box is not None
+    assert follow.isChecked()
+    assert not box.isEnabled()
+    with qtbot.waitSignal(page.setting_changed) as changed:
+        qtbot.keyClick(follow, Qt.Key.Key_Space)
+    assert changed.args == ["sampling.temperature", 0.8]
+    assert box.isEnabled()
+    with qtbot.waitSignal(page.setting_changed) as changed:
+        qtbot.keyClick(follow, Qt.Key.Key_Space)
+    assert changed.args == ["sampling.temperature", None]
+
+
+def test_the_largest_seed_can_be_typed(qtbot: QtBot, page: SettingsPage) -> None:
+    field = page.field("sampling.seed")
+    page.set_values({"sampling.seed": 1})
+    box = field.findChild(QDoubleSpinBox)
+    assert box is not None
+    box.selectAll()
+    qtbot.keyClicks(box, "4294967295")
+    with qtbot.waitSignal(page.setting_changed) as changed:
+        qtbot.keyClick(box, Qt.Key.Key_Return)
+    assert changed.args == ["sampling.seed", 0xFFFFFFFF]
+
+
+def test_instructions_are_told_after_a_pause_and_keep_the_cursor(qtbot: QtBot, page: SettingsPage) -> None:
+    edit = page.field("answers.system_prompt").findChild(QPlainTextEdit)
+    assert edit is not None
+    with qtbot.waitSignal(page.setting_changed) as changed:
+        qtbot.keyClicks(edit, "Be brief.")
+    assert changed.args == ["answers.system_prompt", "Be brief."]
+    qtbot.keyClick(edit, Qt.Key.Key_Left)
+    page.set_values({"answers.system_prompt": "Be brief."})
+    assert edit.textCursor().position() == len("Be brief")
+
+
+def test_expert_settings_are_folded_away(qtbot: QtBot, page: SettingsPage) -> None:
+    assert not page.field("sampling.mirostat").isVisible()
+    qtbot.mouseClick(button(page, "More settings: Answers"), Qt.MouseButton.LeftButton)
+    assert page.field("sampling.mirostat").isVisible()
+    experts = {setting.key for setting in SHOWN if setting.expert}
+    assert {key for key in experts if page.field(key).isVisible()} == {k for k in experts if k.startswith("sampling.")}
+
+
+def test_reset_and_its_undo(qtbot: QtBot, page: SettingsPage) -> None:
+    page.set_values({"answers.system_prompt": "Be brief.", "sampling.top_k": 7})
+    told = Recorder()
+    page.setting_changed.connect(told)
+    reset = button(page, "Reset to defaults: Answers")
+    reset.click()
+    assert sorted(told.calls) == [("answers.system_prompt", ""), ("sampling.top_k", None)]
+    assert reset.text() == "Undo the reset"
+    told.calls.clear()
+    reset.click()
+    assert sorted(told.calls) == [("answers.system_prompt", "Be brief."), ("sampling.top_k", 7)]
+    assert reset.text() == "Reset to defaults"
+
+
+def test_reset_without_changes_says_nothing(page: SettingsPage) -> None:
+    told = Recorder()
+    page.setting_changed.connect(told)
+    button(page, "Reset to defaults: Model").click()
+    assert told.calls == []
+
+
+def test_the_wheel_scrolls_the_page_and_changes_nothing(qtbot: QtBot, page: SettingsPage) -> None:
+    field = page.field("appearance.text_percent")
+    box = field.findChild(QDoubleSpinBox)
+    assert box is not None
+    page.setFocus()
+    told = Recorder()
+    page.setting_changed.connect(told)
+    place = QPointF(box.rect().center())
+    event = QWheelEvent(
+        place,
+        QPointF(box.mapToGlobal(place.toPoint())),
+        QPoint(),
+        QPoint(0, -120),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(box, event)
+    assert told.calls == []
+
+
+def test_tab_brings_the_focused_field_into_view(qtbot: QtBot, page: SettingsPage) -> None:
+    page.setFocus()
+    for _ in range(12):
+        focused = QApplication.focusWidget()
+        assert focused is not None
+        qtbot.keyClick(focused, Qt.Key.Key_Tab)
+        focused = QApplication.focusWidget()
+        assert focused is not None
+        if page.isAncestorOf(focused):
+            place = focused.mapTo(page.viewport(), focused.rect().center())
+            assert page.viewport().rect().contains(place)
+    assert page.verticalScrollBar().value() > 0
+
+
+def test_devices_and_folder_and_backups(qtbot: QtBot, page: SettingsPage) -> None:
+    cpu = Device("CPU", "Some Processor", "cpu", 9_300_000_000, 16_000_000_000)
+    gpu = Device("Vulkan0", "Some Card", "gpu", 0, 0)
+    page.set_devices([cpu, gpu], "AVX2 = 1 |  F16C = 1")
+    page.set_data_folder("/home/anna/Hearth")
+    page.set_backups([BackupValue()])
+    words = words_on(page)
+    for part in (
+        "Processor: Some Processor · 9.3 GB of 16.0 GB free",
+        "Graphics card: Some Card",
+        "AVX2 = 1 | F16C = 1",
+        "/home/anna/Hearth",
+        "2.4 MB",
+    ):
+        assert part in words
+    with qtbot.waitSignal(page.open_folder_requested):
+        button(page, "Open the data folder").click()
+
+
+def test_a_backup_runs_once_and_tells_when_it_fails(qtbot: QtBot, page: SettingsPage) -> None:
+    back_up = button(page, "Back up now")
+    with qtbot.waitSignal(page.backup_requested):
+        back_up.click()
+    assert not back_up.isEnabled()
+    page.show_backup_error(UserError(ErrorKind.DISK_FULL, path="/data"))
+    assert back_up.isEnabled()
+    assert "disk is full" in words_on(page)
+
+
+def test_every_field_can_be_reached_by_its_label(page: SettingsPage) -> None:
+    for setting in SHOWN:
+        field = page.field(setting.key)
+        assert field.focusProxy() is not None
+        control = field.focusProxy()
+        assert words_for(setting.key).label in control.accessibleName()
+
+
+def test_hidden_settings_have_no_field(page: SettingsPage) -> None:
+    for setting in SETTING_OF.values():
+        if not setting.shown:
+            with pytest.raises(KeyError):
+                page.field(setting.key)
+
+
+def test_all_buttons_have_words(page: SettingsPage) -> None:
+    assert all(b.text() or b.accessibleName() for b in page.findChildren(QAbstractButton) if b.isVisible())

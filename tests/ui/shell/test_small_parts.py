@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtGui import QEnterEvent, QGuiApplication, QKeySequence
+from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QVBoxLayout, QWidget
+from pytestqt.qtbot import QtBot
+
+from app.core.errors import ErrorKind, UserError
+from app.services.explain import explain
+from app.ui.buttons import Button
+from app.ui.cards import ErrorCard
+from app.ui.crash_window import CrashWindow
+from app.ui.model_button import ModelButton
+from app.ui.model_rows import describe_parameters
+from app.ui.notices import NoticeBar
+from app.ui.shortcuts import SHORTCUTS, ShortcutSection
+from app.ui.shortcuts_sheet import ShortcutsSheet
+from app.ui.welcome import Welcome
+from tests.ui.shell.values import ModelValue, Recorder
+
+# -- keys
+
+
+def test_ids_and_keys_are_unique() -> None:
+    ids = [shortcut.id for shortcut in SHORTCUTS]
+    keys = [QKeySequence(key).toString() for shortcut in SHORTCUTS for key in shortcut.keys]
+    assert len(set(ids)) == len(ids)
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize("shortcut", SHORTCUTS, ids=lambda shortcut: shortcut.id)
+def test_a_shortcut_is_complete(shortcut: object) -> None:
+    from app.ui.shortcuts import Shortcut
+
+    assert isinstance(shortcut, Shortcut)
+    assert shortcut.label()
+    assert all(not QKeySequence(key).isEmpty() for key in shortcut.keys)
+    assert shortcut.shown_keys()
+
+
+def test_the_sheet_lists_every_key(qtbot: QtBot) -> None:
+    sheet = ShortcutsSheet()
+    qtbot.addWidget(sheet)
+    words = {label.text() for label in sheet.findChildren(QLabel)}
+    assert {shortcut.label() for shortcut in SHORTCUTS} <= words
+    assert {section.title() for section in ShortcutSection} <= words
+
+
+def test_the_sheet_closes_by_escape(qtbot: QtBot) -> None:
+    sheet = ShortcutsSheet()
+    qtbot.addWidget(sheet)
+    with qtbot.waitExposed(sheet):
+        sheet.show()
+    qtbot.keyClick(sheet, Qt.Key.Key_Escape)
+    assert not sheet.isVisible()
+
+
+# -- notices
+
+
+@pytest.fixture
+def notices(qtbot: QtBot) -> NoticeBar:
+    window = QWidget()
+    qtbot.addWidget(window)
+    window.resize(500, 300)
+    layout = QVBoxLayout(window)
+    elsewhere = QLineEdit()
+    layout.addWidget(elsewhere)
+    bar = NoticeBar()
+    layout.addStretch(1)
+    layout.addWidget(bar)
+    with qtbot.waitExposed(window):
+        window.show()
+    window.activateWindow()
+    elsewhere.setFocus()
+    return bar
+
+
+def test_a_notice_offers_its_action_once(qtbot: QtBot, notices: NoticeBar) -> None:
+    told = Recorder()
+    notices.show_notice("Moved to the trash.", "Undo", told)
+    assert notices.text() == "Moved to the trash."
+    undo = next(b for b in notices.findChildren(Button) if b.text() == "Undo")
+    qtbot.mouseClick(undo, Qt.MouseButton.LeftButton)
+    assert told.calls == [()]
+    assert notices.text() == ""
+
+
+def test_a_notice_goes_away_by_itself(qtbot: QtBot, notices: NoticeBar) -> None:
+    notices._timer.setInterval(20)
+    with qtbot.waitSignal(notices.closed):
+        notices.show_notice("Done.")
+    assert notices.isHidden()
+
+
+def test_pointing_at_a_notice_keeps_it(qtbot: QtBot, notices: NoticeBar) -> None:
+    notices._timer.setInterval(20)
+    notices.show_notice("Done.")
+    QApplication.sendEvent(notices, QEnterEvent(QPointF(1, 1), QPointF(1, 1), QPointF(1, 1)))
+    qtbot.wait(60)
+    assert not notices.isHidden()
+    with qtbot.waitSignal(notices.closed):
+        QApplication.sendEvent(notices, QEvent(QEvent.Type.Leave))
+
+
+def test_a_notice_can_be_closed(qtbot: QtBot, notices: NoticeBar) -> None:
+    notices.show_notice("Done.")
+    close = next(b for b in notices.findChildren(Button) if b.accessibleName() == "Close the notice")
+    qtbot.mouseClick(close, Qt.MouseButton.LeftButton)
+    assert notices.isHidden()
+
+
+# -- the model button
+
+
+def actions(button: ModelButton) -> dict[str, object]:
+    return {action.text().split("\t")[0]: action for action in button.menu().actions() if action.text()}
+
+
+def test_models_to_choose_from(qtbot: QtBot) -> None:
+    button = ModelButton()
+    qtbot.addWidget(button)
+    button.set_models([ModelValue("/m/a.gguf", "Model A & B"), ModelValue("/m/c.gguf", "Model C")], "/m/c.gguf")
+    assert button.text() == "Model C"
+    assert button.accessibleName() == "Model: Model C"
+    with qtbot.waitSignal(button.model_chosen) as chosen:
+        actions(button)["Model A && B"].trigger()  # type: ignore[attr-defined]  # a QAction
+    assert chosen.args == ["/m/a.gguf"]
+    with qtbot.waitSignal(button.model_chosen) as chosen:
+        actions(button)["Built-in model"].trigger()  # type: ignore[attr-defined]  # a QAction
+    assert chosen.args == [None]
+    with qtbot.waitSignal(button.open_requested):
+        actions(button)["Open a model file…"].trigger()  # type: ignore[attr-defined]  # a QAction
+
+
+def test_loading_shows_progress_and_can_be_cancelled(qtbot: QtBot) -> None:
+    button = ModelButton()
+    qtbot.addWidget(button)
+    button.show()
+    button.set_loading(0.434)
+    assert button.text() == "Loading… 43 %"
+    cancel = button.findChild(Button)
+    assert cancel is not None
+    with qtbot.waitSignal(button.cancel_requested):
+        qtbot.mouseClick(cancel, Qt.MouseButton.LeftButton)
+    button.set_loading(None)
+    assert not cancel.isVisible()
+    assert button.text() == "Built-in model"
+
+
+def test_a_current_model_that_is_not_in_the_list_is_named_after_its_file(qtbot: QtBot) -> None:
+    button = ModelButton()
+    qtbot.addWidget(button)
+    button.set_models([], "/m/Some Model.gguf")
+    assert button.current_name() == "Some Model"
+
+
+def test_numbers_of_parameters_in_words() -> None:
+    assert describe_parameters(7_250_000_000) == "7.3 billion parameters"
+    assert describe_parameters(2_000_000) == "2.0 million parameters"
+
+
+# -- cards, welcome, crash window
+
+
+@pytest.mark.parametrize("kind", list(ErrorKind), ids=lambda kind: kind.value)
+def test_every_error_fits_on_a_card(qtbot: QtBot, kind: ErrorKind) -> None:
+    explanation = explain(UserError(kind, path="/m/a.gguf", reason="reason", suggested_context_length=512))
+    card = ErrorCard(explanation)
+    qtbot.addWidget(card)
+    told = Recorder()
+    card.action_requested.connect(told)
+    buttons = card.findChildren(Button)
+    assert [b.text() for b in buttons] == [action.label for action in explanation.actions]
+    for button in buttons:
+        button.click()
+    assert told.calls == [(action,) for action in explanation.actions]
+
+
+def test_welcome_offers_questions_for_the_built_in_model(qtbot: QtBot) -> None:
+    welcome = Welcome()
+    qtbot.addWidget(welcome)
+    welcome.resize(600, 600)
+    welcome.show()
+    examples = [b for b in welcome.findChildren(Button) if b.text().endswith("?")]
+    assert len(examples) == 3
+    with qtbot.waitSignal(welcome.example_chosen) as chosen:
+        qtbot.mouseClick(examples[1], Qt.MouseButton.LeftButton)
+    assert chosen.args == ["Does Hearth need the internet?"]
+    welcome.set_model("Mistral 7B", builtin=False)
+    assert not any(b.isVisible() for b in examples)
+    assert any("Mistral 7B" in label.text() for label in welcome.findChildren(QLabel))
+
+
+def test_a_crash_report_can_be_copied(qtbot: QtBot) -> None:
+    window = CrashWindow("ValueError: x\n  in f")
+    qtbot.addWidget(window)
+    window.show()
+    assert any("sends nothing" in label.text() for label in window.findChildren(QLabel))
+    copy = next(b for b in window.findChildren(Button) if b.text() == "Copy report")
+    qtbot.mouseClick(copy, Qt.MouseButton.LeftButton)
+    assert QGuiApplication.clipboard().text() == window.report() == "ValueError: x\n  in f"
+    assert copy.text() == "Copied"
+    window.close()
+    window._copied_timer.stop()
