@@ -31,9 +31,13 @@ _THINK = ReasoningMarks(("<think>",), "</think>")
 KNOWN_MARKS: tuple[ReasoningMarks, ...] = (
     _THINK,  # Qwen, DeepSeek, GLM, MiniMax, SmolLM, Nemotron and most others
     ReasoningMarks(("[THINK]",), "[/THINK]"),  # Magistral, Ministral
-    ReasoningMarks(("<|START_THINKING|>",), "<|END_THINKING|>", ("<|START_RESPONSE|>",)),  # Command R7B, A
+    ReasoningMarks(  # Command R7B, A
+        ("<|START_THINKING|>",), "<|END_THINKING|>", ("<|START_RESPONSE|>", "<|START_TEXT|>")
+    ),
     ReasoningMarks(("<seed:think>",), "</seed:think>"),  # Seed-OSS
+    ReasoningMarks(("<mm:think>",), "</mm:think>"),  # MiniMax M3
     ReasoningMarks(("◁think▷",), "◁/think▷"),  # Kimi-VL
+    ReasoningMarks(("Here are my reasoning steps:",), "[BEGIN FINAL RESPONSE]"),  # Apriel
     ReasoningMarks(("<|channel>thought",), "<channel|>"),  # Gemma 4
     ReasoningMarks(  # gpt-oss (the "harmony" format)
         ("<|channel|>analysis<|message|>", "<|start|>assistant<|channel|>analysis<|message|>"),
@@ -50,7 +54,8 @@ def marks_of(template_source: str) -> tuple[ReasoningMarks, ...]:
 
     def speaks_of(marks: ReasoningMarks) -> bool:
         first = _TAG.match(marks.openings[0])
-        return first is not None and first.group() in template_source and marks.closing in template_source
+        opening = first.group() if first else marks.openings[0]
+        return opening in template_source and marks.closing in template_source
 
     return (_THINK, *(marks for marks in KNOWN_MARKS[1:] if speaks_of(marks)))
 

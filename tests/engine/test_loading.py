@@ -91,6 +91,13 @@ def test_models_can_be_changed_many_times(child: EngineChild, models: Path) -> N
     assert child.generate([user("Hi")]).last.error.kind is ErrorKind.NO_MODEL
 
 
+def test_a_context_shorter_than_a_batch(child: EngineChild, models: Path) -> None:
+    run = child.load(models / "qwen2.gguf", context_length=100)
+    assert run.last.model.context_length < 512
+    assert isinstance(child.generate([user("x" * 60)]).last, Finished)
+    assert isinstance(child.generate([user("x" * 300)]).last, Failed)
+
+
 @pytest.mark.parametrize("threads", [-5, 0, 1, 2, 100_000])
 def test_any_number_of_threads(child: EngineChild, models: Path, threads: int) -> None:
     assert isinstance(child.ask(Load(0, str(models / "qwen2.gguf"), threads=threads)).last, Loaded)

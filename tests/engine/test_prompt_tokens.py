@@ -202,6 +202,17 @@ class TestContinuing:
         assert text.count(b"Yes") == 4
         assert text.endswith(b"<|im_start|>assistant\nYes")
 
+    def test_thinking_that_the_template_opens_is_closed_before_the_text(
+        self, open_model: Callable[[str], LoadedModel]
+    ) -> None:
+        source = tiny.CHATML.replace("'\n' + message", "'\n' + ('<think>\n' if loop.last else '') + message")
+        vocabulary = open_model("qwen2").vocabulary
+        chat_format = ConversationFormat.of_file(source, vocabulary)
+        tokens, opened = chat_format.tokenize([user("Hi"), assistant("Well")], True)
+        text = b"".join(vocabulary.piece(token, special=True) for token in tokens)
+        assert text.endswith(b"<|im_start|>assistant\n<think>\n</think>\n\nWell")
+        assert opened is None
+
     def test_a_template_that_leaves_past_answers_out(self) -> None:
         source = (
             "{% for m in messages if m.role == 'user' %}Q: {{ m.content }}\n{% endfor %}"

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.core.errors import UserError
 from app.core.events import Finished, FinishReason, PromptProgress
 from app.core.messages import Usage
 from app.engine.worker.backend import Emit, RequestControl
@@ -29,8 +30,7 @@ class AnswerLimits:
 class Answer:
     """One answer in the making."""
 
-    def __init__(self, request_id: int, cache: KvCache, chunk_tokens: int, emit: Emit, control:
-    RequestControl) -> None:
+    def __init__(self, request_id: int, cache: KvCache, chunk_tokens: int, emit: Emit, control: RequestControl) -> None:
         """`chunk_tokens`: how much of the prompt is read between two looks at the clock."""
         self._request_id = request_id
         self._cache = cache
@@ -60,6 +60,9 @@ class Answer:
             reason = FinishReason.STOPPED
             if read == started:
                 read = time.perf_counter()
+        except UserError:
+            stream.finish()  # what was said so far is the person's
+            raise
         ended = time.perf_counter()
         stream.finish()
         usage = Usage(

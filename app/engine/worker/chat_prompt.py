@@ -15,7 +15,12 @@ from typing import Any
 
 from app.core.messages import Role
 from app.engine.protocol import ChatMessage
-from app.engine.worker.template_renderer import ChatTemplate, TemplateError, TemplateRefusalError
+from app.engine.worker.template_renderer import (
+    ChatTemplate,
+    TemplateError,
+    TemplateOverrunError,
+    TemplateRefusalError,
+)
 
 _MARK, _MARK_END = "\ue000", "\ue001"  # private use: neither blank nor letter, so trimming and casing leave it alone
 
@@ -141,7 +146,7 @@ class PromptRenderer:
                 self._render([question], False, dialect)
             except TemplateError as error:
                 first_error = first_error or error
-                if "seconds" in str(error):  # another try would take as long
+                if isinstance(error, TemplateOverrunError):
                     break
                 continue
             return self._with_system(dialect, question)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from app.core.reasoning import ReasoningMarks, marks_of, opened_by
 from app.core.templates import ChatFormat, choose_format, end_marks_in
 from app.engine.protocol import ChatMessage
-from app.engine.worker.chat_prompt import PromptRenderer
+from app.engine.worker.chat_prompt import PromptRenderer, PromptText
 from app.engine.worker.detokenizer import Detokenizer
 from app.engine.worker.prompt_tokens import PromptTokenizer
 from app.engine.worker.template_renderer import ChatTemplate
@@ -37,13 +37,25 @@ class ConversationFormat:
         """One of Hearth's table."""
         return cls(chat_format.name, chat_format.source, chat_format.stops, vocabulary)
 
-    def tokenize(self, messages: Sequence[ChatMessage], continue_last: bool) -> tuple[list[int],
-    ReasoningMarks | None]:
+    def tokenize(self, messages: Sequence[ChatMessage], continue_last: bool) -> tuple[list[int], ReasoningMarks | None]:
         """The tokens of a prompt, and the thinking that it opens, if any. Raises TemplateError."""
         prompt = self._renderer.render(messages, continue_last)
+        if continue_last:
+            return self.tokenizer.tokenize(self._with_closed_thinking(prompt)), None
         after = prompt.message_ranges[-1][1] if prompt.message_ranges else 0
         opened = opened_by(prompt.text[after:].decode("utf-8", "replace"), self.marks)
         return self.tokenizer.tokenize(prompt), opened
+
+    def _with_closed_thinking(self, prompt: PromptText) -> PromptText:
+        """A prompt that ends inside an answer; thinking that the template opened before it is closed."""
+        start, end = prompt.message_ranges[-1]
+        opened = opened_by(prompt.text[:start].decode("utf-8", "replace"), self.marks)
+        if opened is None:
+            return prompt
+        closing = f"{opened.closing}\n\n".encode()
+        text = prompt.text[:start] + closing + prompt.text[start:]
+        moved = (start + len(closing), end + len(closing))
+        return PromptText(text, (*prompt.message_ranges[:-1], moved))
 
     def _shown_controls(self, vocabulary: Vocabulary) -> frozenset[int]:
         """Control tokens that mark thinking: their text must be seen to tell it from the answer."""

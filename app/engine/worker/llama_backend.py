@@ -63,8 +63,7 @@ class LlamaBackend:
         except LoadCancelledError:
             emit(LoadCancelled(request.id))
         finally:
-            if self._session is not None and self._session.model.context is None:
-                self._session.model.reopen_context()
+            self._restore_former()
 
     def generate(self, request: Generate, emit: Emit, control: RequestControl) -> None:
         self._engine_log.start()
@@ -86,6 +85,16 @@ class LlamaBackend:
         if self._session is not None:
             self._session.model.close()
             self._session = None
+
+    def _restore_former(self) -> None:
+        """Make the former model's context anew if it was given back for a new model that did not come."""
+        if self._session is None or self._session.model.context is not None:
+            return
+        try:
+            self._session.model.reopen_context()
+        except UserError as error:
+            log.warning("the former model is lost: %s", error)
+            self.close()
 
     def _loaded(self) -> Session:
         if self._session is None:
@@ -116,6 +125,7 @@ class LlamaBackend:
 
     def _context_length(self, facts: ModelFacts, wanted: int) -> int:
         """How long the context can be; gives the old model's back if that helps. Raises UserError."""
+        wanted = max(wanted, 0)
         if facts.context_length_trained > 0:
             wanted = min(wanted, facts.context_length_trained)  # beyond it models talk nonsense
         plan = ContextSettings.plan()

@@ -13,6 +13,7 @@ import psutil
 from app.core.errors import ErrorKind, UserError
 from app.core.memory import ContextPlan
 from app.engine.worker.binding import llama
+from app.engine.worker.device_list import GPU_KINDS, list_devices
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.vocabulary import Vocabulary
 
@@ -59,6 +60,7 @@ class LoadedModel:
         """
         self.path = path
         self._engine_log = engine_log
+        self._has_gpu = any(device.kind in GPU_KINDS for device in list_devices())
         cancelled = False
 
         @llama.llama_progress_callback  # type: ignore[untyped-decorator]
@@ -81,18 +83,18 @@ class LoadedModel:
         )
         self.context: int | None = None
         self.context_length = 0
+        self.batch_tokens = 0  # the most that one llama_decode takes
         self._settings: ContextSettings | None = None
 
     def open_context(self, settings: ContextSettings) -> None:
         """Allocate the KV cache and buffers. Raises UserError(LOAD_FAILED)."""
         parameters = llama.llama_context_default_params()
         parameters.n_ctx = settings.length
-        parameters.n_batch = parameters.n_ubatch = min(BATCH_TOKENS, settings.length)
+        parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS
         parameters.n_outputs_max = 1  # logits of the last token alone: hundreds of megabytes with large vocabularies
         parameters.n_threads = parameters.n_threads_batch = settings.threads
-        # Measured: it costs a third of the speed on CPUs with AVX-512, and llama.cpp's "auto" would turn it
-        # on.
-        parameters.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        if not self._has_gpu:  # it costs a third of the speed on CPUs with AVX-512; "auto" would turn it on
+            parameters.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
         parameters.no_perf = True
         self.context = llama.llama_init_from_model(self.handle, parameters)
         if not self.context:
@@ -101,6 +103,7 @@ class LoadedModel:
             raise UserError(ErrorKind.LOAD_FAILED, path=str(self.path), reason=reason)
         self._settings = settings
         self.context_length = int(llama.llama_n_ctx(self.context))
+        self.batch_tokens = int(llama.llama_n_batch(self.context))
 
     def close_context(self) -> None:
         """Give the KV cache and buffers back; the weights stay."""

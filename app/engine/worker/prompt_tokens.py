@@ -7,7 +7,9 @@ Elsewhere, what people wrote stays text: `</s>` in a message is four characters,
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import pairwise
 
 from app.engine.worker.binding import llama
 from app.engine.worker.chat_prompt import PromptText
@@ -26,7 +28,7 @@ class PromptTokenizer:
             for token, text in vocabulary.user_defined_texts.items()
             if text in source and re.fullmatch(rb"[<\[].+[>\]]", text)
         }
-        self._splittable = marks
+        self._split = re.compile(b"|".join(map(re.escape, marks.values()))) if marks else None
         self._guarded = vocabulary.control_texts | marks
         self._bos_text = vocabulary.bos_text.encode() if vocabulary.adds_bos else b""
 
@@ -35,14 +37,15 @@ class PromptTokenizer:
         text, ranges = self._without_bos(prompt)
         tokens = self._vocabulary.tokenize(text, parse_special=True)
         marks = self._locate(tokens, text)
-        if any(_overlaps(start, end, ranges) for _, start, end in marks):
-            own = [mark for mark in marks if not _overlaps(mark[1], mark[2], ranges)]
+        written = _Ranges(ranges)
+        own = [mark for mark in marks if not written.overlap(mark[1], mark[2])]
+        if len(own) < len(marks):
             tokens = self._tokenize_between(text, own)
         return [self._vocabulary.bos, *tokens] if self._vocabulary.adds_bos else tokens
 
     def continue_text(self, text: bytes) -> list[int]:
         """Tokens of text that directly continues other text and in which nothing is a mark."""
-        return self._plain_continued(text) if text else []
+        return self._continued(text) if text else []
 
     def _without_bos(self, prompt: PromptText) -> tuple[bytes, Sequence[tuple[int, int]]]:
         """The prompt without the BOS that the template wrote, if the tokenizer is to add it."""
@@ -92,24 +95,37 @@ class PromptTokenizer:
         return tokens
 
     def _plain(self, text: bytes) -> list[int]:
-        """Tokens of text in which nothing is a mark, not even an added token that the template uses as one."""
-        if not text:
-            return []
-        tokens = self._vocabulary.tokenize(text, parse_special=False)
-        for mark in self._splittable.values():
-            head, found, tail = text.partition(mark)
-            if found:
-                return [*self._plain(head + mark[:1]), *self._plain_continued(mark[1:] + tail)]
+        """Tokens of text in which nothing is a mark, not even an added token that the template uses as one.
+
+        llama.cpp would find such a token in any text; cut behind its first character it is none.
+        """
+        cuts = [match.start() + 1 for match in self._split.finditer(text)] if self._split else []
+        if not cuts:
+            return self._vocabulary.tokenize(text, parse_special=False) if text else []
+        tokens = self._vocabulary.tokenize(text[: cuts[0]], parse_special=False)
+        for start, end in pairwise([*cuts, len(text)]):
+            tokens += self._continued(text[start:end])
         return tokens
 
-    def _plain_continued(self, text: bytes) -> list[int]:
-        """Like `_plain`, for text that continues other text: no space is put in front."""
+    def _continued(self, text: bytes) -> list[int]:
+        """Tokens of unmarked text that continues other text: SentencePiece must not put a space in front."""
         if not self._vocabulary.prefixes_space:
-            return self._plain(text)
+            return self._vocabulary.tokenize(text, parse_special=False)
         lead = self._vocabulary.tokenize(b"\n", parse_special=False)
-        tokens = self._plain(b"\n" + text)
-        return tokens[len(lead) :] if tokens[: len(lead)] == lead else self._plain(text)
+        tokens = self._vocabulary.tokenize(b"\n" + text, parse_special=False)
+        if tokens[: len(lead)] == lead:
+            return tokens[len(lead) :]
+        return self._vocabulary.tokenize(text, parse_special=False)
 
 
-def _overlaps(start: int, end: int, ranges: Sequence[tuple[int, int]]) -> bool:
-    return any(start < range_end and range_start < end for range_start, range_end in ranges)
+class _Ranges:
+    """Byte ranges, in order and apart from each other."""
+
+    def __init__(self, ranges: Sequence[tuple[int, int]]) -> None:
+        self._starts = [start for start, _ in ranges]
+        self._ends = [end for _, end in ranges]
+
+    def overlap(self, start: int, end: int) -> bool:
+        """Whether any of them has a byte in common with this one."""
+        index = bisect_left(self._starts, end) - 1  # the last that begins before `end`
+        return index >= 0 and self._ends[index] > start

@@ -145,12 +145,12 @@ class Session:
     def _open_cache(self) -> KvCache:
         if self._cache is None:
             assert self.model.context is not None
-            self._cache = KvCache(self.model.context, self.model.is_recurrent, BATCH_TOKENS)
+            self._cache = KvCache(self.model.context, self.model.is_recurrent, self.model.batch_tokens)
         return self._cache
 
     def _chunk_tokens(self) -> int:
         fitting = (tokens for weights, tokens in _CHUNKS if self.model.parameters >= weights)
-        return next(fitting, BATCH_TOKENS)
+        return min(next(fitting, BATCH_TOKENS), self.model.batch_tokens)
 
     def _with_read_tail(self, prompt: _Prompt) -> list[int]:
         """The prompt with its end in the tokens that the model itself wrote, where the text is the same.
@@ -173,15 +173,17 @@ class Session:
         wanted = b"".join(map(detokenizer.piece, prompt.tokens[shared:])).lstrip()
         if not wanted.startswith(read):
             return prompt.tokens
-        return [*cached, *prompt.chat_format.tokenizer.continue_text(wanted[len(read) :])]
+        joined = [*cached, *prompt.chat_format.tokenizer.continue_text(wanted[len(read) :])]
+        return joined if len(joined) < self.model.context_length else prompt.tokens
 
 
 def _normalized(request: Generate) -> Generate:
-    """The request with a continuation of nothing made an ordinary answer. Raises UserError(EMPTY_PROMPT)."""
+    """The request in order: continuing nothing is answering. Raises UserError(EMPTY_PROMPT)."""
     messages = request.messages
     continues = request.continue_last and bool(messages) and messages[-1].role is Role.ASSISTANT
     if continues and not messages[-1].text.strip():
         messages, continues = messages[:-1], False
     if not messages or not messages[-1].text.strip():
         raise UserError(ErrorKind.EMPTY_PROMPT)
-    return replace(request, messages=messages, continue_last=continues)
+    limit = max(request.max_tokens, 0)
+    return replace(request, messages=messages, continue_last=continues, max_tokens=limit)

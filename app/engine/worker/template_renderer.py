@@ -38,6 +38,10 @@ class TemplateRefusalError(TemplateError):
     """The template called `raise_exception`: it does not like these messages."""
 
 
+class TemplateOverrunError(TemplateError):
+    """The template took too long; trying it in another way would take as long again."""
+
+
 class _TimeUpError(BaseException):
     """Thrown into the rendering thread; no `except Exception` of a template's filters may swallow it."""
 
@@ -210,7 +214,7 @@ def _run_bounded(work: Callable[[], str], limit_s: float) -> str:
         case TemplateError() as error:
             raise error
         case _TimeUpError():
-            raise TemplateError(f"took longer than {limit_s:g} seconds or too much memory")
+            raise TemplateOverrunError(f"took longer than {limit_s:g} seconds or too much memory")
         case MemoryError():
             raise TemplateError("took too much memory")
         case jinja2.TemplateSyntaxError() as error:

@@ -61,21 +61,29 @@ class Vocabulary:
         """The text of the token that ends a text; empty when there is none."""
         return self.text_of(self.eos)
 
-    @cached_property
+    @property
     def control_texts(self) -> dict[int, bytes]:
         """Token id → text, for all tokens that llama.cpp finds in text only when asked to (`parse_special`)."""
-        hidden = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN
-        attributes, text, handle = llama.llama_vocab_get_attr, llama.llama_vocab_get_text, self.handle
-        found = {i: bytes(text(handle, i)) for i in range(self.size) if attributes(handle, i) & hidden}
-        return {token: name for token, name in found.items() if name}
+        return self._marked_texts[0]
 
-    @cached_property
+    @property
     def user_defined_texts(self) -> dict[int, bytes]:
         """Token id → text, for added tokens that llama.cpp finds in any text."""
-        flag = llama.LLAMA_TOKEN_ATTR_USER_DEFINED
-        attributes, text, handle = llama.llama_vocab_get_attr, llama.llama_vocab_get_text, self.handle
-        found = {i: bytes(text(handle, i)) for i in range(self.size) if attributes(handle, i) & flag}
-        return {token: name for token, name in found.items() if name}
+        return self._marked_texts[1]
+
+    @cached_property
+    def _marked_texts(self) -> tuple[dict[int, bytes], dict[int, bytes]]:
+        """Control and user-defined tokens, in one pass over a vocabulary that may have 260,000 entries."""
+        hidden = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN
+        added = llama.LLAMA_TOKEN_ATTR_USER_DEFINED
+        attributes_of, text_of, handle = llama.llama_vocab_get_attr, llama.llama_vocab_get_text, self.handle
+        controls: dict[int, bytes] = {}
+        user_defined: dict[int, bytes] = {}
+        for token in range(self.size):
+            attributes = attributes_of(handle, token)
+            if attributes & (hidden | added) and (text := text_of(handle, token)):
+                (controls if attributes & hidden else user_defined)[token] = text
+        return controls, user_defined
 
     @cached_property
     def end_tokens(self) -> frozenset[int]:
