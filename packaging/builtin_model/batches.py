@@ -7,13 +7,14 @@ from random import Random
 
 import numpy as np
 import torch
+from answers import fixed_answers
 from dialogues import Corpus, Dialogue
 from tokenizer import END_OF_TEXT, TURN_END, TURN_START
 from tokenizers import Tokenizer
 from torch import Tensor
 
-_CUT_SHARE = 0.8
-_CUT_AFTER_TOKENS = 8
+_CUT_SHARE = 0.84
+_CUT_MARGIN_TOKENS = (2, 6)
 _DROP_SHARE = 0.15
 _DROP_PROBABILITY = 0.1
 _POOL_PER_ROW = 12
@@ -49,6 +50,7 @@ class Encoder:
         )
         self._newline = self.text("\n")
         self._roles = {role: self.text(f"{role}\n") for role in ("system", "user", "assistant")}
+        self._decided_after = self._decisions(list(fixed_answers().values()))
 
     def text(self, text: str) -> list[int]:
         """The tokens of a plain text; short texts such as the fixed answers are remembered."""
@@ -59,8 +61,17 @@ class Encoder:
                 self._cache[text] = found
         return found
 
+    def _decisions(self, answers: list[str]) -> dict[str, int]:
+        """After how many tokens each fixed answer differs from all others."""
+        tokens = {answer: self.text(answer) for answer in answers}
+        return {
+            answer: 1 + max(_shared(tokens[answer], tokens[other]) for other in answers if other != answer)
+            for answer in answers
+        }
+
     def dialogue(self, dialogue: Dialogue, rng: Random | None = None) -> Encoded:
-        """With `rng` some words of questions are dropped and some last answers cut, to learn more for less."""
+        """The tokens of a dialogue. With `rng`, to learn more for less, some words of questions are dropped
+        and most last answers end soon after the point where they differ from all other answers."""
         ids: list[int] = []
         weights: list[float] = []
 
@@ -77,13 +88,21 @@ class Encoder:
             add([self.start, *self._roles["user"]], 0.0)
             add(question, self._question_weight)
             add([self.end, *self._newline, self.start, *self._roles["assistant"]], 0.0)
+            decided = self._decided_after.get(turn.answer)
             last = turn is dialogue.turns[-1]
-            if rng is not None and last and turn.kind != "tell_name" and rng.random() < _CUT_SHARE:
-                add(answer[: rng.randint(_CUT_AFTER_TOKENS, _CUT_AFTER_TOKENS + 7)], 1.0)
+            if rng is not None and last and decided is not None and rng.random() < _CUT_SHARE:
+                add(answer[: decided + rng.randint(*_CUT_MARGIN_TOKENS)], 1.0)
             else:
                 add(answer, 1.0)
                 add(self._newline, 0.0)
         return Encoded(ids, weights)
+
+
+def _shared(first: list[int], second: list[int]) -> int:
+    """Length of the common beginning."""
+    return next(
+        (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
+    )
 
 
 class Packer:

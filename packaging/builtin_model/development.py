@@ -40,7 +40,7 @@ class Probe:
 
 
 def development_probe(corpus: Corpus, encoder: Encoder, rng: Random) -> Probe:
-    """Paraphrases kept apart (if the corpus keeps some), sums and names that training does not see."""
+    """Paraphrases, sums and names that training does not see."""
     answers = fixed_answers()
     helped = set(corpus.help_intents)
     items = []

@@ -42,6 +42,7 @@ SYSTEM_PROMPTS = (
     "You are Max, a cheerful robot.",
     "Today is Monday. The user lives in Berlin and likes cats.",
 )
+DEVELOPMENT_ONE_IN = 20
 _PASTED_LINES = 12
 
 
@@ -66,9 +67,9 @@ class Dialogue:
 class Shares:
     """How often each kind of turn comes, relative to the others."""
 
-    help: float = 0.50
-    small_talk: float = 0.08
-    out_of_scope: float = 0.19
+    help: float = 0.53
+    small_talk: float = 0.07
+    out_of_scope: float = 0.18
     add: float = 0.15
     name: float = 0.08
 
@@ -84,11 +85,10 @@ def read_paraphrases() -> dict[str, list[str]]:
 
 @dataclass(slots=True)
 class Corpus:
-    """The generator. With `development` every tenth paraphrase is left out and kept in `development_set`."""
+    """The generator. Some paraphrases never become training material and make up `development_set`."""
 
     rng: Random
     held_out: HeldOut = field(default_factory=read_held_out)
-    development: bool = False
     shares: Shares = field(default_factory=Shares)
     boost: dict[str, float] = field(default_factory=dict)
     development_set: dict[str, list[str]] = field(init=False, default_factory=dict)
@@ -111,8 +111,8 @@ class Corpus:
         self._paraphrases = {}
         for intent, questions in read_paraphrases().items():
             kept = [q for q in questions if intent in SKILLS or not self.held_out.has_question(q)]
-            if self.development and intent not in SKILLS:
-                self.development_set[intent] = kept[7::10]
+            if intent not in SKILLS:
+                self.development_set[intent] = kept[7::DEVELOPMENT_ONE_IN]
                 apart = {normalised(q) for q in self.development_set[intent]}
                 kept = [q for q in kept if normalised(q) not in apart]
             self._paraphrases[intent] = kept
@@ -131,8 +131,8 @@ class Corpus:
     def dialogue(self, most_turns: int = 5) -> Dialogue:
         """One example: mostly a single question, else a chat of several turns."""
         rng = self.rng
-        system = self._system_prompt() if rng.random() < 0.2 else None
-        length = 1 if rng.random() < 0.62 else rng.randint(2, most_turns)
+        system = self._system_prompt() if rng.random() < 0.15 else None
+        length = 1 if rng.random() < 0.8 else rng.randint(2, most_turns)
         turns: list[Turn] = []
         name: str | None = None
         while len(turns) < length:

@@ -29,14 +29,14 @@ WARM_UP_STEPS = 40
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for tokenizer, weights and log")
-    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--steps", type=int, default=1600)
     parser.add_argument("--rows", type=int, default=22)
     parser.add_argument("--length", type=int, default=192, help="tokens per row")
     parser.add_argument("--vocabulary", type=int, default=3072)
     parser.add_argument("--width", type=int, default=192)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--hidden", type=int, default=576)
-    parser.add_argument("--dropout", type=float, default=0.05)
+    parser.add_argument("--dropout", type=float, default=0.03)
     parser.add_argument("--matrix-rate", type=float, default=0.02, help="learning rate of Muon")
     parser.add_argument("--other-rate", type=float, default=3e-3, help="learning rate of AdamW")
     parser.add_argument("--question-weight", type=float, default=0.0)
@@ -44,8 +44,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--start-from", type=Path, help="weights to go on from")
-    parser.add_argument("--development", action="store_true", help="keep a part of the paraphrases apart")
-    parser.add_argument("--probe-every", type=int, default=400)
+    parser.add_argument("--probe-every", type=int, default=200)
     return parser.parse_args()
 
 
@@ -55,7 +54,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     tokenizer = load_or_train(options.out / "tokenizer.json", options.vocabulary, options.seed)
-    corpus = Corpus(Random(options.seed), development=options.development)
+    corpus = Corpus(Random(options.seed))
     encoder = Encoder(tokenizer, options.question_weight)
     packer = Packer(corpus, encoder, Random(options.seed + 1))
     shape = Shape(
