@@ -19,6 +19,7 @@ class CrashWindow(QDialog):
     def __init__(self, report: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._report = report
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(self.tr("Hearth: something went wrong"))
         title = Label(self.tr("Something went wrong in Hearth"), self, percent=130, bold=True, wraps=True)
         text = hint(

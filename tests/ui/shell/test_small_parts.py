@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtGui import QEnterEvent, QGuiApplication, QKeySequence
@@ -60,7 +62,7 @@ def test_the_sheet_closes_by_escape(qtbot: QtBot) -> None:
 
 
 @pytest.fixture
-def notices(qtbot: QtBot) -> NoticeBar:
+def notices(qtbot: QtBot) -> Iterator[NoticeBar]:
     window = QWidget()
     qtbot.addWidget(window)
     window.resize(500, 300)
@@ -74,7 +76,8 @@ def notices(qtbot: QtBot) -> NoticeBar:
         window.show()
     window.activateWindow()
     elsewhere.setFocus()
-    return bar
+    yield bar
+    window.close()
 
 
 def test_a_notice_offers_its_action_once(qtbot: QtBot, notices: NoticeBar) -> None:
@@ -203,4 +206,3 @@ def test_a_crash_report_can_be_copied(qtbot: QtBot) -> None:
     assert QGuiApplication.clipboard().text() == window.report() == "ValueError: x\n  in f"
     assert copy.text() == "Copied"
     window.close()
-    window._copied_timer.stop()
