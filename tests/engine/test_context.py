@@ -167,6 +167,16 @@ class TestContinue:
         assert started(rest).reused_tokens == first.last.context_tokens
         assert started(rest).prompt_tokens == started(rest).reused_tokens + 1
 
+    def test_marks_behind_a_difference_stay_marks(self, child: EngineChild, tmp_path: Path) -> None:
+        """The end of what is in memory may be text that the new prompt has too, in other tokens."""
+        child.load(talker(tmp_path, "Hello", byte_token(" wo"), "rld"))
+        child.generate([user("go")], max_tokens=3)
+        later = [user("go"), assistant("Hello world"), user("on", "u1"), assistant("the cat", "a1")]
+        run = child.generate(later, continue_last=True, max_tokens=1)
+        child.generate([user("something else")], max_tokens=1)
+        fresh = child.generate(later, continue_last=True, max_tokens=1)
+        assert started(run).prompt_tokens == started(fresh).prompt_tokens
+
     def test_it_begins_with_blank_space_where_the_text_had_ended(self, child: EngineChild, tmp_path: Path) -> None:
         child.load(talker(tmp_path, "Hello", byte_token(" wo"), "rld"))
         rest = child.generate([user("go"), assistant("Hello")], continue_last=True)

@@ -63,6 +63,12 @@ class TestText:
         broken = [BYTE_CHARACTERS[0xF0], BYTE_CHARACTERS[0x9F]]
         assert speak(child, tmp_path, *broken, "Hello", BYTE_CHARACTERS[0xC3]).text == "�Hello�"
 
+    def test_a_character_cut_off_is_written_whole_by_the_continuation(self, child: EngineChild, tmp_path: Path) -> None:
+        first = speak(child, tmp_path, "Hello", *as_bytes("🦊"), "rld", max_tokens=3)
+        assert first.text == "Hello"
+        rest = child.generate([*HI, assistant(first.text)], continue_last=True)
+        assert rest.text == "🦊rld"
+
     def test_a_stop_string_over_several_tokens(self, child: EngineChild, tmp_path: Path) -> None:
         run = speak(child, tmp_path, "Hello", byte_token(" wo"), "rld", stop=("o wor",))
         assert run.text == "Hell"

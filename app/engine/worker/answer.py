@@ -61,10 +61,10 @@ class Answer:
             if read == started:
                 read = time.perf_counter()
         except UserError:
-            stream.finish()  # what was said so far is the person's
+            stream.finish(is_complete=False)  # what was said so far is the person's
             raise
         ended = time.perf_counter()
-        stream.finish()
+        stream.finish(is_complete=reason is FinishReason.END)
         usage = Usage(
             prompt_tokens=len(prompt),
             reused_tokens=reused,

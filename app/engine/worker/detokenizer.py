@@ -34,7 +34,3 @@ class Detokenizer:
     def finish(self) -> str:
         """What stands for an unfinished character at the end: U+FFFD, or nothing."""
         return self._decoder.decode(b"", final=True)
-
-    def piece(self, token: int) -> bytes:
-        """The bytes of one token, all control tokens included."""
-        return self._vocabulary.piece(token, special=True)

@@ -16,6 +16,14 @@ class DecodeStoppedError(Exception):
     """Computation ended early because the request was stopped."""
 
 
+def shared_length(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many tokens two sequences have in common at their beginning."""
+    for index, (one, other) in enumerate(zip(first, second, strict=False)):
+        if one != other:
+            return index
+    return min(len(first), len(second))
+
+
 class KvCache:
     """The tokens of sequence 0 of a context. Reading more of them is the only way in."""
 
@@ -34,12 +42,7 @@ class KvCache:
         At least the last one is left to be read, for its logits. Models with a recurrent state cannot go back to an
         earlier one: they keep everything or nothing.
         """
-        kept = 0
-        for old, new in zip(self.tokens, tokens, strict=False):
-            if old != new:
-                break
-            kept += 1
-        kept = min(kept, len(tokens) - 1)
+        kept = min(shared_length(self.tokens, tokens), len(tokens) - 1)
         if kept < len(self.tokens):
             removed = kept > 0 and not self._is_recurrent
             removed = removed and bool(llama.llama_memory_seq_rm(self._memory, 0, kept, -1))

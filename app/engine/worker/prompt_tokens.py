@@ -43,6 +43,10 @@ class PromptTokenizer:
             tokens = self._tokenize_between(text, own)
         return [self._vocabulary.bos, *tokens] if self._vocabulary.adds_bos else tokens
 
+    def is_mark(self, token: int) -> bool:
+        """Whether a token is one that text must not become."""
+        return token in self._guarded
+
     def continue_text(self, text: bytes) -> list[int]:
         """Tokens of text that directly continues other text and in which nothing is a mark."""
         return self._continued(text) if text else []

@@ -18,7 +18,7 @@ from app.engine.worker.answer import Answer, AnswerLimits
 from app.engine.worker.backend import Emit, RequestControl
 from app.engine.worker.binding import AbortCallback
 from app.engine.worker.conversation_format import ConversationFormat, choose_known
-from app.engine.worker.kv_cache import KvCache
+from app.engine.worker.kv_cache import KvCache, shared_length
 from app.engine.worker.loaded_model import BATCH_TOKENS, LoadedModel
 from app.engine.worker.sampler import SamplerChain
 from app.engine.worker.template_renderer import TemplateError
@@ -158,22 +158,16 @@ class Session:
         A stopped answer, tokenized anew, may come out in other tokens. Going on from the very tokens that are
         in memory reads nothing twice and continues as if there had been no stop.
         """
-        cached, detokenizer = self._open_cache().tokens, prompt.chat_format.detokenizer
-        shared = 0
-        for old, new in zip(cached, prompt.tokens, strict=False):
-            if old != new:
-                break
-            shared += 1
-        if shared in (len(cached), len(prompt.tokens)):
+        cached, tokenizer = self._open_cache().tokens, prompt.chat_format.tokenizer
+        shared = shared_length(cached, prompt.tokens)
+        read, wanted = cached[shared:], prompt.tokens[shared:]
+        if not read or not wanted or any(map(tokenizer.is_mark, (*read, *wanted))):
             return prompt.tokens
-        tail = cached[shared:]
-        if any(token in self.model.vocabulary.control_texts for token in tail):
+        piece = self.model.vocabulary.piece
+        read_text, wanted_text = b"".join(map(piece, read)), b"".join(map(piece, wanted))
+        if not wanted_text.startswith(read_text):
             return prompt.tokens
-        read = b"".join(map(detokenizer.piece, tail)).lstrip()
-        wanted = b"".join(map(detokenizer.piece, prompt.tokens[shared:])).lstrip()
-        if not wanted.startswith(read):
-            return prompt.tokens
-        joined = [*cached, *prompt.chat_format.tokenizer.continue_text(wanted[len(read) :])]
+        joined = [*cached, *tokenizer.continue_text(wanted_text[len(read_text) :])]
         return joined if len(joined) < self.model.context_length else prompt.tokens
 
 

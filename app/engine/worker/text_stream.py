@@ -47,10 +47,15 @@ class TextStream:
             self._flush()
         return self._stops.found is not None
 
-    def finish(self) -> None:
-        """Emit everything that is still held back."""
+    def finish(self, is_complete: bool) -> None:
+        """Emit everything that is still held back.
+
+        Of an answer that was cut off (not `is_complete`), the bytes of a half-written character are dropped:
+        a continuation writes it anew.
+        """
         if self._stops.found is None:
-            rest = self._stops.feed(self._detokenizer.finish()) + self._stops.finish()
+            last = self._detokenizer.finish() if is_complete else ""
+            rest = self._stops.feed(last) + self._stops.finish()
             self._gathered += self._splitter.feed(rest)
         self._gathered += self._splitter.finish()
         self._flush()
