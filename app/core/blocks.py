@@ -15,8 +15,12 @@ from enum import StrEnum
 
 PROSE_LIMIT_CHARS = 1_200
 """A prose block ends at the first paragraph break behind this length, so that the tail stays cheap to lay out."""
-LINE_LIMIT_CHARS = 16_000
-"""A line of prose longer than this is cut at a space: no paragraph of a person is that long."""
+LIST_LIMIT_CHARS = 2_400
+"""A list goes on in another block from the first item of its outermost level behind this length."""
+LINE_LIMIT_CHARS = 4_000
+"""A paragraph longer than this is cut, behind a sentence if it has any: no person's paragraph is that long."""
+TABLE_LIMIT_LINES = 20
+"""A table longer than this shows a row only when it is complete."""
 FORMULA_LIMIT_LINES = 60
 """A display formula that has not ended after so many lines was no formula."""
 
@@ -37,6 +41,7 @@ class Block:
     `source` is every character it was made from (the sources of all blocks, joined, are the text); `text` is what to
     show: prose without its list's indentation, code without its fences, a formula without its delimiters. `indent` is
     the column at which a block inside a list stands. `closed` is False while more text could belong to it.
+    `continues_list` marks the further blocks of one long list; their numbers go on in `text`.
     """
 
     kind: BlockKind
@@ -45,10 +50,13 @@ class Block:
     language: str = ""
     indent: int = 0
     closed: bool = True
+    continues_list: bool = False
 
 
 _FENCE = re.compile(r"[ \t]*(?P<fence>`{3,}(?=[^`]*$)|~{3,})[ \t]*(?P<info>.*)$")
 _LIST_ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])(?:[ \t]+|$)")
+_ITEM_NUMBER = re.compile(r"([ \t]*)(\d{1,9})(?=[.)])")
+_SENTENCE_END = re.compile(r"[.!?…](?: |$)|[。！？]")
 _RULE = re.compile(r" {0,3}(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,})$")
 _DELIMITER_ROW = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 _ENVIRONMENT = re.compile(r"\\begin\{((?:equation|align|alignat|gather|multline|eqnarray)\*?)\}")
@@ -77,6 +85,11 @@ class BlockSplitter:
         self._language = ""
         self._indent = 0
         self._in_list = False
+        self._item_number: int | None = None  # of the last item on the outermost level, where those are numbered
+        self._first_number: int | None = (
+            None  # what the first item of the open block must be numbered, where it differs
+        )
+        self._continues_list = False
         self._after_blank = True
 
     def feed(self, text: str) -> None:
@@ -166,10 +179,26 @@ class BlockSplitter:
             long_enough = self._size > PROSE_LIMIT_CHARS and self._after_blank and indent <= 3
             if leaves_indent or (long_enough and not self._in_list):
                 self._close()
+            elif starts_item and self._in_list and indent < 2 and self._size > LIST_LIMIT_CHARS:
+                self._close()
+                self._continues_list = True
         if not self._has_text() and self._in_list and indent >= 2:
             self._indent = indent  # goes on inside a list that code or a formula interrupted
+        if starts_item and indent < 2:
+            self._count_item(line)
         self._in_list = self._in_list or starts_item
         self._push(line)
+
+    def _count_item(self, line: str) -> None:
+        """Number the items as Markdown does: by counting on from the first, whatever the later ones say."""
+        match = _ITEM_NUMBER.match(line)
+        if match is None:
+            self._item_number = None
+            return
+        counts_on = self._in_list and self._item_number is not None
+        self._item_number = (self._item_number or 0) + 1 if counts_on else int(match[2])
+        if not self._has_text():
+            self._first_number = self._item_number
 
     # -- opening and closing
 
@@ -224,6 +253,8 @@ class BlockSplitter:
         self._kind = BlockKind.PROSE
         self._indent = 0
         self._language = ""
+        self._continues_list = False
+        self._first_number = None
 
     def _make(self, lines: list[str], source: str, *, closed: bool) -> Block:
         match self._kind:
@@ -235,7 +266,9 @@ class BlockSplitter:
                 text = _formula_text("".join(lines))
             case _:
                 text = _dedent(lines, self._indent).strip("\n")
-        return Block(self._kind, source, text, self._language, self._indent, closed)
+                if self._first_number is not None:
+                    text = _ITEM_NUMBER.sub(rf"\g<1>{self._first_number}", text, count=1)
+        return Block(self._kind, source, text, self._language, self._indent, closed, self._continues_list)
 
     def _shows_pending(self) -> bool:
         """Whether the unfinished line is shown; the beginnings of fences and formulas would only flicker."""
@@ -244,7 +277,7 @@ class BlockSplitter:
             case BlockKind.CODE:
                 return bool(stripped.strip(self._fence[0])) or not stripped
             case BlockKind.TABLE:
-                return "|" in stripped
+                return "|" in stripped and len(self._lines) < TABLE_LIMIT_LINES
             case BlockKind.PROSE:
                 return not stripped.startswith(("```", "~~~", "$$", "\\[", "\\begin{"))
             case BlockKind.MATH:
@@ -252,7 +285,8 @@ class BlockSplitter:
 
     def _cut_overlong(self, line: str) -> str:
         while self._kind is BlockKind.PROSE and len(line) > LINE_LIMIT_CHARS:
-            cut = line.rfind(" ", 0, LINE_LIMIT_CHARS) + 1 or LINE_LIMIT_CHARS
+            sentences = [match.end() for match in _SENTENCE_END.finditer(line, 0, LINE_LIMIT_CHARS)]
+            cut = sentences[-1] if sentences else line.rfind(" ", 0, LINE_LIMIT_CHARS) + 1 or LINE_LIMIT_CHARS
             self._take(line[:cut])
             self._close()
             line = line[cut:]

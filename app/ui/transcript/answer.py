@@ -13,6 +13,7 @@ from app.ui.cards import ErrorCard
 from app.ui.transcript.block_column import BlockColumn
 from app.ui.transcript.context import TranscriptContext
 from app.ui.transcript.message_widget import MessageWidget
+from app.ui.transcript.quiet_button import PADDING_PX as BUTTON_PADDING_PX
 from app.ui.transcript.quiet_label import QuietLabel
 from app.ui.transcript.row_state import RowState
 from app.ui.transcript.style import GAP_PX
@@ -183,7 +184,7 @@ class AnswerWidget(MessageWidget):
         x, y, width = column.x(), column.y(), column.width()
         if self._thought is not None:
             height = self._thought.height_for(width)
-            self._thought.setGeometry(x, y, width, height)
+            self._thought.setGeometry(x - BUTTON_PADDING_PX, y, width + BUTTON_PADDING_PX, height)
             y += height + (GAP_PX if not self.body.is_empty else 0)
         self.body.set_width(width)
         if self.state.block_heights:

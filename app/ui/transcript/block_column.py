@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QWidget
 from app.core.blocks import Block, BlockKind
 from app.ui.transcript.code_view import HEADER_PX, PADDING_PX, CodeView
 from app.ui.transcript.context import TranscriptContext
+from app.ui.transcript.documents import ITEM_GAP
 from app.ui.transcript.selection import TextId
 from app.ui.transcript.style import GAP_PX, TextStyle
 from app.ui.transcript.text_view import TextView
@@ -58,7 +59,8 @@ class BlockColumn(QWidget):
                 self._views.append(None)
                 self._heights.append(0)
                 self._measured_at.append(0)
-            elif block == self._blocks[index]:
+            elif _looks_like(block, self._blocks[index]):
+                self._blocks[index] = block
                 continue
             self._blocks[index] = block
             view = self._views[index]
@@ -105,8 +107,7 @@ class BlockColumn(QWidget):
     @property
     def content_height(self) -> int:
         """The height of all blocks at the present width."""
-        gaps = max(0, len(self._heights) - 1) * self._gap_px
-        return sum(self._heights) + gaps
+        return self.top_of(len(self._heights))
 
     def natural_width(self, width: int) -> int:
         """The width, at most `width`, that a short text really needs."""
@@ -120,7 +121,7 @@ class BlockColumn(QWidget):
 
     def top_of(self, index: int) -> int:
         """Where a block begins."""
-        return sum(self._heights[:index]) + index * self._gap_px
+        return sum(self._heights[:index]) + sum(map(self._gap_after, range(index)))
 
     def realise(self, top: int, bottom: int, limit: int | None = None) -> bool:
         """Make the widgets of the blocks between two heights, at most `limit`; whether any height changed."""
@@ -135,7 +136,7 @@ class BlockColumn(QWidget):
                 made = True
                 count += 1
                 changed |= self._heights[index] != block_height
-            y += self._heights[index] + self._gap_px
+            y += self._heights[index] + self._gap_after(index)
         if made:
             self._place()
         return changed
@@ -146,7 +147,7 @@ class BlockColumn(QWidget):
         for index, height in enumerate(self._heights):
             if y < bottom and y + height > top and self._views[index] is None:
                 return True
-            y += height + self._gap_px
+            y += height + self._gap_after(index)
         return False
 
     def made_block_in(self, top: int, bottom: int) -> int | None:
@@ -155,7 +156,7 @@ class BlockColumn(QWidget):
         for index, height in enumerate(self._heights):
             if y + height > top and y < bottom and self._views[index] is not None:
                 return index
-            y += height + self._gap_px
+            y += height + self._gap_after(index)
         return None
 
     # -- widgets
@@ -179,9 +180,11 @@ class BlockColumn(QWidget):
         """The blocks shown."""
         return self._blocks
 
-    @property
-    def _gap_px(self) -> int:
-        return 0 if self._plain else GAP_PX
+    def _gap_after(self, index: int) -> int:
+        """The space between a block and the next one; the pieces of one list stand closer."""
+        if self._plain or index + 1 >= len(self._blocks):
+            return 0
+        return round(self._context.style.line_px * ITEM_GAP) if self._blocks[index + 1].continues_list else GAP_PX
 
     def _make(self, index: int) -> BlockView:
         block = self._blocks[index]
@@ -244,7 +247,7 @@ class BlockColumn(QWidget):
             if view is not None:
                 indent = _indent_px(self._blocks[index])
                 view.setGeometry(indent, y, max(1, self._width - indent), self._heights[index])
-            y += self._heights[index] + self._gap_px
+            y += self._heights[index] + self._gap_after(index)
 
     def _on_view_height_changed(self) -> None:
         for index, view in enumerate(self._views):
@@ -252,6 +255,13 @@ class BlockColumn(QWidget):
                 self._measure(index)
         self._place()
         self.height_changed.emit()
+
+
+def _looks_like(block: Block, other: Block) -> bool:
+    """Whether two blocks are drawn the same; their sources may differ."""
+    return (block.text, block.kind, block.closed, block.language, block.indent) == (
+        other.text, other.kind, other.closed, other.language, other.indent
+    )  # fmt: skip
 
 
 def _indent_px(block: Block) -> int:

@@ -90,7 +90,8 @@ class CodeView(QWidget):
         if self._block is None or not self._block.language:
             return
         self._context.slices.cancel(self)
-        job = highlight(self.text.document(), self._block.text, self._block.language, self._context.code_colors)
+        context, block = self._context, self._block
+        job = highlight(self.text.document(), block.text, block.language, context.lexers, context.code_colors)
         self._context.slices.add(self, job)
 
     def _on_copy_clicked(self) -> None:

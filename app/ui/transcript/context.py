@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QWidget
 from app.ui.theme import DARK, LIGHT
 from app.ui.transcript.code_colors import CodeColors
 from app.ui.transcript.formulas import FormulaCache, FormulaObject
+from app.ui.transcript.highlighting import LexerShelf
 from app.ui.transcript.selection import Selection
 from app.ui.transcript.slices import SliceQueue
 from app.ui.transcript.style import TextStyle
@@ -40,6 +41,7 @@ class TranscriptContext(QObject):
         self.slices = SliceQueue(self)
         self.formulas = FormulaCache()
         self.formula_object = FormulaObject(self.formulas, self)
+        self.lexers = LexerShelf()
         self.selection = Selection(self)
         self.is_busy = False  # an answer is being written: nothing may be regenerated or edited
         self.restyle(owner)

@@ -31,6 +31,8 @@ _FEATURES = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.
 _HEADING_SCALES = {1: 1.4, 2: 1.22, 3: 1.1}
 _LIST_INDENT_EM = 1.7
 _QUOTE_INDENT_PX = 16
+ITEM_GAP = 0.18
+"""Between the items of a list, as a fraction of a line."""
 _DISTANCE = QTextBlockFormat.LineHeightTypes.LineDistanceHeight.value
 
 
@@ -151,7 +153,7 @@ def _style_block(block: QTextBlock, cursor: QTextCursor, style: TextStyle, built
     elif block.textList() is not None:
         in_list = following.isValid() and following.textList() is not None
         block_format.setTopMargin(0)
-        block_format.setBottomMargin(0 if is_last else style.line_px * 0.18 if in_list else gap)
+        block_format.setBottomMargin(0 if is_last else style.line_px * ITEM_GAP if in_list else gap)
     else:
         block_format.setTopMargin(0)
         block_format.setBottomMargin(0 if is_last else gap)

@@ -10,11 +10,10 @@ from app.core.messages import MessageState, Role
 from app.ui.transcript.context import TranscriptContext
 from app.ui.transcript.figures import figures_details, figures_line
 from app.ui.transcript.items import MessageItem
-from app.ui.transcript.quiet_button import HEIGHT_PX, QuietButton
+from app.ui.transcript.quiet_button import HEIGHT_PX, PADDING_PX, QuietButton
 from app.ui.transcript.quiet_label import QuietLabel
 
 _FIGURES_PX = 20
-_INSET_PX = 8  # the padding of the first button, so that its word stands under the text
 
 
 def footer_height(item: MessageItem, *, is_last: bool) -> int:
@@ -103,9 +102,9 @@ class Footer(QWidget):
             widget.setGeometry(x, 0, width, HEIGHT_PX)
             x += width
         if self.height() > HEIGHT_PX:
-            figures = QRect(_INSET_PX, HEIGHT_PX - 2, self.width() - _INSET_PX, _FIGURES_PX)
+            figures = QRect(PADDING_PX, HEIGHT_PX - 2, self.width() - 2 * PADDING_PX, _FIGURES_PX)
         else:  # in what is left of the row; the tooltip has the rest
-            figures = QRect(x + _INSET_PX, 0, max(0, self.width() - x - _INSET_PX), HEIGHT_PX)
+            figures = QRect(x + PADDING_PX, 0, max(0, self.width() - x - 2 * PADDING_PX), HEIGHT_PX)
         metrics = self._figures.fontMetrics()
         self._figures.setText(metrics.elidedText(self._line, Qt.TextElideMode.ElideRight, figures.width()))
         self._figures.setGeometry(figures)

@@ -25,7 +25,7 @@ from PySide6.QtGui import (
 from PySide6.QtSvg import QSvgRenderer
 
 from app.core.math_spans import Formula
-from app.ui.transcript.style import TextStyle
+from app.ui.transcript.style import TextStyle, pixel_size
 
 OBJECT_CHAR = "\ufffc"
 FORMULA_TYPE = QTextFormat.ObjectTypes.UserObject.value + 1
@@ -137,7 +137,8 @@ class FormulaObject(QPyTextObject):
         self, painter: QPainter, rect: QRectF | QRect, doc: QTextDocument, position: int, text_format: QTextFormat
     ) -> None:
         drawing = self._cache.drawing(text_format.intProperty(_INDEX))
-        if drawing is None:
+        if drawing is None:  # not typeset yet
+            painter.drawText(rect, self._cache.formula(text_format.intProperty(_INDEX)).tex)
             return
         size = QSizeF(rect.width(), rect.width() * drawing.height / drawing.width)
         drawing.renderer(text_format.foreground().color()).render(painter, QRectF(QPointF(rect.topLeft()), size))
@@ -156,7 +157,7 @@ def formula_format(cache: FormulaCache, number: int, style: TextStyle, base: QTe
     result.setToolTip(formula.tex)
     result.setForeground(base.foreground() if base.hasProperty(QTextFormat.Property.ForegroundBrush) else style.text)
     drawing = cache.drawing(number)
-    em = _pixel_size(style.font)
+    em = pixel_size(style.font)
     if drawing is None:  # a place is kept until it is drawn
         result.setProperty(_WIDTH, style.char_px * max(1.0, len(formula.tex) * 0.5))
         result.setProperty(_HEIGHT, em)
@@ -175,16 +176,10 @@ def formula_number(text_format: QTextFormat) -> int | None:
     return text_format.intProperty(_INDEX) if text_format.objectType() == FORMULA_TYPE else None
 
 
-def _pixel_size(font: QFont) -> float:
-    if font.pixelSize() > 0:
-        return float(font.pixelSize())
-    return font.pointSizeF() * QFontMetrics(font).fontDpi() / 72
-
-
 def _font_with_descent(font: QFont, descent: float) -> tuple[QFont, int]:
     """A font of the same family whose descent is at least `descent` pixels, and its descent."""
     result = QFont(font)
-    per_pixel = max(QFontMetrics(font).descent() / _pixel_size(font), 0.1)
+    per_pixel = max(QFontMetrics(font).descent() / pixel_size(font), 0.1)
     size = max(1, int(descent / per_pixel))
     while True:
         result.setPixelSize(size)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from functools import lru_cache
 
 from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
@@ -17,21 +17,49 @@ from app.ui.transcript.slices import Job
 LIMIT_CHARS = 200_000
 """Code beyond this length stays in one colour."""
 _TOKENS_PER_STEP = 60
+_WAIT_MS = 15  # while a lexer is being loaded
 
 
-@lru_cache(maxsize=32)
-def _lexer_for(language: str) -> Lexer:
-    try:
-        return get_lexer_by_name(language or "text", stripnl=False, ensurenl=False)
-    except ClassNotFound:
-        return TextLexer(stripnl=False, ensurenl=False)
+class LexerShelf:
+    """The lexers in use, by language. Their modules are large: each is loaded beside the main thread."""
+
+    def __init__(self) -> None:
+        self._lexers: dict[str, Lexer | None] = {}
+        self._loading: dict[str, threading.Thread] = {}
+
+    def is_ready(self, language: str) -> bool:
+        """Whether `lexer` can answer; the first call begins to load."""
+        if language not in self._lexers and language not in self._loading:
+            thread = threading.Thread(target=self._load, args=(language,), name="code-lexer")
+            self._loading[language] = thread
+            thread.start()
+        return language in self._lexers
+
+    def lexer(self, language: str) -> Lexer | None:
+        """The lexer of a language; None when there is none, or nothing to colour."""
+        return self._lexers.get(language)
+
+    def _load(self, language: str) -> None:
+        try:
+            lexer: Lexer | None = get_lexer_by_name(language, stripnl=False, ensurenl=False)
+        except ClassNotFound:
+            lexer = None
+        if isinstance(lexer, TextLexer):
+            lexer = None
+        if lexer is not None:
+            next(iter(lexer.get_tokens("x")), None)  # compiles its regular expressions
+        self._lexers[language] = lexer
+        self._loading.pop(language, None)
 
 
-def highlight(document: QTextDocument, code: str, language: str, colors: CodeColors) -> Job:
+def highlight(document: QTextDocument, code: str, language: str, shelf: LexerShelf, colors: CodeColors) -> Job:
     """A job that colours `document`, whose text begins with `code`. Layout is untouched: colours change no widths."""
-    yield 0  # the first slice pays for nothing but being queued
-    lexer = _lexer_for(language)
-    if isinstance(lexer, TextLexer) or len(code) > LIMIT_CHARS:
+    if len(code) > LIMIT_CHARS:
+        return
+    while not shelf.is_ready(language):
+        yield _WAIT_MS
+    lexer = shelf.lexer(language)
+    if lexer is None:
         return
     block = document.begin()
     dirty_from = 0

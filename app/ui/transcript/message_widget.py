@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QWidget
 from app.ui.transcript.block_column import BlockColumn
 from app.ui.transcript.context import TranscriptContext
 from app.ui.transcript.footer import Footer, footer_height
+from app.ui.transcript.quiet_button import PADDING_PX as BUTTON_PADDING_PX
 from app.ui.transcript.row_state import RowState
 from app.ui.transcript.style import MARGIN_PX
 from app.ui.transcript.text_view import TextView
@@ -173,7 +174,9 @@ class MessageWidget(QWidget):
         return self._footer
 
     def _place_footer(self, footer: Footer) -> None:
-        footer.setGeometry(self._footer_rect)
+        footer.setGeometry(
+            self._footer_rect.adjusted(-BUTTON_PADDING_PX, 0, BUTTON_PADDING_PX, 0)
+        )  # words align with text
 
     def refresh_footer(self) -> None:
         """Bring the footer up to date."""

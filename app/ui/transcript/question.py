@@ -108,7 +108,7 @@ class QuestionWidget(MessageWidget):
             self.body.remember_heights(self.state.block_width, self.state.block_heights)
             self.state.block_heights = []
         height = self.body.content_height
-        fold_px = HEIGHT_PX if self._fold_button is not None else 0
+        fold_px = HEIGHT_PX - 6 if self._fold_button is not None else 0
         bubble_width = width + 2 * BUBBLE_PADDING_PX
         x = column.x() + column.width() - bubble_width
         self._bubble = QRect(x, y, bubble_width, height + fold_px + 2 * BUBBLE_PADDING_PX - 4)

@@ -10,7 +10,7 @@ from app.ui.transcript.context import TranscriptContext
 from app.ui.transcript.style import mixed
 
 HEIGHT_PX = 28
-_PADDING_PX = 8
+PADDING_PX = 8
 
 
 class QuietButton(QAbstractButton):
@@ -28,7 +28,7 @@ class QuietButton(QAbstractButton):
     # -- Qt
 
     def sizeHint(self) -> QSize:
-        width = self.fontMetrics().horizontalAdvance(self.text()) + 2 * _PADDING_PX
+        width = self.fontMetrics().horizontalAdvance(self.text()) + 2 * PADDING_PX
         return QSize(max(width, HEIGHT_PX), HEIGHT_PX)
 
     def paintEvent(self, event: QPaintEvent) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PySide6.QtGui import QColor, QFont, QFontDatabase, QFontMetricsF, QPalette
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QFontMetrics, QFontMetricsF, QPalette
 
 COLUMN_CHARS = 80
 BODY_SCALE = 1.1  # text to be read is a little larger than the labels of the interface
 CODE_SCALE = 0.94
 SMALL_SCALE = 0.9
-LINE_DISTANCE = 0.24  # extra space between lines as a fraction of the font's own line height: 1.45 em in all
+LINE_EM = 1.48  # from baseline to baseline
 
 GAP_PX = 12  # between blocks
 MARGIN_PX = 16  # beside the column
@@ -33,6 +33,7 @@ class TextStyle:
     accent: QColor
     surface: QColor
     border: QColor
+    bar: QColor
     is_dark: bool
     char_px: float
     line_px: float
@@ -53,7 +54,7 @@ class TextStyle:
             code.setPixelSize(round(body.pixelSize() * CODE_SCALE))
         metrics = QFontMetricsF(body)
         char_px = metrics.horizontalAdvance(_SAMPLE) / len(_SAMPLE)
-        distance = round(metrics.height() * LINE_DISTANCE)
+        distance = max(1, round(pixel_size(body) * LINE_EM - metrics.height()))
         role = QPalette.ColorRole
         base = palette.color(role.Base)
         text = palette.color(role.Text)
@@ -67,6 +68,7 @@ class TextStyle:
             accent=palette.color(role.Highlight),
             surface=palette.color(role.AlternateBase),
             border=palette.color(role.Mid),
+            bar=palette.color(role.Dark),
             is_dark=base.lightness() < 128,
             char_px=char_px,
             line_px=metrics.height() + distance,
@@ -85,6 +87,13 @@ def scaled(font: QFont, factor: float) -> QFont:
     else:
         result.setPixelSize(max(1, round(font.pixelSize() * factor)))
     return result
+
+
+def pixel_size(font: QFont) -> float:
+    """The size of a font in pixels, however it was given."""
+    if font.pixelSize() > 0:
+        return float(font.pixelSize())
+    return font.pointSizeF() * QFontMetrics(font).fontDpi() / 72
 
 
 def mixed(front: QColor, back: QColor, share: float) -> QColor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from PySide6.QtCore import QEvent, QPoint, QRectF, Qt, QUrl, Signal
+from PySide6.QtCore import QPoint, QRectF, Qt, QUrl, Signal
 from PySide6.QtGui import (
     QContextMenuEvent,
     QFocusEvent,
@@ -20,7 +20,6 @@ from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QWidget
 
 from app.core.blocks import Block, BlockKind
 from app.core.math_spans import Formula
-from app.ui.scroll_column import SlimScrollBar
 from app.ui.transcript.context import TranscriptContext
 from app.ui.transcript.documents import (
     Built,
@@ -31,6 +30,7 @@ from app.ui.transcript.documents import (
 from app.ui.transcript.formulas import FORMULA_TYPE, OBJECT_CHAR, formula_format
 from app.ui.transcript.selection import Place, TextId
 from app.ui.transcript.slices import Job
+from app.ui.transcript.slim_bar import SlimBar
 
 _WAIT_MS = 15  # while the typesetter is being loaded
 _BAR_PX = 3
@@ -83,6 +83,7 @@ class TextView(QTextBrowser):
             built.document.documentLayout().registerHandler(FORMULA_TYPE, self._context.formula_object)
         self._quotes = built.quotes
         self._formulas = built.formulas
+        self.viewport().resize(self.width(), self.viewport().height())  # a hidden view would lay out for its old width
         self.setDocument(built.document)
         if self._own_document is not None:  # Qt deletes only documents that it made itself
             self._own_document.deleteLater()
@@ -125,8 +126,8 @@ class TextView(QTextBrowser):
         """Show the horizontal scroll bar or not; the height that it takes."""
         policy = Qt.ScrollBarPolicy.ScrollBarAlwaysOn if overflows else Qt.ScrollBarPolicy.ScrollBarAlwaysOff
         if policy != self.horizontalScrollBarPolicy():
-            if not isinstance(self.horizontalScrollBar(), SlimScrollBar):
-                self.setHorizontalScrollBar(SlimScrollBar(Qt.Orientation.Horizontal, self))
+            if not isinstance(self.horizontalScrollBar(), SlimBar):
+                self.setHorizontalScrollBar(SlimBar(self._context.style.bar, self))
             self.setHorizontalScrollBarPolicy(policy)
         return self.horizontalScrollBar().sizeHint().height() if overflows else 0
 
@@ -242,12 +243,6 @@ class TextView(QTextBrowser):
             event.accept()
         else:
             event.ignore()
-
-    def event(self, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.ShortcutOverride:
-            event.ignore()  # Ctrl+C and Ctrl+A: the transcript's
-            return False
-        return bool(super().event(event))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)

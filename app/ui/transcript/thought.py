@@ -9,11 +9,11 @@ from PySide6.QtWidgets import QWidget
 from app.core.blocks import BlockSplitter
 from app.ui.transcript.block_column import BlockColumn
 from app.ui.transcript.context import TranscriptContext
-from app.ui.transcript.quiet_button import HEIGHT_PX, QuietButton
+from app.ui.transcript.quiet_button import HEIGHT_PX, PADDING_PX, QuietButton
 
 PART = 0
 """The number of the thought among the parts of a message, see `TextId`."""
-_INDENT_PX = 16
+_INDENT_PX = 24
 _GAP_PX = 4
 
 
@@ -66,12 +66,12 @@ class Thought(QWidget):
 
     def height_for(self, width: int) -> int:
         """The height at a width."""
-        self._button.setGeometry(-0, 0, self._button.sizeHint().width(), HEIGHT_PX)
+        self._button.setGeometry(0, 0, self._button.sizeHint().width(), HEIGHT_PX)
         if not self._expanded:
             return HEIGHT_PX
-        self.column.set_width(max(1, width - _INDENT_PX))
+        self.column.set_width(max(1, width + PADDING_PX - _INDENT_PX))
         height = self.column.content_height
-        self.column.setGeometry(_INDENT_PX, HEIGHT_PX + _GAP_PX, max(1, width - _INDENT_PX), height)
+        self.column.setGeometry(_INDENT_PX, HEIGHT_PX + _GAP_PX, max(1, width + PADDING_PX - _INDENT_PX), height)
         return HEIGHT_PX + _GAP_PX + height
 
     def tab_stops(self) -> list[QWidget]:
@@ -95,5 +95,5 @@ class Thought(QWidget):
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(self._context.style.border)
         top = HEIGHT_PX + _GAP_PX
-        painter.drawRoundedRect(QRectF(3, top, 3, self.height() - top), 1.5, 1.5)
+        painter.drawRoundedRect(QRectF(PADDING_PX, top, 3, self.height() - top), 1.5, 1.5)
         painter.end()

@@ -32,7 +32,6 @@ from app.ui.transcript.text_view import TextView
 _STEP_PX = 48
 _DRAG_SCROLL_MS = 30
 _DRAG_SCROLL_PX = 24
-_PREPARE_MS = 40
 
 
 class TranscriptView(QAbstractScrollArea):
@@ -64,7 +63,7 @@ class TranscriptView(QAbstractScrollArea):
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self.verticalScrollBar().setSingleStep(_STEP_PX)
         self._layout_timer = self._single_shot(0, self._on_layout_timeout)
-        self._prepare_timer = self._single_shot(_PREPARE_MS, self._on_prepare_timeout)
+        self._prepare_timer = self._single_shot(0, self._on_prepare_timeout)
         self._drag_timer = self._single_shot(_DRAG_SCROLL_MS, self._on_drag_timeout)
         self._connect_context()
         QApplication.instance().focusChanged.connect(self._on_focus_changed)  # type: ignore[union-attr]
