@@ -17,9 +17,11 @@ PROSE_LIMIT_CHARS = 1_200
 """A prose block ends at the first paragraph break behind this length, so that the tail stays cheap to lay out."""
 LIST_LIMIT_CHARS = 2_400
 """A list goes on in another block from the first item of its outermost level behind this length."""
-LINE_LIMIT_CHARS = 4_000
+LINE_LIMIT_CHARS = 3_000
 """A paragraph longer than this is cut, behind a sentence if it has any: no person's paragraph is that long."""
-TABLE_LIMIT_LINES = 20
+TABLE_LIMIT_LINES = 60
+"""A table longer than this goes on in another block under the same head, as tables on the next page do."""
+WHOLE_ROWS_FROM_LINES = 12
 """A table longer than this shows a row only when it is complete."""
 FORMULA_LIMIT_LINES = 60
 """A display formula that has not ended after so many lines was no formula."""
@@ -90,6 +92,8 @@ class BlockSplitter:
             None  # what the first item of the open block must be numbered, where it differs
         )
         self._continues_list = False
+        self._table_head: list[str] = []  # the head and the delimiter row of the open table
+        self._repeated_head: list[str] = []  # the same, where the open block is not the first of its table
         self._after_blank = True
 
     def feed(self, text: str) -> None:
@@ -128,7 +132,7 @@ class BlockSplitter:
             case BlockKind.MATH:
                 self._take_math(line)
             case BlockKind.TABLE if "|" in line:
-                self._push(line)
+                self._take_row(line)
             case BlockKind.TABLE:
                 self._close()
                 self._take_prose(line)
@@ -151,6 +155,14 @@ class BlockSplitter:
         self._push(line)
         if stripped.endswith(self._closer):
             self._close()
+
+    def _take_row(self, line: str) -> None:
+        if len(self._lines) >= TABLE_LIMIT_LINES:
+            head, indent = self._table_head, self._indent
+            self._close()
+            self._kind = BlockKind.TABLE
+            self._repeated_head, self._indent = head, indent
+        self._push(line)
 
     def _take_prose(self, line: str) -> None:
         stripped = line.strip()
@@ -233,6 +245,7 @@ class BlockSplitter:
         self._close()
         self._kind = BlockKind.TABLE
         self._indent = _indent_of(head) if self._in_list else 0
+        self._table_head = [head, line]
         self._push(head)
         self._push(line)
 
@@ -255,6 +268,7 @@ class BlockSplitter:
         self._language = ""
         self._continues_list = False
         self._first_number = None
+        self._repeated_head = []
 
     def _make(self, lines: list[str], source: str, *, closed: bool) -> Block:
         match self._kind:
@@ -265,7 +279,7 @@ class BlockSplitter:
             case BlockKind.MATH:
                 text = _formula_text("".join(lines))
             case _:
-                text = _dedent(lines, self._indent).strip("\n")
+                text = _dedent([*self._repeated_head, *lines], self._indent).strip("\n")
                 if self._first_number is not None:
                     text = _ITEM_NUMBER.sub(rf"\g<1>{self._first_number}", text, count=1)
         return Block(self._kind, source, text, self._language, self._indent, closed, self._continues_list)
@@ -277,7 +291,7 @@ class BlockSplitter:
             case BlockKind.CODE:
                 return bool(stripped.strip(self._fence[0])) or not stripped
             case BlockKind.TABLE:
-                return "|" in stripped and len(self._lines) < TABLE_LIMIT_LINES
+                return "|" in stripped and len(self._lines) < WHOLE_ROWS_FROM_LINES
             case BlockKind.PROSE:
                 return not stripped.startswith(("```", "~~~", "$$", "\\[", "\\begin{"))
             case BlockKind.MATH:
