@@ -21,7 +21,8 @@ from app.core.events import DevicesListed, Finished, Loaded
 from app.core.messages import Role
 from app.engine.protocol import ChatMessage, Devices, Generate, Load
 from app.paths import Paths, builtin_model, choose_paths
-from app.services.explain import explain, size
+from app.services.explain import explain
+from app.services.wording import size
 
 PACKAGES = ("llama-cpp-python", "PySide6-Essentials", "SQLAlchemy", "alembic", "Jinja2", "psutil")
 SELF_TEST_QUESTION = "Does Hearth need the internet?"

@@ -160,7 +160,7 @@ class MainWindow(QMainWindow):
             "page_models": self._page("models"),
             "page_settings": self._page("settings"),
             "help": self._page("help"),
-            "shortcuts": self._show_shortcuts,
+            "shortcuts": self.show_shortcuts,
             "sidebar": self._toggle_sidebar,
             "text_larger": self._text_larger,
             "text_smaller": self._text_smaller,
@@ -320,7 +320,8 @@ class MainWindow(QMainWindow):
         elif page is self.chat_page:
             self.chat_page.transcript.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
-    def _show_shortcuts(self) -> None:
+    def show_shortcuts(self) -> None:
+        """Show the sheet of keys."""
         if self._sheet is None:
             self._sheet = ShortcutsSheet(self)
         self._sheet.show()

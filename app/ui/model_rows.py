@@ -7,7 +7,7 @@ from typing import Protocol
 
 from PySide6.QtCore import QCoreApplication, QLocale
 
-from app.services.explain import size
+from app.services.wording import size
 
 
 class ModelRow(Protocol):

@@ -9,7 +9,7 @@ from typing import Protocol
 from PySide6.QtCore import QDateTime, QLocale, Signal
 from PySide6.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
-from app.services.explain import size
+from app.services.wording import size
 from app.ui.buttons import Button
 from app.ui.flow_layout import FlowLayout
 from app.ui.labels import Label, hint

@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.core.events import Device
-from app.services.explain import size
+from app.services.wording import size
 from app.ui.labels import Label, hint
 
 

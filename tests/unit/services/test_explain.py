@@ -1,6 +1,7 @@
 import pytest
 
 from app.core.errors import ErrorKind, NoticeKind, UserError
+from app.core.file_kinds import FileKind
 from app.services.explain import ActionKind, explain, explain_notice
 
 
@@ -60,3 +61,18 @@ def test_a_damaged_database_offers_its_backup() -> None:
     assert "/d/hearth.db.broken-1" in words.text
     assert words.actions[0].kind is ActionKind.RESTORE_BACKUP
     assert words.actions[0].value == "/d/b/good.db"
+
+
+@pytest.mark.parametrize("sight", [kind for kind in FileKind if kind is not FileKind.UNKNOWN])
+def test_whatever_a_file_looks_like_is_put_in_words(sight: FileKind) -> None:
+    plain = explain(UserError(ErrorKind.NOT_A_MODEL, path="/x/a.gguf"))
+    told = explain(UserError(ErrorKind.NOT_A_MODEL, path="/x/a.gguf", looks_like=sight.value))
+    assert len(told.text) > len(plain.text)
+
+
+def test_reasons_are_put_in_words() -> None:
+    assert "folder" in explain(UserError(ErrorKind.FILE_UNREADABLE, path="/x", reason="folder")).text
+    assert "2, 4–7" in explain(UserError(ErrorKind.LEFTOVER_SPLIT, path="/x", missing="2, 4–7")).text
+    assert "run out of memory" in explain(UserError(ErrorKind.ENGINE_CRASHED, reason="out_of_memory")).text
+    assert "SIGKILL" in explain(UserError(ErrorKind.ENGINE_CRASHED, signal_name="SIGKILL")).text
+    assert "9.1" in explain(UserError(ErrorKind.DATABASE_TOO_NEW, app_version="9.1")).text

@@ -1,0 +1,26 @@
+"""Figures and texts in the person's language."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QCoreApplication, QLocale
+
+
+def locale() -> QLocale:
+    """The person's locale; English where the system has none (the C locale writes 8192 without separators)."""
+    system = QLocale()
+    return QLocale(QLocale.Language.English) if system.language() is QLocale.Language.C else system
+
+
+def number(value: object) -> str:
+    """A whole number with the locale's separators."""
+    return locale().toString(int(value)) if isinstance(value, (int, float)) else str(value)
+
+
+def size(value: int) -> str:
+    """A size in bytes as a person reads it, e.g. "5.8 GB"."""
+    return locale().formattedDataSize(value, 1, QLocale.DataSizeFormat.DataSizeSIFormat)
+
+
+def translate(context: str, text: str) -> str:
+    """Qt's translate, under the name that its extraction tool looks for."""
+    return QCoreApplication.translate(context, text)
