@@ -53,7 +53,7 @@ def _split(error: UserError) -> Explanation:
     else:
         words = translate(
             "Explain",
-            "“{0}” is one of several parts. Put all of them into one folder and open the first (-00001-of-…).",
+            "“{0}” is one of several parts. Put all into one folder and open the first (-00001-of-…).",
         )
         text = words.format(name)
     title = translate("Explain", "This model comes in several files")
