@@ -75,5 +75,5 @@ def _explained(error: ToolError) -> SetupError:
             error.output,
         )
     if "No space left on device" in error.output:
-        return ToolError("The disk is full. Set-up needs about 1.5 GB; free some and start again.", error.output)
+        return ToolError("The disk is full. Set-up needs about 1 GB; free some and start again.", error.output)
     return ToolError("A package could not be installed.", error.output)
