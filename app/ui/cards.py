@@ -6,7 +6,7 @@ from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QAccessible, QAccessibleEvent, QColor, QPainter, QPaintEvent, QPen, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from app.services.explain import Action, Explanation
+from app.services.explanation import Action, Explanation
 from app.ui.buttons import Button
 from app.ui.flow_layout import FlowLayout
 from app.ui.icons import draw_icon
@@ -35,7 +35,7 @@ class _Sign(QWidget):
 class ErrorCard(QFrame):
     """Shows one explanation; its words can be selected and are read out by screen readers when it appears."""
 
-    action_requested = Signal(object)  # app.services.explain.Action
+    action_requested = Signal(object)  # app.services.explanation.Action
 
     def __init__(self, explanation: Explanation, parent: QWidget | None = None) -> None:
         super().__init__(parent)

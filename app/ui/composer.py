@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QStackedLayout, QVBoxLayout, QWidget
 
-from app.services.explain import Explanation
+from app.services.explanation import Explanation
 from app.ui.buttons import Button, ButtonKind
 from app.ui.cards import ErrorCard
 from app.ui.context_meter import ContextMeter
 from app.ui.labels import Label
 from app.ui.message_edit import MessageEdit
 from app.ui.theme import colors
+from app.ui.transcript.style import TextStyle
 
 RADIUS_PX = 10
+BOX_PADDING_PX = 12
 
 
 class _Box(QWidget):
@@ -46,7 +48,7 @@ class Composer(QWidget):
     submitted = Signal(str)
     stop_requested = Signal()
     text_edited = Signal()
-    action_requested = Signal(object)  # app.services.explain.Action
+    action_requested = Signal(object)  # app.services.explanation.Action
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -133,12 +135,13 @@ class Composer(QWidget):
         self._buttons.addWidget(self._send)
         self._buttons.addWidget(self._stop)
         row = QHBoxLayout()
+        row.setContentsMargins(round(self._edit.document().documentMargin()), 0, 0, 0)
         row.setSpacing(8)
         row.addWidget(self._meter, 1)
         row.addWidget(self._reason_label, 1)
         row.addLayout(self._buttons)
         inside = QVBoxLayout(self._box)
-        inside.setContentsMargins(12, 8, 8, 8)
+        inside.setContentsMargins(BOX_PADDING_PX, 8, 8, 8)
         inside.setSpacing(4)
         inside.addWidget(self._edit)
         inside.addLayout(row)
@@ -154,11 +157,21 @@ class Composer(QWidget):
         self._send.setEnabled(self._can_send())
         self._send.setToolTip(self._reason or self.tr("Send (Enter)"))
 
+    def _center(self) -> None:
+        """As wide as the column of the transcript above it, with the padding of the box around."""
+        column_px = TextStyle.of(self.palette(), self.font()).column_px
+        side_px = max(0, (self.width() - column_px) // 2 - BOX_PADDING_PX)
+        self._column.setContentsMargins(side_px, 0, side_px, 0)
+
     def _submit(self) -> None:
         if self._can_send():
             self.submitted.emit(self.text())
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange:
-            self._box.update()
+        if event.type() == QEvent.Type.FontChange:
+            self._center()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._center()

@@ -13,15 +13,18 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
     QPen,
+    QResizeEvent,
 )
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 from app.ui.buttons import Button, ButtonKind
 from app.ui.labels import Label
 from app.ui.theme import colors
+from app.ui.transcript.style import TextStyle
 
 SHOWN_MS = 10_000
 RADIUS_PX = 8
+PADDING_PX = 12
 
 
 class NoticeBar(QWidget):
@@ -41,8 +44,8 @@ class NoticeBar(QWidget):
         self._action.clicked.connect(self._on_action_clicked)
         self._close = Button("", self, kind=ButtonKind.QUIET, icon="close", name=self.tr("Close the notice"))
         self._close.clicked.connect(self.dismiss)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(16, 8, 8, 8)
+        self._layout = layout = QHBoxLayout(self)
+        self._side_px = 0
         layout.setSpacing(8)
         layout.addWidget(self._text, 1)
         layout.addWidget(self._action)
@@ -77,6 +80,12 @@ class NoticeBar(QWidget):
             self.hide()
             self.closed.emit()
 
+    def _center(self) -> None:
+        """As wide as the message box below it."""
+        column_px = TextStyle.of(self.palette(), self.font()).column_px
+        self._side_px = max(0, (self.width() - column_px) // 2 - PADDING_PX)
+        self._layout.setContentsMargins(self._side_px + PADDING_PX, 8, self._side_px + 8, 8)
+
     def _on_action_clicked(self) -> None:
         action = self._on_action
         self.dismiss()
@@ -98,10 +107,20 @@ class NoticeBar(QWidget):
         if not self.isHidden():
             self._timer.start()
 
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self._center()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._center()
+
     def paintEvent(self, _event: QPaintEvent) -> None:
         theme = colors()
         with QPainter(self) as painter:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            box = QRectF(self.rect()).adjusted(self._side_px + 0.5, 0.5, -self._side_px - 0.5, -0.5)
             painter.setPen(QPen(QColor(theme.field_border), 1))
             painter.setBrush(QColor(theme.raised))
-            painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), RADIUS_PX, RADIUS_PX)
+            painter.drawRoundedRect(box, RADIUS_PX, RADIUS_PX)

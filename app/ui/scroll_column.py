@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, Qt
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtGui import QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QScrollArea, QScrollBar, QVBoxLayout, QWidget
 
 from app.ui.theme import colors
 
 SIDE_MARGIN_PX = 24
+READING_CHARS = 80
 BAR_PX = 10
 
 
@@ -35,10 +36,19 @@ class SlimScrollBar(QScrollBar):
             "QScrollBar::add-page, QScrollBar::sub-page { background: transparent; }"
         )
 
+    def paintEvent(self, event: QPaintEvent) -> None:
+        if self.maximum() > self.minimum():  # else there is nothing to scroll, and the handle would fill the bar
+            super().paintEvent(event)
+
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange:
             self._update_style()
+
+
+def reading_margin_px(widget: QWidget, width_in_chars: int = READING_CHARS) -> int:
+    """What to leave free on each side of a widget so that the middle holds lines of `width_in_chars`."""
+    return max(0, (widget.width() - widget.fontMetrics().averageCharWidth() * width_in_chars) // 2)
 
 
 def use_slim_scroll_bars(area: QAbstractScrollArea) -> None:
@@ -50,7 +60,7 @@ def use_slim_scroll_bars(area: QAbstractScrollArea) -> None:
 class ScrollColumn(QScrollArea):
     """Scrolls vertically only. Put widgets into `column`, with `inside` or this as their parent."""
 
-    def __init__(self, parent: QWidget | None = None, *, width_in_chars: int = 80) -> None:
+    def __init__(self, parent: QWidget | None = None, *, width_in_chars: int = READING_CHARS) -> None:
         super().__init__(parent)
         self._width_in_chars = width_in_chars
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -66,8 +76,7 @@ class ScrollColumn(QScrollArea):
         self.inside.setAutoFillBackground(False)
 
     def _update_margins(self) -> None:
-        wanted_px = self.fontMetrics().averageCharWidth() * self._width_in_chars
-        side_px = max(SIDE_MARGIN_PX, (self.viewport().width() - wanted_px) // 2)
+        side_px = max(SIDE_MARGIN_PX, reading_margin_px(self.viewport(), self._width_in_chars))
         self.column.setContentsMargins(side_px, SIDE_MARGIN_PX, side_px, SIDE_MARGIN_PX)
 
     def resizeEvent(self, event: QResizeEvent) -> None:

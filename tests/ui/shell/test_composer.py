@@ -6,7 +6,7 @@ from PySide6.QtGui import QGuiApplication, QInputMethodEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from app.services.explain import Action, ActionKind, Explanation
+from app.services.explanation import Action, ActionKind, Explanation
 from app.ui.cards import ErrorCard
 from app.ui.composer import Composer
 from app.ui.message_edit import MOST_LINES, MessageEdit, clean_text
