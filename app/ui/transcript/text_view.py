@@ -266,3 +266,12 @@ class TextView(QTextBrowser):
                     x = self.viewport().width() - x - _BAR_PX
                 painter.drawRoundedRect(QRectF(x, top, _BAR_PX, bottom - top), 1.5, 1.5)
         painter.end()
+
+
+def link_under(widget: QWidget | None, point: QPoint) -> str | None:
+    """The address of the link at a point of the screen, when `widget` is (inside) a text and there is one."""
+    while widget is not None and not isinstance(widget, TextView):
+        widget = widget.parentWidget()
+    if widget is None:
+        return None
+    return widget.anchorAt(widget.viewport().mapFromGlobal(point)) or None

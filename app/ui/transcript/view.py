@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QContextMenuEvent,
     QGuiApplication,
@@ -23,15 +24,17 @@ from app.ui.transcript.announce import announce
 from app.ui.transcript.answer import AnswerWidget
 from app.ui.transcript.context import TranscriptContext
 from app.ui.transcript.copying import shown_text
+from app.ui.transcript.drag_selection import DragSelection
+from app.ui.transcript.end_button import EndButton
 from app.ui.transcript.focus_order import move_focus
 from app.ui.transcript.items import MessageItem
 from app.ui.transcript.question import QuestionWidget
 from app.ui.transcript.rows import Rows
-from app.ui.transcript.text_view import TextView
+from app.ui.transcript.text_view import link_under
 
 _STEP_PX = 48
-_DRAG_SCROLL_MS = 30
-_DRAG_SCROLL_PX = 24
+_END_BUTTON_FROM_PX = 200  # further from the end than this
+_ANNOUNCED_CHARS = 2_000
 
 
 class TranscriptView(QAbstractScrollArea):
@@ -53,7 +56,6 @@ class TranscriptView(QAbstractScrollArea):
         self._context = TranscriptContext(self)
         self._rows = Rows(self, self._context)
         self._empty_widget: QWidget | None = None
-        self._drag_point: QPoint | None = None
         self._focused_row: int | None = None
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -64,7 +66,9 @@ class TranscriptView(QAbstractScrollArea):
         self.verticalScrollBar().setSingleStep(_STEP_PX)
         self._layout_timer = self._single_shot(0, self._on_layout_timeout)
         self._prepare_timer = self._single_shot(0, self._on_prepare_timeout)
-        self._drag_timer = self._single_shot(_DRAG_SCROLL_MS, self._on_drag_timeout)
+        self._drag = DragSelection(self, self._rows, self._context)
+        self._end_button = EndButton(self._context, self.viewport())
+        self._end_button.clicked.connect(self.scroll_to_end)
         self._connect_context()
         QApplication.instance().focusChanged.connect(self._on_focus_changed)  # type: ignore[union-attr]
 
@@ -87,8 +91,6 @@ class TranscriptView(QAbstractScrollArea):
         context.edit_requested.connect(self.begin_edit)
         context.copy_requested.connect(self.copy_message)
         context.height_changed.connect(self._on_height_changed)
-        context.drag_moved.connect(self._on_drag_moved)
-        context.drag_ended.connect(self._on_drag_ended)
         context.selection.changed.connect(self._on_selection_changed)
 
     # -- content
@@ -119,7 +121,7 @@ class TranscriptView(QAbstractScrollArea):
         if item.message.state is not MessageState.STREAMING:
             state.progress = None
             if was_streaming and item.message.role is Role.ASSISTANT:
-                announce(self, self.tr("Answer finished: {0}").format(item.message.text[:2_000]))
+                announce(self, self.tr("Answer finished: {0}").format(item.message.text[:_ANNOUNCED_CHARS]))
         if (widget := self._rows.live.get(row)) is not None:
             widget.refresh()
         self._relayout_row(row)
@@ -232,6 +234,7 @@ class TranscriptView(QAbstractScrollArea):
     def scroll_to_end(self) -> None:
         """Show the end, and stay there while text comes."""
         self._rows.scroll_to_end()
+        self._show_end_button()
 
     @property
     def is_at_end(self) -> bool:
@@ -250,6 +253,10 @@ class TranscriptView(QAbstractScrollArea):
             QGuiApplication.clipboard().setText(text)
             self.copied.emit()
 
+    def _copy_link(self, link: str) -> None:
+        QGuiApplication.clipboard().setText(link)
+        self.copied.emit()
+
     def copy_message(self, message_id: str) -> None:
         """Put the text of a message on the clipboard, as Markdown."""
         row = self._rows.row_of(message_id)
@@ -265,12 +272,21 @@ class TranscriptView(QAbstractScrollArea):
 
     def _after_change(self) -> None:
         self._show_empty_widget()
-        self._rows.layout()
+        self._layout_rows()
         self._prepare_timer.start()
+
+    def _layout_rows(self) -> None:
+        self._rows.layout()
+        self._show_end_button()
+
+    def _show_end_button(self) -> None:
+        bar = self.verticalScrollBar()
+        self._end_button.setVisible(bar.maximum() - bar.value() > _END_BUTTON_FROM_PX and bool(self._rows.states))
+        self._end_button.place()
 
     def _relayout_row(self, row: int) -> None:
         self._rows.remeasure(row)
-        self._rows.layout()
+        self._layout_rows()
 
     def _on_height_changed(self, message_id: str) -> None:
         row = self._rows.row_of(message_id)
@@ -279,7 +295,7 @@ class TranscriptView(QAbstractScrollArea):
             self._layout_timer.start()
 
     def _on_layout_timeout(self) -> None:
-        self._rows.layout()
+        self._layout_rows()
 
     def _on_prepare_timeout(self) -> None:
         self._context.slices.cancel(self)
@@ -297,48 +313,11 @@ class TranscriptView(QAbstractScrollArea):
                 widget.on_focus_moved()
         self._focused_row = focused
 
-    # -- selecting with the mouse
-
-    def _texts_on_screen(self) -> list[TextView]:
-        return [text for row in sorted(self._rows.live) for text in self._rows.live[row].texts() if text.isVisible()]
-
-    def _text_near(self, point: QPoint) -> TextView | None:
-        """The text whose height is nearest to a point of the screen."""
-        y = point.y()
-
-        def distance(text: TextView) -> int:
-            top = text.mapToGlobal(QPoint(0, 0)).y()
-            return max(top - y, y - top - text.height(), 0)
-
-        return min(self._texts_on_screen(), key=distance, default=None)
-
-    def _on_drag_moved(self, point: QPoint) -> None:
-        self._drag_point = point
-        if (text := self._text_near(point)) is not None:
-            self._context.selection.extend(text.place_at(point))
-        local = self.viewport().mapFromGlobal(point)
-        if not self.viewport().rect().contains(QPoint(1, local.y())) and not self._drag_timer.isActive():
-            self._drag_timer.start()
-
-    def _on_drag_timeout(self) -> None:
-        if self._drag_point is None:
-            return
-        y = self.viewport().mapFromGlobal(self._drag_point).y()
-        bar = self.verticalScrollBar()
-        if y < 0:
-            bar.setValue(bar.value() - _DRAG_SCROLL_PX)
-        elif y > self.viewport().height():
-            bar.setValue(bar.value() + _DRAG_SCROLL_PX)
-        self._on_drag_moved(self._drag_point)
-
-    def _on_drag_ended(self) -> None:
-        self._drag_point = None
-        self._drag_timer.stop()
-
     # -- Qt
 
     def scrollContentsBy(self, dx: int, dy: int) -> None:
         self._rows.on_scrolled()
+        self._show_end_button()
         self._prepare_timer.start()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -346,11 +325,11 @@ class TranscriptView(QAbstractScrollArea):
         self._show_empty_widget()
         if event.size().width() != event.oldSize().width():
             self._rows.estimate_all()
-        self._rows.layout()
+        self._layout_rows()
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
-        self._rows.layout()
+        self._layout_rows()
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -361,7 +340,7 @@ class TranscriptView(QAbstractScrollArea):
                 for state in self._rows.states:
                     state.block_heights = []
                 self._rows.estimate_all()
-            self._rows.layout()
+            self._layout_rows()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         bar = self.verticalScrollBar()
@@ -383,20 +362,20 @@ class TranscriptView(QAbstractScrollArea):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:
-            point = event.globalPosition().toPoint()
-            text = self._text_near(point)
-            if text is not None:
-                self._context.selection.begin(text.place_at(point))
+            self._drag.begin(event.globalPosition().toPoint())
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if event.buttons() & Qt.MouseButton.LeftButton:
-            self._on_drag_moved(event.globalPosition().toPoint())
+            self._drag.move(event.globalPosition().toPoint())
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        self._on_drag_ended()
+        self._drag.end()
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         menu = QMenu(self)
+        under = self.childAt(event.pos()) if event.reason() == QContextMenuEvent.Reason.Mouse else None
+        if (link := link_under(under, event.globalPos())) is not None:
+            menu.addAction(self.tr("Copy link")).triggered.connect(partial(self._copy_link, link))
         copy = menu.addAction(self.tr("Copy"))
         copy.setEnabled(not self._context.selection.is_empty)
         copy.triggered.connect(self.copy_selection)
