@@ -19,7 +19,7 @@ BlockView = TextView | CodeView
 
 _INDENT_PX_PER_COLUMN = 8
 _INDENT_LIMIT_PX = 96
-_CHUNK_CHARS = 4_000
+_CHUNK_CHARS = 2_000
 
 
 class BlockColumn(QWidget):
@@ -116,7 +116,7 @@ class BlockColumn(QWidget):
         view = self._views[0] or self._make(0)
         if not isinstance(view, TextView):
             return width
-        view.document().setTextWidth(width)
+        view.height_for(width)
         return min(width, ceil(view.document().idealWidth()) + 1)
 
     def top_of(self, index: int) -> int:

@@ -5,6 +5,7 @@ Nothing is ever loaded: pictures become links with their alternative text, and d
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from PySide6.QtCore import QObject, Qt, QUrl
@@ -28,6 +29,7 @@ from app.ui.transcript.formulas import OBJECT_CHAR, FormulaCache, formula_format
 from app.ui.transcript.style import CODE_SCALE, TextStyle, scaled
 
 _FEATURES = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
+_NAMELESS_PICTURE = re.compile(r"!\[\]\(([^)\s]+)")  # Qt drops pictures without words; these get their address
 _HEADING_SCALES = {1: 1.4, 2: 1.22, 3: 1.1}
 _LIST_INDENT_EM = 1.7
 _QUOTE_INDENT_PX = 16
@@ -68,7 +70,7 @@ def markdown_document(markdown: str, style: TextStyle, cache: FormulaCache, pare
     """Prose as Markdown in GitHub's dialect, HTML shown as it was written."""
     marked = mark_formulas(markdown)
     document = _new_document(style, parent)
-    document.setMarkdown(marked.text, _FEATURES)
+    document.setMarkdown(_NAMELESS_PICTURE.sub(r"![\1](\1", marked.text), _FEATURES)
     built = Built(document)
     cursor = QTextCursor(document)
     cursor.beginEditBlock()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import threading
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,7 +103,9 @@ class FormulaCache:
         return self._drawings[number]
 
     def _load(self) -> None:
-        typesetter = importlib.import_module("ziamath")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # theirs, of importlib.resources
+            typesetter = importlib.import_module("ziamath")
         font = importlib.import_module("ziafont")
         font.config.svg2 = False  # QSvgRenderer reads SVG 1.1: paths in place of symbols
         self._typesetter = typesetter

@@ -12,6 +12,7 @@ from PySide6.QtGui import (
     QMouseEvent,
     QPainter,
     QPaintEvent,
+    QResizeEvent,
     QTextCursor,
     QTextDocument,
     QWheelEvent,
@@ -118,7 +119,8 @@ class TextView(QTextBrowser):
     def height_for(self, width: int) -> int:
         """The height that the text needs at a width, its horizontal scroll bar included."""
         document = self.document()
-        document.setTextWidth(width)
+        if document.textWidth() != width:  # setting it lays everything out again, even when nothing changed
+            document.setTextWidth(width)
         height = ceil(document.size().height())
         return height + self._bar_height(overflows=document.size().width() > width + 1)
 
@@ -186,6 +188,11 @@ class TextView(QTextBrowser):
 
     def loadResource(self, kind: int, name: QUrl | str) -> None:
         return None  # nothing is read from disk or network
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        if self.document().textWidth() == self.viewport().width():
+            event = QResizeEvent(event.size(), event.size())  # the same width: QTextEdit need not lay out again
+        super().resizeEvent(event)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         super().mousePressEvent(event)

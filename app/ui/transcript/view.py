@@ -241,6 +241,12 @@ class TranscriptView(QAbstractScrollArea):
         """Whether the end is on screen and new text keeps it there."""
         return self._rows.sticks_to_end
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything is drawn: no formula, colour or neighbouring row is still to be made."""
+        waiting = self._layout_timer.isActive() or self._prepare_timer.isActive()
+        return self._context.slices.is_idle and not waiting
+
     # -- copying
 
     def selected_text(self) -> str:
