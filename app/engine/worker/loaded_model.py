@@ -60,7 +60,7 @@ class LoadedModel:
         """
         self.path = path
         self._engine_log = engine_log
-        self._has_gpu = any(device.kind in GPU_KINDS for device in list_devices())
+        self.has_gpu = any(device.kind in GPU_KINDS for device in list_devices())
         cancelled = False
 
         @llama.llama_progress_callback  # type: ignore[untyped-decorator]
@@ -93,7 +93,7 @@ class LoadedModel:
         parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS
         parameters.n_outputs_max = 1  # logits of the last token alone: hundreds of megabytes with large vocabularies
         parameters.n_threads = parameters.n_threads_batch = settings.threads
-        if not self._has_gpu:  # it costs a third of the speed on CPUs with AVX-512; "auto" would turn it on
+        if not self.has_gpu:  # it costs a third of the speed on CPUs with AVX-512; "auto" would turn it on
             parameters.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
         parameters.no_perf = True
         self.context = llama.llama_init_from_model(self.handle, parameters)

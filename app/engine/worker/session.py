@@ -28,9 +28,10 @@ log = logging.getLogger(__name__)
 
 _RANDOM_SEED = 0xFFFFFFFF  # LLAMA_DEFAULT_SEED: llama.cpp would draw one of its own and not tell
 
-# How much of a prompt is read between two reports, by the number of weights: fixed for a model, since the
-# size of the pieces changes the last digits of the results, and the same seed shall give the same answer.
-_CHUNKS = ((1_000_000_000, 64), (300_000_000, 128))
+# How much of a prompt is read between two reports, by the number of weights. Fixed for a model, since the size
+# of the pieces changes the last digits of the results, and the same seed shall give the same answer. On a CPU
+# small pieces cost nothing (1.1B in Q4_0: 27.8 tokens per CPU second by 32, 28.1 by 512).
+_CPU_CHUNKS = ((1_000_000_000, 32), (200_000_000, 128))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +150,9 @@ class Session:
         return self._cache
 
     def _chunk_tokens(self) -> int:
-        fitting = (tokens for weights, tokens in _CHUNKS if self.model.parameters >= weights)
-        return min(next(fitting, BATCH_TOKENS), self.model.batch_tokens)
+        fitting = (tokens for weights, tokens in _CPU_CHUNKS if self.model.parameters >= weights)
+        wanted = BATCH_TOKENS if self.model.has_gpu else next(fitting, BATCH_TOKENS)
+        return min(wanted, self.model.batch_tokens)
 
     def _with_read_tail(self, prompt: _Prompt) -> list[int]:
         """The prompt with its end in the tokens that the model itself wrote, where the text is the same.
