@@ -51,7 +51,8 @@ class ModelService(QObject):
         self._builtin = str(builtin)
         self._info: ModelInfo | None = None
         self._path = self._builtin
-        self._failed_path: str | None = None
+        self._failed_path: str | None = None  # what Try again tries
+        self._failed: set[str] = set()  # since the person last chose: falling back must come to an end
         self._pending: Load | None = None
         self._loaded_as: tuple[str, int, int] | None = None
         self._files: list[ModelFile] = []
@@ -102,17 +103,8 @@ class ModelService(QObject):
 
     def load(self, path: str | None) -> None:
         """Load a file in place of the current model; None is the built-in one."""
-        self.cancel_load()
-        wanted = path or self._builtin
-        request = Load(
-            self._engine.next_id(),
-            wanted,
-            self._settings.integer("model.context_length"),
-            self._settings.integer("model.threads"),
-        )
-        self._pending = request
-        self.load_started.emit(wanted)
-        self._engine.send(request)
+        self._failed.clear()
+        self._send(path or self._builtin)
 
     def cancel_load(self) -> None:
         """Cancel the load that is under way, if any."""
@@ -141,6 +133,18 @@ class ModelService(QObject):
     def refresh_files(self) -> None:
         """Read the list of files again."""
         self._store.run(lambda stores: stores.models.list(), self._on_files)
+
+    def _send(self, path: str) -> None:
+        self.cancel_load()
+        request = Load(
+            self._engine.next_id(),
+            path,
+            self._settings.integer("model.context_length"),
+            self._settings.integer("model.threads"),
+        )
+        self._pending = request
+        self.load_started.emit(path)
+        self._engine.send(request)
 
     def _wanted(self) -> tuple[str, int, int]:
         return (self._path, self._settings.integer("model.context_length"), self._settings.integer("model.threads"))
@@ -180,16 +184,22 @@ class ModelService(QObject):
     def _on_load_failed(self, request: Load, error: UserError) -> None:
         log.warning("load failed: %s", error.kind.value)
         self._pending = None
-        self._failed_path = request.path
-        if request.path == self._path and error.kind is ErrorKind.NOT_ENOUGH_MEMORY:
+        self._note_failure(request.path)
+        if self._info is not None and request.path == self._path and error.kind is ErrorKind.NOT_ENOUGH_MEMORY:
             self._loaded_as = self._wanted()  # the model as it was goes on; the same request would fail again
         self.load_failed.emit(error)
         self._fall_back()
 
+    def _note_failure(self, path: str) -> None:
+        self._failed_path = path
+        self._failed.add(path)
+
     def _fall_back(self) -> None:
-        """With nothing loaded at all, the built-in model takes over."""
-        if self._info is None and self._pending is None and self._failed_path != self._builtin:
-            self.load(None)
+        """With nothing loaded at all, the model that was current comes back, or else the built-in one."""
+        if self._info is None and self._pending is None:
+            untried = (path for path in (self._path, self._builtin) if path not in self._failed)
+            if (path := next(untried, None)) is not None:
+                self._send(path)
 
     def _on_died(self, error: UserError) -> None:
         pending, self._pending = self._pending, None
@@ -197,11 +207,9 @@ class ModelService(QObject):
         self._loaded_as = None
         self.unloaded.emit()
         if pending is not None:
-            self._failed_path = pending.path
+            self._note_failure(pending.path)
             self.load_failed.emit(_while_loading(error, pending.path))
-            if pending.path != self._builtin:
-                self._path = self._builtin if pending.path == self._path else self._path
-                self.load(self._path)
+            self._fall_back()
 
     def _remember(self, model: ModelInfo) -> None:
         def work(stores: Stores) -> None:

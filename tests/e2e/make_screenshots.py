@@ -26,7 +26,7 @@ from tests.e2e.screen import Screen
 
 SIZES_PX = ((1280, 800), (800, 600))
 THEMES = ("light", "dark")
-WAIT_MS = 20_000
+WAIT_MS = 60_000
 STEP_MS = 20
 
 RICH = r"""Tides come from the difference between the Moon's pull on the near and on the far side of the Earth:
@@ -53,17 +53,18 @@ And in Hebrew, from right to left:
 - **Spring tide**: Sun and Moon pull along one line.
 - **Neap tide**: they pull at a right angle, and the effects partly cancel.
 """
+CAPITAL = "The capital of Australia is Canberra, not Sydney."
 SCRIPT = {
     "answers": [
-        {"when": "tides", "text": RICH, "tokens_per_second": 2000},
-        {"when": "slowly", "text": RICH, "tokens_per_second": 90},
-        {"when": "capital", "text": "The capital of Australia is Canberra, not Sydney."},
+        {"when": "slowly", "text": RICH, "tokens_per_second": 25, "first_token_ms": 300},
+        {"when": "tides", "text": RICH, "tokens_per_second": 90, "first_token_ms": 240},
+        {"when": "capital", "text": CAPITAL, "tokens_per_second": 40, "first_token_ms": 180},
         {
             "when": "crash",
             "text": "The engine will stop right in the middle of this sentence, because",
             "crash": {"at_token": 9, "signal": "SIGKILL"},
         },
-        {"text": "A short answer."},
+        {"text": "A short answer.", "tokens_per_second": 40},
     ],
     "loads": [
         {
@@ -82,6 +83,7 @@ SCRIPT = {
         {"name": "Example 8B Instruct", "context_length": 8192},
     ],
 }
+MODEL = "/models/example-8b-instruct-Q4_K_M.gguf"
 EARLIER = ("How do tides work?", "What is the capital of Australia?", "Plan a weekend in the mountains with children")
 
 
@@ -115,7 +117,7 @@ class Scenes:
         self._window = MainWindow(self._profile, resources())
         self._window.setGeometry(0, 0, width_px, height_px)
         self._window.show()
-        self._profile.start(None)
+        self._profile.start(MODEL)
         self._wait(lambda: self._profile.store.is_open and self._profile.models.info is not None)
 
     def take_all(self) -> None:
@@ -131,7 +133,7 @@ class Scenes:
         self._take("answer")
         chat.new_conversation()
         chat.send("Explain tides slowly")
-        QTest.qWait(2500)
+        QTest.qWait(5000)
         self._take("streaming")
         chat.stop()
         self._wait(lambda: not chat.is_streaming)

@@ -74,7 +74,7 @@ def test_an_empty_message_is_refused_with_words(qtbot: QtBot, start_profile: Sta
     with qtbot.waitSignal(profile.chat.refused) as refused:
         profile.chat.send(" \n\t")
     assert refused.args is not None
-    assert refused.args[1] == UserError(ErrorKind.EMPTY_PROMPT)
+    assert refused.args[1].error == UserError(ErrorKind.EMPTY_PROMPT)
     assert stored(profile, "SELECT * FROM messages") == []
 
 
@@ -193,9 +193,9 @@ def test_a_prompt_that_is_too_long_is_refused_before_it_is_stored(qtbot: QtBot, 
     with qtbot.waitSignal(profile.chat.refused, timeout=WAIT_MS) as refused:
         profile.chat.send(text)
     assert refused.args is not None
-    assert refused.args[1].kind is ErrorKind.PROMPT_TOO_LONG
-    assert refused.args[1].integer("limit_tokens") == 384
-    assert refused.args[2] == text
+    assert refused.args[1].error.kind is ErrorKind.PROMPT_TOO_LONG
+    assert refused.args[1].error.integer("limit_tokens") == 384
+    assert refused.args[1].text == text
     assert stored(profile, "SELECT * FROM messages") == []
 
 
@@ -246,8 +246,8 @@ def test_a_locked_database_keeps_the_text_and_recovers(qtbot: QtBot, start_profi
             profile.chat.send("keep me")
         other.execute("ROLLBACK")
     assert refused.args is not None
-    assert refused.args[1].kind is ErrorKind.DATABASE_LOCKED
-    assert refused.args[2] == "keep me"
+    assert refused.args[1].error.kind is ErrorKind.DATABASE_LOCKED
+    assert refused.args[1].text == "keep me"
     say(qtbot, profile, "keep me")
     assert stored(profile, "SELECT COUNT(*) FROM messages") == [(2,)]
 

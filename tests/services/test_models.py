@@ -1,0 +1,113 @@
+"""Which model answers, through the services and a real child that plays from a script."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from app.core.errors import ErrorKind, UserError
+from app.services.profile import Profile
+from tests.services.conftest import WAIT_MS, StartProfile
+
+BROKEN = {"path": "broken", "error": {"kind": "corrupt", "details": {"reason": "made up"}}}
+GOOD = {"path": "good", "name": "Good"}
+BUILTIN = {"name": "Built in"}
+
+
+def load(qtbot: QtBot, profile: Profile, path: str) -> None:
+    with qtbot.waitSignal(profile.models.loaded, timeout=WAIT_MS):
+        profile.models.load(path)
+
+
+@pytest.mark.logs_warnings
+def test_a_broken_file_leaves_the_model_before(qtbot: QtBot, start_profile: StartProfile) -> None:
+    profile = start_profile(loads=[BROKEN, GOOD, BUILTIN])
+    load(qtbot, profile, "/good.gguf")
+    with qtbot.waitSignal(profile.models.load_failed, timeout=WAIT_MS) as failed:
+        profile.models.load("/broken.gguf")
+    assert failed.args == [UserError(ErrorKind.CORRUPT, reason="made up")]
+    assert profile.models.current_path == "/good.gguf"
+    assert profile.models.info is not None
+    assert profile.models.info.name == "Good"
+    assert not profile.models.is_loading
+
+
+@pytest.mark.logs_warnings
+def test_a_broken_file_at_the_start_gives_way_to_the_built_in_model(qtbot: QtBot, start_profile: StartProfile) -> None:
+    profile = start_profile(loads=[BROKEN, BUILTIN], model="/broken.gguf")
+    assert profile.models.is_builtin
+    assert profile.models.info is not None
+
+
+@pytest.mark.logs_warnings
+def test_when_nothing_loads_at_all_it_comes_to_an_end(qtbot: QtBot, start_profile: StartProfile) -> None:
+    failures: list[UserError] = []
+    everything = {"error": {"kind": "corrupt", "details": {"reason": "made up"}}}
+    profile = start_profile(loads=[everything], wait=False, model="/any.gguf")
+    profile.models.load_failed.connect(failures.append)
+    qtbot.waitUntil(lambda: len(failures) == 2, timeout=WAIT_MS)
+    qtbot.wait(300)
+    assert len(failures) == 2
+    assert profile.models.info is None
+
+
+@pytest.mark.logs_warnings
+def test_after_a_crash_a_broken_file_leads_back_to_the_model_before(qtbot: QtBot, start_profile: StartProfile) -> None:
+    profile = start_profile(loads=[BROKEN, GOOD, BUILTIN])
+    load(qtbot, profile, "/good.gguf")
+    assert profile.engine.pid is not None
+    with qtbot.waitSignal(profile.models.unloaded, timeout=WAIT_MS):
+        os.kill(profile.engine.pid, signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
+    with qtbot.waitSignals([profile.models.load_failed, profile.models.loaded], timeout=WAIT_MS):
+        profile.models.load("/broken.gguf")
+    assert profile.models.current_path == "/good.gguf"
+
+
+def test_a_file_that_kills_the_engine_is_not_tried_again_at_the_next_start(
+    qtbot: QtBot, start_profile: StartProfile, end_profile: Callable[[Profile], None]
+) -> None:
+    profile = start_profile(loads=[{"path": "deadly", "crash": {"exit_code": 3}}, GOOD, BUILTIN])
+    load(qtbot, profile, "/good.gguf")
+    with qtbot.waitSignals([profile.models.load_failed, profile.models.loaded], timeout=WAIT_MS):
+        profile.models.load("/deadly.gguf")
+    assert profile.models.current_path == "/good.gguf"
+    end_profile(profile)
+    again = start_profile(loads=[{"path": "deadly", "crash": {"exit_code": 3}}, GOOD, BUILTIN])
+    assert again.models.current_path == "/good.gguf"
+
+
+def test_the_last_model_comes_back_and_is_remembered_in_the_list(
+    qtbot: QtBot, start_profile: StartProfile, end_profile: Callable[[Profile], None]
+) -> None:
+    profile = start_profile(loads=[GOOD, BUILTIN])
+    load(qtbot, profile, "/good.gguf")
+    qtbot.waitUntil(lambda: [f.path for f in profile.models.files] == ["/good.gguf"], timeout=WAIT_MS)
+    end_profile(profile)
+    again = start_profile(loads=[GOOD, BUILTIN])
+    assert again.models.current_path == "/good.gguf"
+    again.models.forget("/good.gguf")
+    qtbot.waitUntil(lambda: again.models.files == [], timeout=WAIT_MS)
+
+
+def test_a_cancelled_load_keeps_the_model_before(qtbot: QtBot, start_profile: StartProfile) -> None:
+    profile = start_profile(loads=[{"path": "slow", "duration_ms": 60_000}, BUILTIN])
+    with qtbot.waitSignal(profile.models.load_progressed, timeout=WAIT_MS):
+        profile.models.load("/slow.gguf")
+    with qtbot.waitSignal(profile.models.load_cancelled, timeout=WAIT_MS):
+        profile.models.cancel_load()
+    assert profile.models.is_builtin
+    assert profile.models.info is not None
+
+
+def test_another_context_length_loads_the_model_again(qtbot: QtBot, start_profile: StartProfile) -> None:
+    profile = start_profile(loads=[BUILTIN])
+    with qtbot.waitSignal(profile.models.loaded, timeout=WAIT_MS):
+        profile.settings.set_value("model.context_length", 2048)
+    with qtbot.waitSignal(profile.models.loaded, timeout=WAIT_MS):
+        profile.models.use_context_length(1024)
+    assert profile.settings.integer("model.context_length") == 1024
