@@ -91,9 +91,9 @@ class Button(QPushButton):
             painter.setBrush(QColor(ground) if ground else Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(box, RADIUS_PX, RADIUS_PX)
             if self.hasFocus() and not self._ring_hidden:
-                inset = FOCUS_RING_PX / 2
-                ring = theme.text if self._kind is ButtonKind.PRIMARY and self.isEnabled() else theme.accent
-                painter.setPen(QPen(QColor(ring), FOCUS_RING_PX))
+                filled = self._kind is ButtonKind.PRIMARY and self.isEnabled()
+                inset = FOCUS_RING_PX / 2 + (FOCUS_RING_PX if filled else 0)
+                painter.setPen(QPen(QColor(theme.on_accent if filled else theme.accent), FOCUS_RING_PX))
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 painter.drawRoundedRect(
                     QRectF(self.rect()).adjusted(inset, inset, -inset, -inset), RADIUS_PX, RADIUS_PX

@@ -71,6 +71,7 @@ class ScrollColumn(QScrollArea):
         self.inside = QWidget(self)
         self.column = QVBoxLayout(self.inside)
         self.column.setSpacing(8)
+        self.column.setContentsMargins(*(4 * [SIDE_MARGIN_PX]))
         self.setWidget(self.inside)
         self.viewport().setAutoFillBackground(False)
         self.inside.setAutoFillBackground(False)

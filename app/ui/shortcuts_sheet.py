@@ -78,7 +78,7 @@ class ShortcutsSheet(QDialog):
         layout.addWidget(sheet, 1)
         layout.addLayout(bottom)
         close.setFocus()
-        self.resize(self._comfortable_size(sheet))
+        self.resize(self._comfortable_size(sheet, close))
 
     def _block(self, section: ShortcutSection) -> QWidget:
         block = QWidget(self)
@@ -99,11 +99,11 @@ class ShortcutsSheet(QDialog):
         grid.addWidget(words, row, 0, Qt.AlignmentFlag.AlignVCenter)
         grid.addWidget(cap, row, 1, Qt.AlignmentFlag.AlignTrailing | Qt.AlignmentFlag.AlignVCenter)
 
-    def _comfortable_size(self, sheet: ScrollColumn) -> QSize:
+    def _comfortable_size(self, sheet: ScrollColumn, button: Button) -> QSize:
         inside = sheet.inside.sizeHint()
         wanted = QSize(
             max(self.fontMetrics().averageCharWidth() * 100, inside.width()),
-            inside.height() + 4 * self.fontMetrics().height(),
+            inside.height() + button.sizeHint().height() + 32,
         )
         screen = self.screen().availableSize()
         return wanted.boundedTo(QSize(screen.width() * 9 // 10, screen.height() * 9 // 10))

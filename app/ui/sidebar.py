@@ -5,141 +5,24 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import date, tzinfo
 
-from PySide6.QtCore import QEvent, QModelIndex, QPoint, Qt, Signal
-from PySide6.QtGui import QAction, QColor, QContextMenuEvent, QKeyEvent, QKeySequence, QPainter, QPaintEvent, QShowEvent
-from PySide6.QtWidgets import QAbstractItemView, QListView, QMenu, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QModelIndex, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QPainter,
+    QPaintEvent,
+)
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.core.messages import Conversation, ConversationId
 from app.ui.buttons import Button, ButtonKind
 from app.ui.conversation_delegate import ConversationDelegate
-from app.ui.conversation_list import ConversationListModel, ConversationRow
+from app.ui.conversation_list import ConversationListModel
+from app.ui.conversation_view import ConversationView, conversation_at
 from app.ui.labels import Label, hint
-from app.ui.scroll_column import use_slim_scroll_bars
 from app.ui.search_field import SearchField
 from app.ui.theme import colors
 
 WIDTH_IN_CHARS = 30
-
-
-class ConversationView(QListView):
-    """The list itself: keys and the context menu."""
-
-    opened = Signal(str)
-    rename_wished = Signal(QModelIndex)
-    trash_requested = Signal(str)
-    undo_requested = Signal()
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setAccessibleName(self.tr("Chats"))
-        self.setFrameShape(QListView.Shape.NoFrame)
-        self.setMouseTracking(True)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setUniformItemSizes(True)
-        self.setTextElideMode(Qt.TextElideMode.ElideRight)
-        use_slim_scroll_bars(self)
-        self.viewport().setAutoFillBackground(False)
-        self.clicked.connect(self._open)
-
-    def current_conversation(self) -> str | None:
-        """The conversation under the keyboard's cursor."""
-        return _conversation_at(self.currentIndex())
-
-    def is_editing(self) -> bool:
-        """Whether a title is being typed."""
-        return self.state() == QAbstractItemView.State.EditingState
-
-    def reveal(self, index: QModelIndex) -> None:
-        """Scroll to a row; to the very top for the first one, so that its heading is seen."""
-        if not self.isVisible():  # `showEvent` does it, when there is a size to go by
-            return
-        if index.isValid() and index.row() <= 1:
-            self.scrollToTop()
-        elif index.isValid():
-            self.scrollTo(index)
-
-    def _open(self, index: QModelIndex) -> None:
-        conversation = _conversation_at(index)
-        if conversation is not None:
-            self.opened.emit(conversation)
-
-    def _rename(self) -> None:
-        if self.currentIndex().isValid():
-            self.rename_wished.emit(self.currentIndex())
-
-    def _trash(self) -> None:
-        conversation = self.current_conversation()
-        if conversation is not None:
-            self.trash_requested.emit(conversation)
-
-    def _show_menu(self, index: QModelIndex, place: QPoint) -> None:
-        if _conversation_at(index) is None:
-            return
-        self.setCurrentIndex(index)
-        menu = QMenu(self)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        rename = QAction(self.tr("Rename…"), menu)
-        rename.setShortcut(QKeySequence(Qt.Key.Key_F2))
-        rename.triggered.connect(self._rename)
-        trash = QAction(self.tr("Move to trash"), menu)
-        trash.setShortcut(QKeySequence(Qt.Key.Key_Delete))
-        trash.triggered.connect(self._trash)
-        for action in (rename, trash):
-            action.setShortcutVisibleInContextMenu(True)
-            menu.addAction(action)
-        menu.popup(place)
-
-    def moveCursor(self, action: QAbstractItemView.CursorAction, modifiers: Qt.KeyboardModifier) -> QModelIndex:
-        target = super().moveCursor(action, modifiers)
-        if target.isValid() and _conversation_at(target) is None:  # Home and Page Up may end on a heading
-            return target.siblingAtRow(target.row() + 1)
-        return target
-
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
-        self.reveal(self.currentIndex())
-
-    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
-        if event.reason() == QContextMenuEvent.Reason.Keyboard:
-            self._show_menu_by_keyboard()
-        else:
-            self._show_menu(self.indexAt(event.pos()), event.globalPos())
-        event.accept()
-
-    def _show_menu_by_keyboard(self) -> None:
-        index = self.currentIndex()
-        box = self.visualRect(index)
-        self._show_menu(index, self.viewport().mapToGlobal(box.center()))
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if self.is_editing():  # keys that the title's editor has no use for, such as the Return that ends it
-            event.accept()
-            return
-        plain = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier == Qt.KeyboardModifier.NoModifier
-        key = event.key()
-        if event.matches(QKeySequence.StandardKey.Undo):
-            self.undo_requested.emit()
-        elif key == Qt.Key.Key_F10 and event.modifiers() == Qt.KeyboardModifier.ShiftModifier:
-            self._show_menu_by_keyboard()
-        elif plain and key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            self._open(self.currentIndex())
-        elif plain and key == Qt.Key.Key_F2:
-            self._rename()
-        elif plain and key in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
-            self._trash()
-        else:
-            super().keyPressEvent(event)
-            return
-        event.accept()
-
-
-def _conversation_at(index: QModelIndex) -> ConversationId | None:
-    model = index.model()
-    row = model.row_at(index) if isinstance(model, ConversationListModel) else None
-    return row.id if isinstance(row, ConversationRow) else None
 
 
 class Sidebar(QWidget):
@@ -229,17 +112,19 @@ class Sidebar(QWidget):
         self._view.trash_requested.connect(self.trash_requested)
         self._view.undo_requested.connect(self.undo_requested)
         self._model.renamed.connect(self.rename_requested)
-        self._empty: Label = hint("", self)
+        self._empty: Label = hint("", self._view.viewport())
         self._empty.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeading)
         self._empty.setContentsMargins(8, 8, 8, 8)
-        self._empty.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        over_list = QVBoxLayout(self._view.viewport())
+        over_list.setContentsMargins(0, 0, 0, 0)
+        over_list.addWidget(self._empty)
+        over_list.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setSpacing(8)
         layout.addWidget(self._new)
         layout.addWidget(self._filter)
         layout.addWidget(self._view, 1)
-        layout.addWidget(self._empty, 1)
         self._page_buttons = self._build_page_buttons(layout)
         self._set_width()
 
@@ -263,7 +148,7 @@ class Sidebar(QWidget):
         return buttons
 
     def _edit(self, index: QModelIndex) -> None:
-        if _conversation_at(index) is not None:
+        if conversation_at(index) is not None:
             self._view.scrollTo(index)
             self._view.edit(index)
 
@@ -277,16 +162,14 @@ class Sidebar(QWidget):
         if not index.isValid() and row_before >= 0 and self._model.rowCount():
             # The row under the cursor is gone: the next one takes its place, so that Delete can be pressed again.
             index = self._model.index(min(row_before, self._model.rowCount() - 1), 0)
-            if _conversation_at(index) is None:
+            if conversation_at(index) is None:
                 below, above = index.siblingAtRow(index.row() + 1), index.siblingAtRow(index.row() - 1)
                 index = below if below.isValid() else above
         if index.isValid() and index != self._view.currentIndex():
             self._view.setCurrentIndex(index)
 
     def _update_empty(self) -> None:
-        shown = self._model.rowCount() > 0
-        self._view.setVisible(shown)
-        self._empty.setVisible(not shown)
+        self._empty.setVisible(self._model.rowCount() == 0)
         if self._model.is_filtered() and self._model.has_conversations():
             self._empty.setText(self.tr("No chat has a title like this."))
         else:

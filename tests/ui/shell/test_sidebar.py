@@ -10,7 +10,8 @@ from pytestqt.qtbot import QtBot
 
 from app.core.messages import Conversation, ConversationId
 from app.ui.conversation_list import ConversationListModel
-from app.ui.sidebar import ConversationView, Sidebar
+from app.ui.conversation_view import ConversationView
+from app.ui.sidebar import Sidebar
 
 NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 TODAY = date(2026, 3, 10)
@@ -98,16 +99,24 @@ def test_filter_shows_titles_with_every_word_and_escape_clears(qtbot: QtBot, sid
 
 def test_filter_without_result_says_so(qtbot: QtBot, sidebar: Sidebar) -> None:
     qtbot.keyClicks(filter_of(sidebar), "zebra")
-    assert not view_of(sidebar).isVisible()
+    assert sidebar._empty.isVisible()
     assert sidebar._empty.text() == "No chat has a title like this."
     filter_of(sidebar).clear()
-    assert view_of(sidebar).isVisible()
+    assert not sidebar._empty.isVisible()
 
 
 def test_an_empty_list_says_what_will_be_there(sidebar: Sidebar) -> None:
     sidebar.set_conversations([], TODAY, set())
     assert sidebar._empty.isVisible()
     assert "listed here" in sidebar._empty.text()
+
+
+def test_the_focus_stays_when_the_last_chat_goes(qtbot: QtBot, sidebar: Sidebar) -> None:
+    go_to(sidebar, "c0")
+    sidebar.set_conversations([], TODAY, set())
+    assert sidebar.list_has_focus()
+    with qtbot.waitSignal(sidebar.undo_requested):
+        qtbot.keyClick(view_of(sidebar), Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
 
 
 def test_keys_move_over_headings_and_enter_opens(qtbot: QtBot, sidebar: Sidebar) -> None:
