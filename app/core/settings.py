@@ -1,4 +1,4 @@
-"""Every setting, declared once: its type, default, range and place. The words for people are in `app.ui.setting_words`."""
+"""Every setting, declared once: type, default, range and place. The words for people are in `app.ui.setting_words`."""
 
 from __future__ import annotations
 
