@@ -20,6 +20,7 @@ BlockView = TextView | CodeView
 _INDENT_PX_PER_COLUMN = 8
 _INDENT_LIMIT_PX = 96
 _CHUNK_CHARS = 2_000
+_NARROW_SHARE = 0.92
 
 
 class BlockColumn(QWidget):
@@ -117,7 +118,8 @@ class BlockColumn(QWidget):
         if not isinstance(view, TextView):
             return width
         view.height_for(width)
-        return min(width, ceil(view.document().idealWidth()) + 1)
+        natural = ceil(view.document().idealWidth()) + 1
+        return natural if natural < _NARROW_SHARE * width else width  # a little narrower is not worth another layout
 
     def top_of(self, index: int) -> int:
         """Where a block begins."""

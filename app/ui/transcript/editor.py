@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
+from app.ui.buttons import Button, ButtonKind
 from app.ui.transcript.context import TranscriptContext
+from app.ui.transcript.quiet_label import QuietLabel
 
 _MIN_LINES = 3
 _MAX_LINES = 14
-_CHROME_PX = 72
+_BOX_MARGIN_PX = 16
 
 
 class MessageEditor(QWidget):
@@ -29,18 +31,18 @@ class MessageEditor(QWidget):
         self._box.setTabChangesFocus(True)
         self._box.setPlainText(text)
         self._lines = 0
-        hint = QLabel(self.tr("Sending it again starts a new branch; this one is kept."), self)
-        hint.setFont(context.style.small_font)
+        hint = QuietLabel(context.style, self)
+        hint.setText(self.tr("Sending it again starts a new branch; this one is kept."))
         hint.setWordWrap(True)
-        self._save = QPushButton(self.tr("Save"), self)
+        self._save = Button(self.tr("Save"), self, kind=ButtonKind.PRIMARY)
         self._save.setToolTip(self.tr("Send the changed message (Ctrl+Enter)"))
-        cancel = QPushButton(self.tr("Cancel"), self)
+        cancel = Button(self.tr("Cancel"), self)
         cancel.setToolTip(self.tr("Keep the message as it was (Esc)"))
-        row = QHBoxLayout()
+        row = self._row = QHBoxLayout()
         row.addWidget(hint, 1)
         row.addWidget(cancel)
         row.addWidget(self._save)
-        column = QVBoxLayout(self)
+        column = self._column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
         column.addWidget(self._box, 1)
@@ -58,7 +60,8 @@ class MessageEditor(QWidget):
 
     def height_for(self, width: int) -> int:
         """A box as tall as its text, within limits."""
-        return int(self._lines * self._box.fontMetrics().lineSpacing()) + _CHROME_PX
+        box = round(self._lines * self._box.fontMetrics().lineSpacing()) + _BOX_MARGIN_PX
+        return box + self._column.spacing() + self._row.heightForWidth(width)
 
     def start(self) -> None:
         """Put the keyboard at the end of the text."""

@@ -16,7 +16,7 @@ from app.ui.transcript.text_view import TextView
 
 BODY_PART = 1
 """The number of the body among the parts of a message, see `TextId`."""
-PADDING_PX = 10  # above and below a message
+PADDING_PX = 6  # above and below a message
 BOUNDARY_PX = 40
 _DESCRIPTION_LIMIT_CHARS = 20_000
 

@@ -7,7 +7,7 @@ list stays at the end.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PySide6.QtWidgets import QAbstractScrollArea
@@ -57,15 +57,35 @@ class Rows:
 
     # -- content
 
-    def replace_all(self, items: Iterable[MessageItem]) -> None:
-        """Show other messages, from the end."""
-        self.drop_widgets()
-        self.states = [RowState(item) for item in items]
-        self._rows_by_id = {str(state.base.message.id): row for row, state in enumerate(self.states)}
-        style, width = self._context.style, self._width
-        self._heights = RowHeights(estimated_row_height(state, width, style) for state in self.states)
-        self.sticks_to_end = True
-        self._find_last_answer()
+    def show(self, items: Sequence[MessageItem]) -> None:
+        """Show these messages. Those at the beginning that are shown already stay, with their place on screen.
+
+        Another conversation, and an answer that is being written, are shown from the end.
+        """
+        same = self._common_length(items)
+        for state, item in zip(self.states[:same], items[:same], strict=True):
+            self._take_over(state, item)
+        self.truncate(same)
+        for item in items[same:]:
+            self.append(item)
+        is_writing = bool(items) and items[-1].message.state is MessageState.STREAMING
+        self.sticks_to_end = same == 0 or is_writing
+
+    def _common_length(self, items: Sequence[MessageItem]) -> int:
+        same = 0
+        for state, item in zip(self.states, items, strict=False):
+            if state.base.message.id != item.message.id:
+                break
+            same += 1
+        return same
+
+    def _take_over(self, state: RowState, item: MessageItem) -> None:
+        if state.item != item:
+            state.base = item
+            row = self._rows_by_id[str(item.message.id)]
+            if (widget := self.live.get(row)) is not None:
+                widget.refresh()
+            self.remeasure(row)
 
     def append(self, item: MessageItem) -> None:
         """Add a row at the end."""
@@ -151,6 +171,7 @@ class Rows:
             if not self._realise(first, last, top, top + height):
                 break
         top = self._scroll_to_anchor(height)
+        self.sticks_to_end = self.sticks_to_end or top >= self._area.verticalScrollBar().maximum()
         self._place(first, last, top)
         self._anchor = self._anchor_at(top)
 

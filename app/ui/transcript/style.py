@@ -12,6 +12,8 @@ CODE_SCALE = 0.94
 SMALL_SCALE = 0.9
 LINE_EM = 1.48  # from baseline to baseline
 
+SELECTION_SHARE = 0.32  # of the accent in the ground of selected text
+
 GAP_PX = 12  # between blocks
 MARGIN_PX = 16  # beside the column
 BUBBLE_PADDING_PX = 12
@@ -77,6 +79,17 @@ class TextStyle:
             code_font_space_px=QFontMetricsF(code).horizontalAdvance(" "),
             column_px=round(COLUMN_CHARS * char_px),
         )
+
+
+def selection_palette(palette: QPalette) -> QPalette:
+    """The roles that make selected text calm: its own colour on a ground that is tinted with the accent."""
+    role = QPalette.ColorRole
+    result = QPalette()
+    for group in (QPalette.ColorGroup.Active, QPalette.ColorGroup.Inactive):
+        accent, base = palette.color(group, role.Highlight), palette.color(group, role.Base)
+        result.setColor(group, role.Highlight, mixed(accent, base, SELECTION_SHARE))
+        result.setColor(group, role.HighlightedText, palette.color(group, role.Text))
+    return result
 
 
 def scaled(font: QFont, factor: float) -> QFont:

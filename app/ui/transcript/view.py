@@ -30,6 +30,7 @@ from app.ui.transcript.focus_order import move_focus
 from app.ui.transcript.items import MessageItem
 from app.ui.transcript.question import QuestionWidget
 from app.ui.transcript.rows import Rows
+from app.ui.transcript.style import selection_palette
 from app.ui.transcript.text_view import link_under
 
 _STEP_PX = 48
@@ -69,6 +70,7 @@ class TranscriptView(QAbstractScrollArea):
         self._drag = DragSelection(self, self._rows, self._context)
         self._end_button = EndButton(self._context, self.viewport())
         self._end_button.clicked.connect(self.scroll_to_end)
+        self.viewport().setPalette(selection_palette(self.palette()))
         self._connect_context()
         QApplication.instance().focusChanged.connect(self._on_focus_changed)  # type: ignore[union-attr]
 
@@ -96,11 +98,13 @@ class TranscriptView(QAbstractScrollArea):
     # -- content
 
     def set_items(self, items: Sequence[MessageItem]) -> None:
-        """Show these messages from their end; an empty sequence shows the empty widget."""
+        """Show these messages; those that are shown already stay in their place, others are shown from their end.
+
+        An empty sequence shows the empty widget.
+        """
         self._context.selection.clear()
-        self._context.slices.clear()
         self._rows.boundary_id = None
-        self._rows.replace_all(items)
+        self._rows.show(items)
         self._after_change()
 
     def add_item(self, item: MessageItem) -> None:
@@ -184,15 +188,15 @@ class TranscriptView(QAbstractScrollArea):
             for widget in self._rows.live.values():
                 widget.refresh_footer()
 
-    def begin_edit(self, message_id: str) -> None:
-        """Turn a message of the person into an editor."""
+    def begin_edit(self, message_id: str, text: str | None = None) -> None:
+        """Turn a message of the person into an editor, with its text or with `text`."""
         row = self._rows.row_of(message_id)
         if row is None or self._context.is_busy:
             return
         state = self._rows.states[row]
         if state.base.message.role is not Role.USER:
             return
-        state.draft = state.item.message.text
+        state.draft = state.item.message.text if text is None else text
         widget = self._rows.widget_for(row)
         widget.refresh()
         self._relayout_row(row)
@@ -341,6 +345,7 @@ class TranscriptView(QAbstractScrollArea):
         super().changeEvent(event)
         if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.FontChange) and hasattr(self, "_rows"):
             self._context.restyle(self)
+            self.viewport().setPalette(selection_palette(self.palette()))
             self._rows.drop_widgets()
             if event.type() == QEvent.Type.FontChange:
                 for state in self._rows.states:

@@ -279,6 +279,39 @@ def test_ten_thousand_emoji(view: TranscriptView) -> None:
     assert QGuiApplication.clipboard().text() == "🎉" * 10_000
 
 
+def test_another_version_further_up_leaves_the_screen_where_it_is(view: TranscriptView, settle: Settle) -> None:
+    items = many(60)
+    view.set_items(items)
+    settle()
+    view.verticalScrollBar().setValue(view.verticalScrollBar().maximum() // 2)
+    settle()
+    seen = next(widget for widget in rows(view) if widget.y() >= 0)
+    seen_id, y = seen.message_id, seen.y()
+    number = int(seen_id[1:])
+    view.set_items([*items[: number + 1], *(answer(f"other{i}", "Another " * 50) for i in range(20))])
+    assert row(view, seen_id) is seen
+    assert seen.y() == y
+    assert view.items()[number + 1].message.id == "other0"
+
+
+def test_a_new_answer_is_followed_from_its_first_word(view: TranscriptView, settle: Settle) -> None:
+    items = many(60)
+    view.set_items(items)
+    view.verticalScrollBar().setValue(0)
+    view.set_items([*items[:-1], streaming("again")])
+    view.append_text("again", "New words")
+    settle()
+    assert view.is_at_end
+    assert all_text(row(view, "again")) == "New words"
+
+
+def test_fifty_formulas_do_not_block(view: TranscriptView, settle: Settle) -> None:
+    formulas = " and ".join(rf"$\frac{{x_{{{i}}}}}{{{i} + \sqrt{{y}}}}$" for i in range(50))
+    view.set_items([answer("a", formulas)])
+    settle()  # the watchdog of all tests of the window looks on
+    assert texts(row(view, "a"))[0].plain_text() == formulas
+
+
 # -- what can be done with a message
 
 
