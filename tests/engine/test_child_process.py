@@ -144,6 +144,23 @@ writer.write(Unloaded(1))
     assert done.stderr.count(b"noise") == 3
 
 
+def test_the_reason_of_an_abort_is_logged_before_the_end() -> None:
+    source = """
+import logging, ctypes
+logging.basicConfig()
+from app.engine.worker import binding
+from app.engine.worker.engine_log import EngineLog
+log = EngineLog()
+kept = binding.initialize(log.add, log.abort)
+abort = binding.ggml_function("ggml_abort", None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)
+abort(b"file.c", 7, b"out of luck")
+"""
+    environment = os.environ | {"GGML_NO_BACKTRACE": "1"}
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, env=environment, check=False)
+    assert done.returncode != 0
+    assert b"ggml aborts: file.c:7: out of luck" in done.stderr
+
+
 def test_the_log_holds_no_words_of_conversations(models: Path, tmp_path: Path) -> None:
     log = tmp_path / "engine.log"
     running = EngineChild(log_path=log)

@@ -13,6 +13,7 @@ import importlib.util
 import sys
 import types
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ def initialize(on_log: LogCallback, on_abort: Callable[[str], None]) -> list[Any
     abort_type = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
     abort_callback = abort_type(aborting)
     llama.llama_log_set(log_line, None)
-    ggml_function("ggml_set_abort_callback", ctypes.c_void_p, abort_type)(abort_callback)
+    with suppress(AttributeError):  # builds may leave it out
+        ggml_function("ggml_set_abort_callback", ctypes.c_void_p, abort_type)(abort_callback)
     if ggml_function("ggml_backend_reg_count", ctypes.c_size_t)() == 0:
         # Backends are libraries of their own. ggml's own search would look into the current directory as well.
         load = ggml_function("ggml_backend_load_all_from_path", None, ctypes.c_char_p)
