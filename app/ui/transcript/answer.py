@@ -213,6 +213,11 @@ class AnswerWidget(MessageWidget):
         card = self._card.findChildren(QAbstractButton) if self._card is not None else []
         return [*thought, *super().inner_tab_stops(), *card]
 
+    def release(self) -> None:
+        super().release()
+        if self._thought is not None:
+            self._thought.column.drop_all()
+
     def _on_thought_toggled(self, expanded: bool) -> None:
         self.state.thought_expanded = expanded
         self._show_thought_state()

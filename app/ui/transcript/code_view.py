@@ -12,13 +12,12 @@ from app.core.blocks import Block
 from app.ui.transcript.context import TranscriptContext
 from app.ui.transcript.documents import code_document
 from app.ui.transcript.highlighting import highlight
-from app.ui.transcript.quiet_button import QuietButton
+from app.ui.transcript.quiet_button import CopyButton
 from app.ui.transcript.quiet_label import QuietLabel
 from app.ui.transcript.text_view import TextView
 
 HEADER_PX = 34
 PADDING_PX = 12
-CONFIRM_MS = 1_500
 HIGHLIGHT_EVERY_MS = 400  # while the code is still being written
 
 
@@ -56,12 +55,9 @@ class CodeView(QWidget):
         self._block: Block | None = None
         self.text = _CodeText(context, self)
         self._language = QuietLabel(context.style, self)
-        self.copy_button = QuietButton(context, self.tr("Copy"), self)
+        self.copy_button = CopyButton(context, self)
         self.copy_button.clicked.connect(self._on_copy_clicked)
-        self._confirm = QTimer(self)
-        self._confirm.setSingleShot(True)
-        self._confirm.setInterval(CONFIRM_MS)
-        self._confirm.timeout.connect(self._on_confirm_timeout)
+        self.copy_button.relabelled.connect(self._place_header)
         self._recolor = QTimer(self)
         self._recolor.setSingleShot(True)
         self._recolor.setInterval(HIGHLIGHT_EVERY_MS)
@@ -97,14 +93,7 @@ class CodeView(QWidget):
     def _on_copy_clicked(self) -> None:
         if self._block is not None:
             QGuiApplication.clipboard().setText(self._block.text)
-            self.copy_button.setText(self.tr("Copied"))
-            self._place_header()
-            self._confirm.start()
             self._context.code_copied.emit()
-
-    def _on_confirm_timeout(self) -> None:
-        self.copy_button.setText(self.tr("Copy"))
-        self._place_header()
 
     def _place_header(self) -> None:
         size: QSize = self.copy_button.sizeHint()

@@ -10,7 +10,7 @@ from app.core.messages import MessageState, Role
 from app.ui.transcript.context import TranscriptContext
 from app.ui.transcript.figures import figures_details, figures_line
 from app.ui.transcript.items import MessageItem
-from app.ui.transcript.quiet_button import HEIGHT_PX, PADDING_PX, QuietButton
+from app.ui.transcript.quiet_button import HEIGHT_PX, PADDING_PX, CopyButton, QuietButton
 from app.ui.transcript.quiet_label import QuietLabel
 
 _FIGURES_PX = 20
@@ -40,7 +40,8 @@ class Footer(QWidget):
         self._later = QuietButton(context, "›", self)
         self._later.setAccessibleName(self.tr("Later version"))
         self._later.setToolTip(self.tr("Later version"))
-        self._copy = QuietButton(context, self.tr("Copy"), self)
+        self._copy = CopyButton(context, self)
+        self._copy.relabelled.connect(self._place)
         self._edit = QuietButton(context, self.tr("Edit"), self)
         self._regenerate = QuietButton(context, self.tr("Regenerate"), self)
         self._continue = QuietButton(context, self.tr("Continue"), self)

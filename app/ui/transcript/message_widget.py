@@ -62,7 +62,8 @@ class MessageWidget(QWidget):
 
     def inner_tab_stops(self) -> list[QWidget]:
         """What the keyboard reaches between the message itself and its footer."""
-        return [view for text in self.body.views() for view in _tab_stops_of(text)]
+        views = (view for _part, column in self.columns() for view in column.views())
+        return [stop for view in views for stop in _tab_stops_of(view)]
 
     def columns(self) -> list[tuple[int, BlockColumn]]:
         """The parts with text, from top to bottom."""
@@ -144,8 +145,12 @@ class MessageWidget(QWidget):
 
     def tab_stops(self) -> list[QWidget]:
         """Everything the keyboard reaches in this row, in order; the row itself comes first."""
-        footer = self._make_footer().tab_stops() if self._footer_height() else []
-        return [self, *self.inner_tab_stops(), *footer]
+        stops = [self, *self.inner_tab_stops()]
+        if self._footer_height():
+            footer = self._make_footer()
+            footer.show()  # the keyboard may enter from below
+            stops += footer.tab_stops()
+        return stops
 
     def release(self) -> None:
         """Let go of everything that others hold of this widget; to be called before it is deleted."""

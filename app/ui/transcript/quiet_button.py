@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QPen
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton, QWidget
 
 from app.ui.transcript.context import TranscriptContext
@@ -11,6 +11,7 @@ from app.ui.transcript.style import mixed
 
 HEIGHT_PX = 28
 PADDING_PX = 8
+_CONFIRM_MS = 1_500
 
 
 class QuietButton(QAbstractButton):
@@ -26,6 +27,12 @@ class QuietButton(QAbstractButton):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
     # -- Qt
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.click()
+        else:
+            super().keyPressEvent(event)
 
     def sizeHint(self) -> QSize:
         width = self.fontMetrics().horizontalAdvance(self.text()) + 2 * PADDING_PX
@@ -51,3 +58,27 @@ class QuietButton(QAbstractButton):
         painter.setPen(color)
         painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, self.text())
         painter.end()
+
+
+class CopyButton(QuietButton):
+    """Says "Copied" for a moment after it was pressed."""
+
+    relabelled = Signal()
+
+    def __init__(self, context: TranscriptContext, parent: QWidget) -> None:
+        super().__init__(context, "", parent)
+        self.setText(self.tr("Copy"))
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_CONFIRM_MS)
+        self._timer.timeout.connect(self._on_timeout)
+        self.clicked.connect(self._on_clicked)
+
+    def _on_clicked(self) -> None:
+        self.setText(self.tr("Copied"))
+        self._timer.start()
+        self.relabelled.emit()
+
+    def _on_timeout(self) -> None:
+        self.setText(self.tr("Copy"))
+        self.relabelled.emit()

@@ -36,8 +36,3 @@ class RowState:
             self.text_pieces.clear()
             self.reasoning_pieces.clear()
         return self.base
-
-    @property
-    def has_text(self) -> bool:
-        """Whether there is any answer yet."""
-        return bool(self.text_pieces) or bool(self.base.message.text)

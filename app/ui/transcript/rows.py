@@ -189,11 +189,6 @@ class Rows:
             if (top, bottom) == (self._heights.top_of(row), self._heights.top_of(row + 1)):
                 break
 
-    def scroll_to_end(self) -> None:
-        """Show the end and stay there."""
-        self.sticks_to_end = True
-        self.layout()
-
     def prepare_ahead(self) -> Job:
         """A job that makes the texts just outside the screen, one at a time, before the person scrolls to them."""
         height = self._area.viewport().height()
@@ -238,9 +233,10 @@ class Rows:
     def _place(self, first: int, last: int, top: int) -> None:
         """Move the widgets to where they belong and drop those that are far away."""
         keep = range(first - NEIGHBOURS, last + NEIGHBOURS + 1)
+        focused = self._area.window().focusWidget()
         for row in list(self.live):
             widget = self.live[row]
-            if row in keep or widget.isAncestorOf(self._area.window().focusWidget() or self._area):
+            if row in keep or widget is focused or (focused is not None and widget.isAncestorOf(focused)):
                 widget.setGeometry(0, self._heights.top_of(row) - top, self._width, self._heights[row])
                 widget.show()
             else:

@@ -35,11 +35,6 @@ class SliceQueue(QObject):
         if any(entry[0] is owner for entry in self._jobs):
             self._jobs = deque(entry for entry in self._jobs if entry[0] is not owner)
 
-    def clear(self) -> None:
-        """Drop everything."""
-        self._jobs.clear()
-        self._timer.stop()
-
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits to be done."""

@@ -237,8 +237,8 @@ class TranscriptView(QAbstractScrollArea):
 
     def scroll_to_end(self) -> None:
         """Show the end, and stay there while text comes."""
-        self._rows.scroll_to_end()
-        self._show_end_button()
+        self._rows.sticks_to_end = True
+        self._layout_rows()
 
     @property
     def is_at_end(self) -> bool:
@@ -286,8 +286,9 @@ class TranscriptView(QAbstractScrollArea):
         self._prepare_timer.start()
 
     def _layout_rows(self) -> None:
-        self._rows.layout()
-        self._show_end_button()
+        if self.isVisible():  # else the width is not known yet; `showEvent` comes back to it
+            self._rows.layout()
+            self._show_end_button()
 
     def _show_end_button(self) -> None:
         bar = self.verticalScrollBar()

@@ -514,6 +514,31 @@ def test_the_tab_key_walks_through_the_messages(view: TranscriptView) -> None:
     ]
 
 
+def test_the_way_back_goes_through_the_same_stops(view: TranscriptView) -> None:
+    view.set_items([question("q", "Go"), answer("a", "Yes"), question("q2", "More"), answer("a2", "No")])
+    view.setFocus()
+    forward = []
+    for _ in range(12):
+        QTest.keyClick(QApplication.focusWidget() or view, Qt.Key.Key_Tab)
+        forward.append(QApplication.focusWidget())
+    backward = [QApplication.focusWidget()]
+    for _ in range(11):
+        QTest.keyClick(QApplication.focusWidget() or view, Qt.Key.Key_Backtab, Qt.KeyboardModifier.ShiftModifier)
+        backward.append(QApplication.focusWidget())
+    assert backward == forward[::-1]
+
+
+def test_links_are_reached_and_followed_by_the_keyboard(view: TranscriptView, qtbot: QtBot) -> None:
+    view.set_items([answer("a", "See [this](https://example.org/1) and [that](https://example.org/2)")])
+    view.setFocus()
+    QTest.keyClick(view, Qt.Key.Key_Tab)
+    for address in ("https://example.org/1", "https://example.org/2"):
+        QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+        with qtbot.waitSignal(view.link_activated) as activated:
+            QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Return)
+        assert activated.args == [address]
+
+
 def test_the_tab_key_reaches_messages_out_of_sight(view: TranscriptView) -> None:
     view.set_items(many(40))
     view.verticalScrollBar().setValue(0)
