@@ -214,7 +214,7 @@ def test_killed_in_the_middle_of_an_answer(driver: EngineDriver, model: Path) ->
     assert driver.text(request_id)
     assert driver.closing(request_id) is None
     assert isinstance(driver.load(model), Loaded)
-    answer = driver.ask(max_tokens=3)
+    answer = driver.ask(max_tokens=3, sampling={"seed": 1})
     assert isinstance(answer, Finished)
     assert answer.reason is FinishReason.LENGTH
 
