@@ -37,10 +37,11 @@ class _Answer:
 
     chat: OpenChat
     message: Message
-    request_id: int
+    request: Generate
     text: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     is_changed: bool = False
+    is_held: bool = False  # the request waits for a model
 
     def current(self) -> Message:
         """The message with everything that has arrived."""
@@ -86,19 +87,34 @@ class AnswerWriter(QObject):
         """The conversations in which an answer is being written."""
         return frozenset(answer.chat.conversation.id for answer in self._answers.values())
 
-    def begin(self, chat: OpenChat, message: Message, request: Generate) -> None:
-        """Send the request and write what comes into `message` (which may already hold text, when it is continued)."""
-        answer = _Answer(chat, message, request.id, [message.text], [message.reasoning])
+    def begin(self, chat: OpenChat, message: Message, request: Generate, *, is_held: bool = False) -> None:
+        """Send the request and write what comes into `message` (which may already hold text, when it is continued).
+
+        A held request is sent by `release`.
+        """
+        answer = _Answer(chat, message, request, [message.text], [message.reasoning], is_held=is_held)
         self._answers[request.id] = answer
         self._save_timer.start()
         self.running_changed.emit()
-        self._engine.send(request)
+        if not is_held:
+            self._engine.send(request)
+
+    def release(self) -> None:
+        """Send the requests that were held."""
+        for answer in self._answers.values():
+            if answer.is_held:
+                answer.is_held = False
+                self._engine.send(answer.request)
 
     def stop(self, conversation_id: ConversationId) -> None:
         """Stop the answer of a conversation; what has arrived stays."""
-        for answer in self._answers.values():
-            if answer.chat.conversation.id == conversation_id:
-                self._engine.stop(answer.request_id)
+        for answer in list(self._answers.values()):
+            if answer.chat.conversation.id != conversation_id:
+                continue
+            if answer.is_held:
+                self._end(answer, MessageState.STOPPED, None, None, None)
+            else:
+                self._engine.stop(answer.request.id)
 
     def current(self, message_id: MessageId) -> Message | None:
         """The message with everything that has arrived, if it is being written; none of it comes again as text."""
@@ -141,7 +157,8 @@ class AnswerWriter(QObject):
 
     def _on_died(self, error: UserError) -> None:
         for answer in list(self._answers.values()):
-            self._end(answer, MessageState.INTERRUPTED, None, error, None)
+            if not answer.is_held:
+                self._end(answer, MessageState.INTERRUPTED, None, error, None)
 
     def _end(
         self,
@@ -152,7 +169,7 @@ class AnswerWriter(QObject):
         finished: Finished | None,
     ) -> None:
         self._buffer.flush()
-        del self._answers[answer.request_id]
+        del self._answers[answer.request.id]
         earlier = answer.message.usage
         message = replace(
             answer.current(),

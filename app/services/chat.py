@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -38,6 +38,19 @@ CHECKED_LENGTH = 2000  # characters; a longer message is counted before it is se
 SMALLEST_ANSWER_TOKENS = 512
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What could not be stored or does not fit. `again` tries the same once more; None where that makes no sense.
+
+    `edited_id` names the message of which `text` was to be another version; None for a new message.
+    """
+
+    error: UserError
+    text: str = ""
+    edited_id: MessageId | None = None
+    again: Callable[[], None] | None = None
+
+
 class ChatService(QObject):
     """The conversation on screen and all that are being answered. Main thread only.
 
@@ -51,8 +64,8 @@ class ChatService(QObject):
     item_changed = Signal(object, object)  # OpenChat, PathItem
     boundary_changed = Signal(object)  # OpenChat: first_visible_id
     context_changed = Signal(object)  # OpenChat: context_tokens
-    accepted = Signal(object)  # OpenChat: the message is stored
-    refused = Signal(object, object, str)  # OpenChat, UserError, the text that was not sent
+    accepted = Signal(object, str)  # OpenChat, the text of the new message, which is stored now
+    refused = Signal(object, object)  # OpenChat, Refusal
     failed = Signal(object)  # UserError, not about one message
 
     def __init__(
@@ -83,6 +96,7 @@ class ChatService(QObject):
         engine.event_received.connect(self._on_event)
         engine.died.connect(self._on_engine_died)
         models.loaded.connect(self._on_model_loaded)
+        models.settled.connect(self.answers.release)
         self.answers.prompt_started.connect(self._on_prompt_started)
         self.answers.ended.connect(self._on_answer_ended)
 
@@ -137,9 +151,13 @@ class ChatService(QObject):
         if chat.is_saving or self.is_streaming:
             return
         if not text.strip():
-            self.refused.emit(chat, UserError(ErrorKind.EMPTY_PROMPT), text)
+            self.refused.emit(chat, Refusal(UserError(ErrorKind.EMPTY_PROMPT), text))
             return
-        self._checked(chat, text, lambda: self._ask(chat, chat.tree.active_leaf_id, text))
+
+        def refuse(error: UserError) -> None:
+            self.refused.emit(chat, Refusal(error, text, again=lambda: self.send(text)))
+
+        self._checked(chat, text, lambda: self._ask(chat, chat.tree.active_leaf_id, text, refuse), refuse)
 
     def edit(self, message_id: MessageId, text: str) -> None:
         """Send another version of a message; the old branch stays."""
@@ -148,13 +166,21 @@ class ChatService(QObject):
         if chat.is_saving or self.is_streaming or not text.strip():
             return
         parent_id = chat.tree[message_id].parent_id
-        self._checked(chat, text, lambda: self._ask(chat, parent_id, text))
+
+        def refuse(error: UserError) -> None:
+            self.refused.emit(chat, Refusal(error, text, message_id, lambda: self.edit(message_id, text)))
+
+        self._checked(chat, text, lambda: self._ask(chat, parent_id, text, refuse, is_edit=True), refuse)
 
     def regenerate(self, message_id: MessageId) -> None:
         """Answer again; the old answer stays as a version."""
         chat = self._current
+
+        def refuse(error: UserError) -> None:
+            self.refused.emit(chat, Refusal(error, again=lambda: self.regenerate(message_id)))
+
         if not chat.is_saving and not self.is_streaming:
-            self._answer(chat, chat.tree[message_id].parent_id, [])
+            self._answer(chat, chat.tree[message_id].parent_id, None, refuse)
 
     def continue_answer(self, message_id: MessageId) -> None:
         """Go on where a stopped or interrupted answer ended."""
@@ -168,7 +194,10 @@ class ChatService(QObject):
             self.item_changed.emit(chat, chat.item(message_id))
             self._generate(chat, message)
 
-        self._save(chat, lambda stores: stores.conversations.update_messages([message]), stored)
+        def refuse(error: UserError) -> None:
+            self.refused.emit(chat, Refusal(error, again=lambda: self.continue_answer(message_id)))
+
+        self._save(chat, lambda stores: stores.conversations.update_messages([message]), stored, refuse)
 
     def stop(self) -> None:
         """Stop the answer on screen."""
@@ -204,10 +233,16 @@ class ChatService(QObject):
 
     # -- from words to a request
 
-    def _checked(self, chat: OpenChat, text: str, go_on: Callable[[], None]) -> None:
-        """Go on at once, or after counting a long text that may not fit the context."""
+    def _checked(
+        self, chat: OpenChat, text: str, go_on: Callable[[], None], refuse: Callable[[UserError], None]
+    ) -> None:
+        """Go on at once, or after counting a long text that may not fit the context.
+
+        While the engine answers in another conversation nothing is counted: that would have to wait for its end. Then
+        the engine itself says that the text is too long.
+        """
         info = self._models.info
-        if info is None or len(text) < CHECKED_LENGTH:
+        if info is None or self.answers.conversations or len(text) < CHECKED_LENGTH:
             go_on()
             return
         chat.is_saving = True
@@ -216,22 +251,37 @@ class ChatService(QObject):
         def counted(answer: Counted | None) -> None:
             chat.is_saving = False
             if answer is not None and answer.tokens > limit:
-                error = UserError(ErrorKind.PROMPT_TOO_LONG, tokens=answer.tokens, limit_tokens=limit)
-                self.refused.emit(chat, error, text)
+                refuse(UserError(ErrorKind.PROMPT_TOO_LONG, tokens=answer.tokens, limit_tokens=limit))
             else:
                 go_on()
 
         system = [ChatMessage("system", Role.SYSTEM, prompt)] if (prompt := self._system_prompt(chat)) else []
         self._count([*system, ChatMessage("new", Role.USER, text)], counted)
 
-    def _ask(self, chat: OpenChat, parent_id: MessageId | None, text: str) -> None:
+    def _ask(
+        self,
+        chat: OpenChat,
+        parent_id: MessageId | None,
+        text: str,
+        refuse: Callable[[UserError], None],
+        *,
+        is_edit: bool = False,
+    ) -> None:
         question = Message(
             new_message_id(), chat.conversation.id, parent_id, Role.USER, (TextPart(text),), MessageState.COMPLETE
         )
-        self._answer(chat, question.id, [question])
+        self._answer(chat, question.id, question, refuse, is_edit=is_edit)
 
-    def _answer(self, chat: OpenChat, parent_id: MessageId | None, before: list[Message]) -> None:
-        """Store `before` and an empty answer under `parent_id`, show them, and ask the engine."""
+    def _answer(
+        self,
+        chat: OpenChat,
+        parent_id: MessageId | None,
+        question: Message | None,
+        refuse: Callable[[UserError], None],
+        *,
+        is_edit: bool = False,
+    ) -> None:
+        """Store the question, if it is new, and an empty answer under `parent_id`, show them, and ask the engine."""
         answer = Message(
             new_message_id(),
             chat.conversation.id,
@@ -241,19 +291,24 @@ class ChatService(QObject):
             MessageState.STREAMING,
             model_name=self._models.info.name if self._models.info else None,
         )
-        new = [*before, answer]
+        new = [answer] if question is None else [question, answer]
         is_at_end = new[0].parent_id == chat.tree.active_leaf_id
-        conversation = self._titled(chat, before)
+        is_sent = question is not None and not is_edit  # from the message box, which is empty from then on
+        conversation = self._titled(chat, question, is_sent)
 
         def work(stores: Stores) -> None:
             stores.conversations.save_exchange(conversation, new, answer.id)
 
         def stored(_: object) -> None:
+            draft = chat.conversation.draft  # what was typed since
             chat.conversation = conversation
             for message in new:
                 chat.tree.add(message)
-            if before:
-                self.accepted.emit(chat)
+            if is_sent and question is not None:
+                self._conversations.keep_draft(conversation.id, "")  # in place of one that waits to be written
+                self.accepted.emit(chat, question.text)
+            else:
+                chat.conversation = replace(conversation, draft=draft)
             if is_at_end:
                 self.items_added.emit(chat, [chat.item(message.id) for message in new])
             else:
@@ -261,7 +316,7 @@ class ChatService(QObject):
             self._conversations.refresh()
             self._generate(chat, answer)
 
-        self._save(chat, work, stored, before[0].text if before else "")
+        self._save(chat, work, stored, refuse)
 
     def _create(self, chat: OpenChat) -> None:
         """Store a conversation that has only a draft so far. Whatever comes next is stored after it, in order."""
@@ -278,9 +333,13 @@ class ChatService(QObject):
         )
 
     def _save(
-        self, chat: OpenChat, work: Callable[[Stores], object], then: Callable[[object], None], text: str = ""
+        self,
+        chat: OpenChat,
+        work: Callable[[Stores], object],
+        then: Callable[[object], None],
+        refuse: Callable[[UserError], None],
     ) -> None:
-        """Store something of a conversation, then go on; `text` is given back when it cannot be stored."""
+        """Store something of a conversation, then go on; or `refuse` when it cannot be stored."""
         chat.is_saving = True
 
         def done(result: object) -> None:
@@ -291,7 +350,7 @@ class ChatService(QObject):
 
         def failed(error: UserError) -> None:
             chat.is_saving = False
-            self.refused.emit(chat, error, text)
+            refuse(error)
 
         self._store.run(work, done, failed)
 
@@ -307,16 +366,16 @@ class ChatService(QObject):
             continue_last=continues,
             first_visible_id=chat.first_visible_id,
         )
-        self.answers.begin(chat, answer, request)
+        self.answers.begin(chat, answer, request, is_held=self._models.is_first_load)
 
     def _system_prompt(self, chat: OpenChat) -> str:
         own = chat.conversation.system_prompt
         return self._settings.string("answers.system_prompt") if own is None else own
 
-    def _titled(self, chat: OpenChat, before: list[Message]) -> Conversation:
-        conversation = replace(chat.conversation, draft="" if before else chat.conversation.draft)
-        if not conversation.title and before:
-            conversation = replace(conversation, title=title_from(before[0].text))
+    def _titled(self, chat: OpenChat, question: Message | None, is_sent: bool) -> Conversation:
+        conversation = replace(chat.conversation, draft="" if is_sent else chat.conversation.draft)
+        if not conversation.title and question is not None:
+            conversation = replace(conversation, title=title_from(question.text))
         return conversation
 
     # -- what comes back

@@ -72,7 +72,13 @@ def _reason(error: UserError) -> str:
     return ""
 
 
-def _engine_card(title: object, text: object) -> Callable[[UserError], Explanation]:
+def _continue() -> Action:
+    return Action(ActionKind.CONTINUE, translate("Explain", "Continue"))
+
+
+def _engine_card(
+    title: object, text: object, first: Callable[[], Action] = _continue
+) -> Callable[[UserError], Explanation]:
     def make(error: UserError) -> Explanation:
         body = translate("Explain", str(text))
         if reason := _reason(error):
@@ -80,10 +86,19 @@ def _engine_card(title: object, text: object) -> Callable[[UserError], Explanati
         return Explanation(
             translate("Explain", str(title)),
             body,
-            (Action(ActionKind.CONTINUE, translate("Explain", "Continue")), choose_model(), copy_details(error)),
+            (first(), choose_model(), copy_details(error)),
         )
 
     return make
+
+
+def _load_failed(error: UserError) -> Explanation:
+    """Something that llama.cpp says of the file, or the end of the engine while it read the file."""
+    text = translate("Explain", "“{0}” did not load.").format(Path(error.string("path")).name)
+    if reason := _reason(error):
+        text += " " + reason
+    title = translate("Explain", "The model could not be loaded")
+    return Explanation(title, text, (retry(), choose_model(), copy_details(error)))
 
 
 def _storage_card(title: object, text: object, *actions: Callable[[], Action]) -> Callable[[UserError], Explanation]:
@@ -163,7 +178,9 @@ _CARDS: dict[ErrorKind, Callable[[UserError], Explanation]] = {
     ErrorKind.ENGINE_START_FAILED: _engine_card(
         QT_TRANSLATE_NOOP("Explain", "The engine does not start"),
         QT_TRANSLATE_NOOP("Explain", "Try again; if it stays so, install Hearth once more."),
+        retry,
     ),
+    ErrorKind.LOAD_FAILED: _load_failed,
     ErrorKind.DECODE_FAILED: _with_reason(QT_TRANSLATE_NOOP("Explain", "The model could not go on")),
     ErrorKind.NO_MODEL: _plain(
         QT_TRANSLATE_NOOP("Explain", "No model is loaded"),

@@ -182,8 +182,4 @@ MODEL_FILE_CARDS: dict[ErrorKind, Callable[[UserError], Explanation]] = {
         ),
     ),
     ErrorKind.NOT_ENOUGH_MEMORY: _memory,
-    ErrorKind.LOAD_FAILED: _file_card(
-        QT_TRANSLATE_NOOP("Explain", "The model could not be loaded"),
-        QT_TRANSLATE_NOOP("Explain", "“{file}” did not load: {reason}."),
-    ),
 }

@@ -33,6 +33,7 @@ class ModelService(QObject):
     load_failed = Signal(object)  # UserError; the model before goes on if there was one
     load_cancelled = Signal()
     unloaded = Signal()  # the engine died
+    settled = Signal()  # no load is under way any more, whatever came of it
     files_changed = Signal(object)  # list[ModelFile]
     noticed = Signal(str)
 
@@ -54,6 +55,7 @@ class ModelService(QObject):
         self._failed_path: str | None = None  # what Try again tries
         self._failed: set[str] = set()  # since the person last chose: falling back must come to an end
         self._pending: Load | None = None
+        self._is_cancelled = False
         self._loaded_as: tuple[str, int, int] | None = None
         self._files: list[ModelFile] = []
         self._reload_timer = QTimer(self)
@@ -86,6 +88,11 @@ class ModelService(QObject):
         return self._pending is not None
 
     @property
+    def is_first_load(self) -> bool:
+        """Whether nothing is loaded but something will be, be it the built-in model in place of a broken file."""
+        return self._info is None and self._pending is not None
+
+    @property
     def files(self) -> list[ModelFile]:
         """The files opened before, newest used first."""
         return self._files
@@ -104,11 +111,13 @@ class ModelService(QObject):
     def load(self, path: str | None) -> None:
         """Load a file in place of the current model; None is the built-in one."""
         self._failed.clear()
+        self._failed_path = None
         self._send(path or self._builtin)
 
     def cancel_load(self) -> None:
         """Cancel the load that is under way, if any."""
         if self._pending is not None:
+            self._is_cancelled = True
             self._engine.stop(self._pending.id)
 
     def ensure_loaded(self) -> None:
@@ -143,6 +152,7 @@ class ModelService(QObject):
             self._settings.integer("model.threads"),
         )
         self._pending = request
+        self._is_cancelled = False
         self.load_started.emit(path)
         self._engine.send(request)
 
@@ -172,7 +182,8 @@ class ModelService(QObject):
 
     def _on_loaded(self, request: Load, model: ModelInfo) -> None:
         self._pending = None
-        self._failed_path = None
+        if request.path == self._failed_path:
+            self._failed_path = None
         self._path = request.path
         self._info = model
         self._loaded_as = (request.path, request.context_length, request.threads)
@@ -180,6 +191,7 @@ class ModelService(QObject):
         if not self.is_builtin:
             self._remember(model)
         self.loaded.emit(model)
+        self.settled.emit()
 
     def _on_load_failed(self, request: Load, error: UserError) -> None:
         log.warning("load failed: %s", error.kind.value)
@@ -200,16 +212,22 @@ class ModelService(QObject):
             untried = (path for path in (self._path, self._builtin) if path not in self._failed)
             if (path := next(untried, None)) is not None:
                 self._send(path)
+        if self._pending is None:
+            self.settled.emit()
 
     def _on_died(self, error: UserError) -> None:
         pending, self._pending = self._pending, None
         self._info = None
         self._loaded_as = None
         self.unloaded.emit()
-        if pending is not None:
+        if pending is None:
+            return
+        if self._is_cancelled:  # it did not hear that and had to be ended
+            self.load_cancelled.emit()
+        else:
             self._note_failure(pending.path)
             self.load_failed.emit(_while_loading(error, pending.path))
-            self._fall_back()
+        self._fall_back()
 
     def _remember(self, model: ModelInfo) -> None:
         def work(stores: Stores) -> None:
@@ -237,4 +255,4 @@ def _while_loading(error: UserError, path: str) -> UserError:
     """An engine that died while it loaded a file: the file is the news, not the engine."""
     if error.kind is ErrorKind.ENGINE_START_FAILED:
         return error
-    return UserError(ErrorKind.LOAD_FAILED, path=path, reason=error.string("reason") or error.kind.value)
+    return UserError(ErrorKind.LOAD_FAILED, **{**error.details, "path": path})

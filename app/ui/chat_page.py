@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from app.core.errors import UserError
 from app.core.events import ModelInfo
 from app.core.messages import MessageId, MessageState, Role
+from app.services.chat import Refusal
 from app.services.explain import Action, ActionKind, explain
 from app.services.open_chat import OpenChat, PathItem
 from app.services.profile import Profile
@@ -230,16 +231,31 @@ class ChatPage(QWidget):
     def _on_text_edited(self) -> None:
         self._profile.chat.keep_draft(self.composer.text())
 
-    def _on_accepted(self, chat: OpenChat) -> None:
-        if chat is self._shown:
-            self.composer.clear()
-
-    def _on_refused(self, chat: OpenChat, error: UserError, text: str) -> None:
+    def _on_accepted(self, chat: OpenChat, text: str) -> None:
+        """Take what was sent out of the message box; what was typed since stays."""
         if chat is not self._shown:
             return
-        if not self.composer.text().strip() and text.strip():
-            self.composer.set_text(text)
-        self.show_failure(error, self._send_again)
+        self.composer.show_error(None)
+        written = self.composer.text()
+        rest = written.removeprefix(text)
+        if rest != written:
+            self.composer.set_text(rest)
+        if rest:
+            self._profile.chat.keep_draft(rest)
+
+    def _on_refused(self, chat: OpenChat, refusal: Refusal) -> None:
+        """Leave the text where it was written, and say why it stays there."""
+        if chat is not self._shown:
+            return
+        if refusal.edited_id is not None:
+            self.transcript.begin_edit(refusal.edited_id, refusal.text)
+            self.show_failure(refusal.error, refusal.again)
+        elif refusal.text:
+            if not self.composer.text().strip():
+                self.composer.set_text(refusal.text)
+            self.show_failure(refusal.error, self._send_again)
+        else:
+            self.show_failure(refusal.error, refusal.again)
 
     def _send_again(self) -> None:
         if text := self.composer.text():
@@ -261,7 +277,7 @@ class ChatPage(QWidget):
             self._retry()
 
     def _on_card_action(self, message_id: str, action: Action) -> None:
-        if action.kind is ActionKind.CONTINUE:
+        if action.kind in (ActionKind.CONTINUE, ActionKind.RETRY):
             self._profile.chat.continue_answer(MessageId(message_id))
         elif action.kind is ActionKind.REGENERATE:
             self._profile.chat.regenerate(MessageId(message_id))

@@ -238,7 +238,7 @@ class MainWindow(QMainWindow):
         self.sidebar.set_current(chat.conversation.id)
         self._show_title(chat)
 
-    def _on_accepted(self, chat: OpenChat) -> None:
+    def _on_accepted(self, chat: OpenChat, text: str) -> None:
         if chat is self._profile.chat.current:
             self._show_title(chat)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import sys
@@ -281,7 +282,9 @@ def test_an_answer_is_on_disk_within_half_a_second(qtbot: QtBot, start_profile: 
 def test_the_next_start_marks_what_was_being_written(qtbot: QtBot, start_profile: StartProfile) -> None:
     profile = start_profile(answers=[SLOW])
     say_and_wait_for_text(qtbot, profile, "go")
-    second = start_profile(folder="data")  # as if the first process had been killed: it never said goodbye
+    # What a killed process leaves behind: it never said goodbye.
+    shutil.copytree(profile.paths.data, profile.paths.data.with_name("killed"))
+    second = start_profile(folder="killed")
     conversation_id = profile.chat.current.conversation.id
     with qtbot.waitSignal(second.chat.opened, timeout=WAIT_MS):
         second.chat.open(conversation_id)
