@@ -9,6 +9,7 @@ from PySide6.QtGui import QFocusEvent, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QSizePolicy, QWidget
 
 from app.ui.long_lines import has_text, insert_line_break, insert_text, portions, selected_text, text_of
+from app.ui.scroll_column import use_slim_scroll_bars
 
 MOST_LINES = 8
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -37,10 +38,12 @@ class MessageEdit(QPlainTextEdit):
         self._portion_timer.setInterval(0)
         self._portion_timer.timeout.connect(self._insert_portion)
         self._setting_text = False
+        self._lines = 1
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setTabChangesFocus(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
+        use_slim_scroll_bars(self)
         self.viewport().setAutoFillBackground(False)
         self.textChanged.connect(self._on_text_changed)
         self._fit()
@@ -102,16 +105,25 @@ class MessageEdit(QPlainTextEdit):
             self.edited.emit()
 
     def _fit(self) -> None:
+        """Ask for as much height as the text needs; a low window gives less, down to two lines."""
         lines = self._count_lines()
+        if lines != self._lines:
+            self._lines = lines
+            self.updateGeometry()
+        self._settle()
+
+    def _settle(self) -> None:
+        fits = self._lines < MOST_LINES and self.height() >= self.sizeHint().height()
+        policy = Qt.ScrollBarPolicy
+        self.setVerticalScrollBarPolicy(policy.ScrollBarAlwaysOff if fits else policy.ScrollBarAsNeeded)
+        if fits:
+            # Undo the scrolling that Qt did while the box was still too low.
+            self.verticalScrollBar().setValue(0)
+
+    def _height_px(self, lines: int) -> int:
         margins = self.contentsMargins().top() + self.contentsMargins().bottom()
         around_px = margins + round(2 * self.document().documentMargin())
-        self.setFixedHeight(lines * self.fontMetrics().lineSpacing() + around_px)
-        many = lines >= MOST_LINES
-        if not many:
-            # Everything will be visible: undo the scrolling that Qt did while the box was still too low.
-            self.verticalScrollBar().setValue(0)
-        policy = Qt.ScrollBarPolicy
-        self.setVerticalScrollBarPolicy(policy.ScrollBarAsNeeded if many else policy.ScrollBarAlwaysOff)
+        return lines * self.fontMetrics().lineSpacing() + around_px
 
     def _count_lines(self) -> int:
         """Lines on screen, counted only as far as the limit: a long text is not laid out for this."""
@@ -155,12 +167,15 @@ class MessageEdit(QPlainTextEdit):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        if event.size() != event.oldSize():
+        if event.size().width() != event.oldSize().width():
             self._fit()
+        else:
+            self._settle()
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == QEvent.Type.FontChange:
+            self.updateGeometry()
             self._fit()
 
     def focusInEvent(self, event: QFocusEvent) -> None:
@@ -171,8 +186,11 @@ class MessageEdit(QPlainTextEdit):
         super().focusOutEvent(event)
         self.focus_changed.emit()
 
+    def sizeHint(self) -> QSize:
+        return QSize(self.fontMetrics().averageCharWidth() * 40, self._height_px(self._lines))
+
     def minimumSizeHint(self) -> QSize:
-        return QSize(self.fontMetrics().averageCharWidth() * 20, self.height())
+        return QSize(self.fontMetrics().averageCharWidth() * 20, self._height_px(min(self._lines, 2)))
 
 
 def _only_files(source: QMimeData) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
-    QHBoxLayout,
+    QBoxLayout,
     QListWidgetItem,
     QStackedLayout,
     QVBoxLayout,
@@ -21,6 +22,8 @@ from app.ui.search_field import SearchField
 
 TOPIC_ROLE = Qt.ItemDataRole.UserRole
 LIST_WIDTH_IN_CHARS = 30
+NARROWEST_TEXT_IN_CHARS = 36
+QWIDGETSIZE_MAX = (1 << 24) - 1  # Qt's own name for no limit
 
 
 class HelpPage(QWidget):
@@ -78,14 +81,13 @@ class HelpPage(QWidget):
         self._stack.addWidget(self._list)
         self._stack.addWidget(self._nothing)
         side.addLayout(self._stack, 1)
-        side.setContentsMargins(24, 24, 0, 8)
+        side.setContentsMargins(24, 24, 8, 8)
         self._side.setLayout(side)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(8)
-        layout.addWidget(self._side)
-        layout.addWidget(self._browser, 1)
-        self._set_width()
+        self._halves = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
+        self._halves.setContentsMargins(0, 0, 0, 0)
+        self._halves.setSpacing(0)
+        self._halves.addWidget(self._side, 2)
+        self._halves.addWidget(self._browser, 3)
 
     def _fill(self, text: str) -> None:
         words = text.casefold().split()
@@ -110,11 +112,16 @@ class HelpPage(QWidget):
         for row in range(self._list.count()):
             if self._list.item(row).data(TOPIC_ROLE) == topic_id:
                 self._list.setCurrentRow(row)
-                self._list.scrollToItem(self._list.item(max(0, row - 1) if row <= 1 else row))
+                self._list.scrollToItem(self._list.item(0 if row <= 1 else row))
                 return
 
-    def _set_width(self) -> None:
-        self._side.setFixedWidth(self.fontMetrics().averageCharWidth() * LIST_WIDTH_IN_CHARS + 24)
+    def _arrange(self) -> None:
+        """List and text side by side where both can be read, else one above the other."""
+        char_px = self.fontMetrics().averageCharWidth()
+        beside = self.width() >= (LIST_WIDTH_IN_CHARS + NARROWEST_TEXT_IN_CHARS) * char_px
+        direction = QBoxLayout.Direction
+        self._halves.setDirection(direction.LeftToRight if beside else direction.TopToBottom)
+        self._side.setMaximumWidth(LIST_WIDTH_IN_CHARS * char_px + 24 if beside else QWIDGETSIZE_MAX)
 
     def _on_search_changed(self, text: str) -> None:
         self._fill(text)
@@ -132,8 +139,12 @@ class HelpPage(QWidget):
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == QEvent.Type.FontChange:
-            self._set_width()
+            self._arrange()
             self._list.doItemsLayout()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._arrange()
 
 
 def _heading_item(section: str) -> QListWidgetItem:

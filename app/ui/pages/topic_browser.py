@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QTextBrowser, QWidget
 from app.ui.scroll_column import use_slim_scroll_bars
 
 WIDTH_IN_CHARS = 80
-SIDE_MARGIN_PX = 16
+SIDE_MARGIN_PX = 24
 TOP_MARGIN_PX = 8
 
 
@@ -49,8 +49,11 @@ class TopicBrowser(QTextBrowser):
         return None
 
     def resizeEvent(self, event: QResizeEvent) -> None:
+        was_at_top = self.verticalScrollBar().value() == 0
         super().resizeEvent(event)
         self._set_width()
+        if was_at_top:
+            self.verticalScrollBar().setValue(0)
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractScrollArea,
     QListWidget,
@@ -21,6 +21,7 @@ PADDING_PX = 8
 ROW_PADDING_PX = 4
 HEADING_GAP_PX = 12
 RADIUS_PX = 6
+FIRST_ROWS = 3  # with these the top of the list is in view anyway
 _FLOW = Qt.TextFlag.TextWordWrap
 
 
@@ -38,6 +39,13 @@ class TopicList(QListWidget):
         self.setItemDelegate(TopicDelegate(self))
         self.viewport().setAutoFillBackground(False)
         use_slim_scroll_bars(self)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self.currentRow() <= FIRST_ROWS:
+            self.scrollToTop()
+        else:
+            self.scrollToItem(self.currentItem())
 
     def moveCursor(self, action: QListWidget.CursorAction, modifiers: Qt.KeyboardModifier) -> QModelIndex:
         target = super().moveCursor(action, modifiers)

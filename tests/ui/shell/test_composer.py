@@ -163,17 +163,26 @@ def test_copy_gives_the_lines_as_they_are(qtbot: QtBot, composer: Composer) -> N
 
 
 def test_the_box_grows_to_its_limit_and_shrinks(qtbot: QtBot, composer: Composer) -> None:
+    composer.resize(600, 400)
     edit = edit_of(composer)
-    one = edit.height()
-    line_px = edit.fontMetrics().lineSpacing()
+    qtbot.waitUntil(lambda: edit.height() == edit.sizeHint().height())
+    one, line_px = edit.height(), edit.fontMetrics().lineSpacing()
     paste(composer, "a\nb\nc")
-    assert edit.height() == one + 2 * line_px
+    qtbot.waitUntil(lambda: edit.height() == one + 2 * line_px)
     paste(composer, "\n" * 50)
-    assert edit.height() == one + (MOST_LINES - 1) * line_px
+    qtbot.waitUntil(lambda: edit.height() == one + (MOST_LINES - 1) * line_px)
     composer.clear()
-    assert edit.height() == one
+    qtbot.waitUntil(lambda: edit.height() == one)
     paste(composer, "word " * 60)  # wraps
-    assert edit.height() > one
+    qtbot.waitUntil(lambda: edit.height() > one)
+
+
+def test_a_low_window_gives_less_and_the_text_scrolls(qtbot: QtBot, composer: Composer) -> None:
+    composer.resize(600, 120)
+    paste(composer, "line\n" * 7)
+    edit = edit_of(composer)
+    qtbot.waitUntil(lambda: edit.verticalScrollBar().maximum() > 0)
+    assert edit.geometry().bottom() < composer._meter.geometry().top()
 
 
 def test_everything_is_seen_while_it_fits(qtbot: QtBot, composer: Composer) -> None:
