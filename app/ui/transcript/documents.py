@@ -32,7 +32,7 @@ _FEATURES = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.
 _NAMELESS_PICTURE = re.compile(r"!\[\]\(([^)\s]+)")  # Qt drops pictures without words; these get their address
 _HEADING_SCALES = {1: 1.4, 2: 1.22, 3: 1.1}
 _LIST_INDENT_EM = 1.7
-_QUOTE_INDENT_PX = 16
+QUOTE_INDENT_PX = 16
 ITEM_GAP = 0.18
 """Between the items of a list, as a fraction of a line."""
 _DISTANCE = QTextBlockFormat.LineHeightTypes.LineDistanceHeight.value
@@ -174,9 +174,9 @@ def _style_block(block: QTextBlock, cursor: QTextCursor, style: TextStyle, built
 def _style_quote(block: QTextBlock, block_format: QTextBlockFormat, depth: int, built: Built) -> None:
     if block.textDirection() == Qt.LayoutDirection.RightToLeft:
         block_format.setLeftMargin(0)
-        block_format.setRightMargin(_QUOTE_INDENT_PX * depth)
+        block_format.setRightMargin(QUOTE_INDENT_PX * depth)
     else:
-        block_format.setLeftMargin(_QUOTE_INDENT_PX * depth)
+        block_format.setLeftMargin(QUOTE_INDENT_PX * depth)
         block_format.setRightMargin(0)
     number = block.blockNumber()
     if built.quotes and built.quotes[-1][1] == number - 1 and built.quotes[-1][2] == depth:

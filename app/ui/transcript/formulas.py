@@ -34,7 +34,7 @@ FORMULA_TYPE = QTextFormat.ObjectTypes.UserObject.value + 1
 _REFERENCE_PX = 32
 _STAND_IN = "#010203"  # replaced by the colour of the text
 _LIMIT_CHARS = 4_000  # longer TeX is shown as it was written
-_INDEX, _WIDTH, _HEIGHT = (QTextFormat.Property.UserProperty.value + i for i in range(3))
+_INDEX, _WIDTH, _HEIGHT, _IS_FITTED = (QTextFormat.Property.UserProperty.value + i for i in range(4))
 
 
 @dataclass(slots=True)
@@ -140,7 +140,7 @@ class FormulaObject(QPyTextObject):
         self, painter: QPainter, rect: QRectF | QRect, doc: QTextDocument, position: int, text_format: QTextFormat
     ) -> None:
         drawing = self._cache.drawing(text_format.intProperty(_INDEX))
-        if drawing is None:  # not typeset yet
+        if drawing is None or not text_format.boolProperty(_IS_FITTED):  # not typeset, or its place is not made yet
             painter.drawText(rect, self._cache.formula(text_format.intProperty(_INDEX)).tex)
             return
         size = QSizeF(rect.width(), rect.width() * drawing.height / drawing.width)
@@ -169,6 +169,7 @@ def formula_format(cache: FormulaCache, number: int, style: TextStyle, base: QTe
     font, font_descent = _font_with_descent(style.font, descent)
     result.setFont(font)
     result.setVerticalAlignment(QTextCharFormat.VerticalAlignment.AlignBaseline)
+    result.setProperty(_IS_FITTED, True)
     result.setProperty(_WIDTH, drawing.width * em)
     result.setProperty(_HEIGHT, drawing.height * em - descent + font_descent)
     return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
-from PySide6.QtWidgets import QScrollBar, QStyle, QStyleOptionSlider, QWidget
+from PySide6.QtWidgets import QScrollBar, QWidget
 
 HEIGHT_PX = 10
 _HANDLE_PX = 6
@@ -23,15 +23,13 @@ class SlimBar(QScrollBar):
         return QSize(48, HEIGHT_PX)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        option = QStyleOptionSlider()
-        self.initStyleOption(option)
-        slider = self.style().subControlRect(
-            QStyle.ComplexControl.CC_ScrollBar, option, QStyle.SubControl.SC_ScrollBarSlider, self
-        )
+        whole = max(1, self.maximum() - self.minimum() + self.pageStep())
+        left = self.width() * (self.value() - self.minimum()) / whole
+        width = self.width() * self.pageStep() / whole
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(self._handle)
         top = (self.height() - _HANDLE_PX) / 2
-        painter.drawRoundedRect(QRectF(slider.x(), top, slider.width(), _HANDLE_PX), 3, 3)
+        painter.drawRoundedRect(QRectF(left, top, width, _HANDLE_PX), 3, 3)
         painter.end()

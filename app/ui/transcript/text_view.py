@@ -15,6 +15,7 @@ from PySide6.QtGui import (
     QResizeEvent,
     QTextCursor,
     QTextDocument,
+    QTextOption,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QWidget
@@ -23,6 +24,7 @@ from app.core.blocks import Block, BlockKind
 from app.core.math_spans import Formula
 from app.ui.transcript.context import TranscriptContext
 from app.ui.transcript.documents import (
+    QUOTE_INDENT_PX,
     Built,
     formula_document,
     markdown_document,
@@ -72,6 +74,9 @@ class TextView(QTextBrowser):
         elif block.kind is BlockKind.MATH:
             self._adopt(plain_document(block.text, style, self))
         else:
+            whole_words = QTextOption.WrapMode.WordWrap  # a table scrolls sideways rather than break words
+            anywhere = QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere
+            self.setWordWrapMode(whole_words if block.kind is BlockKind.TABLE else anywhere)
             self._adopt(markdown_document(block.text, style, cache, self))
 
     def show_plain(self, text: str) -> None:
@@ -267,8 +272,9 @@ class TextView(QTextBrowser):
             start = document.findBlockByNumber(first)
             top = layout.blockBoundingRect(start).top()
             bottom = layout.blockBoundingRect(document.findBlockByNumber(last)).bottom()
+            indent = start.blockFormat().indent() * document.indentWidth()  # a quote inside a list
             for level in range(depth):
-                x = level * 16.0
+                x = indent + level * QUOTE_INDENT_PX
                 if start.textDirection() == Qt.LayoutDirection.RightToLeft:
                     x = self.viewport().width() - x - _BAR_PX
                 painter.drawRoundedRect(QRectF(x, top, _BAR_PX, bottom - top), 1.5, 1.5)
