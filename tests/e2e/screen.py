@@ -36,6 +36,7 @@ class Screen:
                 str(self._folder),
                 "-nolisten",
                 "tcp",
+                "-noreset",  # else the server starts over whenever the last program leaves, and refuses the next
             ],
             pass_fds=(write_end,),
             stdin=subprocess.DEVNULL,
