@@ -16,7 +16,7 @@ from enum import StrEnum
 PROSE_LIMIT_CHARS = 1_200
 """A prose block ends at the first paragraph break behind this length, so that the tail stays cheap to lay out."""
 LIST_LIMIT_CHARS = 2_400
-"""A list goes on in another block from the first item of its outermost level behind this length."""
+"""A list goes on in another block from the first outermost item behind this length, or any item behind twice of it."""
 LINE_LIMIT_CHARS = 3_000
 """A paragraph longer than this is cut, behind a sentence if it has any: no person's paragraph is that long."""
 TABLE_LIMIT_LINES = 40
@@ -189,9 +189,11 @@ class BlockSplitter:
         if self._has_text():
             leaves_indent = indent < self._indent
             long_enough = self._size > PROSE_LIMIT_CHARS and self._after_blank and indent <= 3
-            if leaves_indent or (long_enough and not self._in_list):
+            endless = self._size > LINE_LIMIT_CHARS  # many lines without a paragraph break
+            item_limit = LIST_LIMIT_CHARS if indent < 2 else 2 * LIST_LIMIT_CHARS
+            if leaves_indent or ((long_enough or endless) and not self._in_list):
                 self._close()
-            elif starts_item and self._in_list and indent < 2 and self._size > LIST_LIMIT_CHARS:
+            elif starts_item and self._in_list and self._size > item_limit:
                 self._close()
                 self._continues_list = True
         if not self._has_text() and self._in_list and indent >= 2:

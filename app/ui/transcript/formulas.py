@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import threading
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtCore import QByteArray, QObject, QPointF, QRect, QRectF, QSizeF
@@ -33,11 +33,12 @@ FORMULA_TYPE = QTextFormat.ObjectTypes.UserObject.value + 1
 
 _REFERENCE_PX = 32
 _STAND_IN = "#010203"  # replaced by the colour of the text
+_RENDERERS_KEPT = 400
 _LIMIT_CHARS = 4_000  # longer TeX is shown as it was written
 _INDEX, _WIDTH, _HEIGHT, _IS_FITTED = (QTextFormat.Property.UserProperty.value + i for i in range(4))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Drawing:
     """A typeset formula; all measures in units of the font size, `descent` is what lies below the baseline."""
 
@@ -45,15 +46,6 @@ class Drawing:
     width: float
     height: float
     descent: float
-    renderers: dict[str, QSvgRenderer] = field(default_factory=dict)
-
-    def renderer(self, color: QColor) -> QSvgRenderer:
-        """The drawing in a colour."""
-        name = color.name()
-        if name not in self.renderers:
-            svg = self.svg.replace(_STAND_IN, name)
-            self.renderers[name] = QSvgRenderer(QByteArray(svg.encode()))
-        return self.renderers[name]
 
 
 class FormulaCache:
@@ -63,7 +55,9 @@ class FormulaCache:
         self._formulas: list[Formula] = []
         self._numbers: dict[tuple[str, bool], int] = {}
         self._drawings: dict[int, Drawing | None] = {}
+        self._renderers: dict[tuple[int, int], QSvgRenderer] = {}
         self._typesetter: Any = None
+        self._is_loaded = False  # also when it could not be: then every formula is shown as its source
         self._loading: threading.Thread | None = None
 
     def number_of(self, formula: Formula) -> int:
@@ -86,14 +80,26 @@ class FormulaCache:
         """The drawing; None when it was not tried yet or cannot be drawn."""
         return self._drawings.get(number)
 
+    def renderer(self, number: int, color: QColor) -> QSvgRenderer | None:
+        """The drawing in a colour; the last few hundred are kept."""
+        drawing = self._drawings.get(number)
+        if drawing is None:
+            return None
+        key = (number, color.rgba())
+        renderer = self._renderers.pop(key, None)
+        if renderer is None:
+            renderer = QSvgRenderer(QByteArray(drawing.svg.replace(_STAND_IN, color.name()).encode()))
+            if len(self._renderers) >= _RENDERERS_KEPT:
+                del self._renderers[next(iter(self._renderers))]
+        self._renderers[key] = renderer  # at the end: the most recently used
+        return renderer
+
     def is_ready(self) -> bool:
         """Whether the typesetter is loaded; the first call begins to load it beside the main thread (0.25 s)."""
-        if self._typesetter is not None:
-            return True
         if self._loading is None:
             self._loading = threading.Thread(target=self._load, name="formula-typesetter")
             self._loading.start()
-        return False
+        return self._is_loaded
 
     def typeset(self, number: int) -> Drawing | None:
         """Draw one formula (about 5 ms) unless that was done; None when its TeX is beyond the typesetter."""
@@ -103,12 +109,15 @@ class FormulaCache:
         return self._drawings[number]
 
     def _load(self) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # theirs, of importlib.resources
-            typesetter = importlib.import_module("ziamath")
-        font = importlib.import_module("ziafont")
-        font.config.svg2 = False  # QSvgRenderer reads SVG 1.1: paths in place of symbols
-        self._typesetter = typesetter
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # theirs, of importlib.resources
+                typesetter = importlib.import_module("ziamath")
+            font = importlib.import_module("ziafont")
+            font.config.svg2 = False  # QSvgRenderer reads SVG 1.1: paths in place of symbols
+            self._typesetter = typesetter
+        finally:
+            self._is_loaded = True
 
     def _draw(self, formula: Formula) -> Drawing | None:
         try:
@@ -139,12 +148,14 @@ class FormulaObject(QPyTextObject):
     def drawObject(  # noqa: N802
         self, painter: QPainter, rect: QRectF | QRect, doc: QTextDocument, position: int, text_format: QTextFormat
     ) -> None:
-        drawing = self._cache.drawing(text_format.intProperty(_INDEX))
-        if drawing is None or not text_format.boolProperty(_IS_FITTED):  # not typeset, or its place is not made yet
-            painter.drawText(rect, self._cache.formula(text_format.intProperty(_INDEX)).tex)
+        number = text_format.intProperty(_INDEX)
+        drawing = self._cache.drawing(number)
+        renderer = self._cache.renderer(number, text_format.foreground().color())
+        if drawing is None or renderer is None or not text_format.boolProperty(_IS_FITTED):
+            painter.drawText(rect, self._cache.formula(number).tex)  # not typeset, or its place is not made yet
             return
         size = QSizeF(rect.width(), rect.width() * drawing.height / drawing.width)
-        drawing.renderer(text_format.foreground().color()).render(painter, QRectF(QPointF(rect.topLeft()), size))
+        renderer.render(painter, QRectF(QPointF(rect.topLeft()), size))
 
 
 def formula_format(cache: FormulaCache, number: int, style: TextStyle, base: QTextCharFormat) -> QTextCharFormat:

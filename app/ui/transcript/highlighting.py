@@ -25,14 +25,13 @@ class LexerShelf:
 
     def __init__(self) -> None:
         self._lexers: dict[str, Lexer | None] = {}
-        self._loading: dict[str, threading.Thread] = {}
+        self._asked_for: set[str] = set()
 
     def is_ready(self, language: str) -> bool:
         """Whether `lexer` can answer; the first call begins to load."""
-        if language not in self._lexers and language not in self._loading:
-            thread = threading.Thread(target=self._load, args=(language,), name="code-lexer")
-            self._loading[language] = thread
-            thread.start()
+        if language not in self._asked_for:
+            self._asked_for.add(language)
+            threading.Thread(target=self._load, args=(language,), name="code-lexer").start()
         return language in self._lexers
 
     def lexer(self, language: str) -> Lexer | None:
@@ -40,16 +39,14 @@ class LexerShelf:
         return self._lexers.get(language)
 
     def _load(self, language: str) -> None:
+        lexer: Lexer | None = None
         try:
-            lexer: Lexer | None = get_lexer_by_name(language, stripnl=False, ensurenl=False)
-        except ClassNotFound:
-            lexer = None
-        if isinstance(lexer, TextLexer):
-            lexer = None
-        if lexer is not None:
+            lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
             next(iter(lexer.get_tokens("x")), None)  # compiles its regular expressions
-        self._lexers[language] = lexer
-        self._loading.pop(language, None)
+        except ClassNotFound:
+            pass
+        finally:
+            self._lexers[language] = None if isinstance(lexer, TextLexer) else lexer
 
 
 def highlight(document: QTextDocument, code: str, language: str, shelf: LexerShelf, colors: CodeColors) -> Job:

@@ -76,7 +76,23 @@ def test_done_blocks_never_change(name: str) -> None:
 
 
 def test_random_texts_keep_every_character() -> None:
-    pieces = ["```", "~~~", "\n", "\n\n", "- a", "1. b", "   ", "| a | b |", "|---|---|", "$$", "\\[", "\\]", "word ", "====", "\t"]
+    pieces = [
+        "```",
+        "~~~",
+        "\n",
+        "\n\n",
+        "- a",
+        "1. b",
+        "   ",
+        "| a | b |",
+        "|---|---|",
+        "$$",
+        "\\[",
+        "\\]",
+        "word ",
+        "====",
+        "\t",
+    ]
     for seed in range(300):
         rng = random.Random(seed)
         text = "".join(rng.choice(pieces) for _ in range(rng.randint(1, 40)))
@@ -213,3 +229,16 @@ def test_an_endless_line_is_cut_behind_a_sentence() -> None:
 def test_an_endless_word_is_cut_anywhere() -> None:
     blocks = split("x" * (LINE_LIMIT_CHARS * 2 + 5))
     assert [len(block.text) for block in blocks] == [LINE_LIMIT_CHARS, LINE_LIMIT_CHARS, 5]
+
+
+def test_a_quote_without_end_is_cut_at_a_line() -> None:
+    blocks = split("> words of a quote\n" * 1_000)
+    assert len(blocks) > 3
+    assert all(block.text.startswith("> words") for block in blocks)
+
+
+def test_a_list_that_only_grows_inwards_is_cut_at_an_inner_item() -> None:
+    blocks = split("- top\n" + "".join(f"  - inner {i} and some words\n" for i in range(600)))
+    assert len(blocks) > 2
+    assert all(block.continues_list and block.indent == 2 for block in blocks[1:])
+    assert "".join(block.source for block in blocks).count("inner") == 600
