@@ -102,7 +102,7 @@ class Environment:
         with console.step("Installing the engine"):
             pip.install_file(engine.wheel, console)
         with console.step("Checking that everything loads"):
-            self._self_test(console)
+            self._self_test(engine, console)
         self._unfinished.unlink()
         self._write_stamp(purpose)
         console.say(f"Ready after {spell_duration(time.monotonic() - began)}.")
@@ -145,11 +145,15 @@ class Environment:
             shutil.rmtree(self._folder, ignore_errors=True)
             console.run([uv, "venv", "--seed", "--python", base, self._folder])
 
-    def _self_test(self, console: Console) -> None:
+    def _self_test(self, engine: Engine, console: Console) -> None:
         try:
             console.run([self.python, "-c", SELF_TEST], environment={**os.environ, "PYTHONSAFEPATH": "1"})
         except ToolError as error:
-            raise ToolError("Everything was installed, but it does not load.", error.output) from error
+            raise ToolError(
+                "Everything was installed, but it does not load. If the engine is the cause, delete this file;\n"
+                f"it is then built anew at the next start: {engine.wheel}",
+                error.output,
+            ) from error
 
     def _write_stamp(self, purpose: Purpose) -> None:
         ready = {purpose.name: fingerprint(purpose)}
