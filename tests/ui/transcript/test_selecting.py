@@ -1,0 +1,178 @@
+"""Selecting and copying, the keyboard, screen readers and looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from app.ui.theme import apply_theme
+from app.ui.transcript import TranscriptView
+from tests.ui.transcript.conftest import answer, many, question
+from tests.ui.transcript.driving import all_text, drag, row, rows, texts
+
+pytestmark = pytest.mark.ui
+Settle = Callable[[], None]
+
+
+def test_a_selection_runs_across_messages(view: TranscriptView, settle: Settle) -> None:
+    view.set_items([question("q", "First message"), answer("a", "Second **message**"), question("q2", "Third message")])
+    settle()
+    first, last = texts(row(view, "q"))[0], texts(row(view, "q2"))[0]
+    QTest.mousePress(first.viewport(), Qt.MouseButton.LeftButton, pos=first.cursorRect().center())
+    end = first.viewport().mapFromGlobal(last.mapToGlobal(QPoint(last.width() - 1, last.height() // 2)))
+    drag(first, end)
+    QTest.mouseRelease(first.viewport(), Qt.MouseButton.LeftButton, pos=end)
+    assert view.selected_text() == "First message\n\nSecond **message**\n\nThird message"
+    QTest.keyClick(first, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    assert QGuiApplication.clipboard().text() == view.selected_text()
+
+
+def test_a_double_click_selects_a_word(view: TranscriptView) -> None:
+    view.set_items([answer("a", "Some words here")])
+    text = texts(row(view, "a"))[0]
+    QTest.mouseClick(text.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(8, 10))
+    QTest.mouseDClick(text.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(8, 10))
+    assert view.selected_text() == "Some"
+
+
+def test_select_all_is_the_whole_transcript(view: TranscriptView) -> None:
+    view.set_items(many(300))
+    view.setFocus()
+    QTest.keyClick(view, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    text = view.selected_text()
+    assert text.startswith("Question 0\n\nAnswer 1")
+    assert "Answer 299" in text
+    assert texts(rows(view)[-1])[0].textCursor().hasSelection()
+
+
+def test_formulas_are_selected_as_their_source(view: TranscriptView, settle: Settle) -> None:
+    view.set_items([answer("a", "Then $x^2$ and $y$ follow"), question("q", "Next")])
+    settle()
+    text = texts(row(view, "a"))[0]
+    QTest.mouseClick(text.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(2, 10))
+    for _ in range(3):
+        QTest.mouseDClick(text.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(2, 10))
+    assert text.plain_text(0, text.length) == "Then $x^2$ and $y$ follow"
+
+
+def test_the_tab_key_walks_through_the_messages(view: TranscriptView) -> None:
+    view.set_items([question("q", "Go"), answer("a", "See [this](https://example.org)\n\n```c\nint x;\n```\n")])
+    view.setFocus()
+    seen = []
+    for _ in range(8):
+        QTest.keyClick(QApplication.focusWidget() or view, Qt.Key.Key_Tab)
+        focused = QApplication.focusWidget()
+        assert focused is not None
+        seen.append(focused.accessibleName() or type(focused).__name__)
+    assert seen[:8] == [
+        "Your message",
+        "Copy message",
+        "Edit message",
+        "Answer by Testing 1B",
+        "TextView",
+        "Copy code (c)",
+        "Copy answer",
+        "Regenerate answer",
+    ]
+
+
+def test_the_way_back_goes_through_the_same_stops(view: TranscriptView) -> None:
+    view.set_items([question("q", "Go"), answer("a", "Yes"), question("q2", "More"), answer("a2", "No")])
+    view.setFocus()
+    forward = []
+    for _ in range(12):
+        QTest.keyClick(QApplication.focusWidget() or view, Qt.Key.Key_Tab)
+        forward.append(QApplication.focusWidget())
+    backward = [QApplication.focusWidget()]
+    for _ in range(11):
+        QTest.keyClick(QApplication.focusWidget() or view, Qt.Key.Key_Backtab, Qt.KeyboardModifier.ShiftModifier)
+        backward.append(QApplication.focusWidget())
+    assert backward == forward[::-1]
+
+
+def test_links_are_reached_and_followed_by_the_keyboard(view: TranscriptView, qtbot: QtBot) -> None:
+    view.set_items([answer("a", "See [this](https://example.org/1) and [that](https://example.org/2)")])
+    view.setFocus()
+    QTest.keyClick(view, Qt.Key.Key_Tab)
+    for address in ("https://example.org/1", "https://example.org/2"):
+        QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+        with qtbot.waitSignal(view.link_activated) as activated:
+            QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Return)
+        assert activated.args == [address]
+
+
+def test_the_tab_key_reaches_messages_out_of_sight(view: TranscriptView) -> None:
+    view.set_items(many(40))
+    view.verticalScrollBar().setValue(0)
+    view.setFocus()
+    for _ in range(60):
+        QTest.keyClick(QApplication.focusWidget() or view, Qt.Key.Key_Tab)
+    focused = QApplication.focusWidget()
+    assert focused is not None
+    assert view.isAncestorOf(focused)
+    assert view.verticalScrollBar().value() > 0
+
+
+def test_keys_scroll(view: TranscriptView) -> None:
+    view.set_items(many(60))
+    view.setFocus()
+    bar = view.verticalScrollBar()
+    QTest.keyClick(view, Qt.Key.Key_Home)
+    assert bar.value() == 0
+    QTest.keyClick(view, Qt.Key.Key_PageDown)
+    assert bar.value() > 300
+    QTest.keyClick(view, Qt.Key.Key_Down)
+    QTest.keyClick(view, Qt.Key.Key_End)
+    assert bar.value() == bar.maximum()
+    assert view.is_at_end
+
+
+def test_messages_tell_screen_readers_who_speaks_and_what(view: TranscriptView) -> None:
+    view.set_items([question("q", "Go"), answer("a", "Yes, **now**.")])
+    assert (row(view, "q").accessibleName(), row(view, "q").accessibleDescription()) == ("Your message", "Go")
+    assert row(view, "a").accessibleName() == "Answer by Testing 1B"
+    assert row(view, "a").accessibleDescription() == "Yes, **now**."
+
+
+def test_the_theme_can_change_while_text_is_shown(view: TranscriptView, qapp: QApplication, settle: Settle) -> None:
+    view.set_items(
+        [question("q", "Go"), answer("a", "Text `code` [link](https://example.org)\n\n```python\nx = 1\n```")]
+    )
+    settle()
+    bright = view.grab().toImage().pixelColor(5, 300)
+    apply_theme(qapp, "dark", 100)
+    qapp.processEvents()
+    settle()
+    dark = view.grab().toImage().pixelColor(5, 300)
+    assert bright.lightness() > 200
+    assert dark.lightness() < 60
+    assert all_text(row(view, "a")).startswith("Text code link")
+
+
+def test_larger_text_takes_more_room(view: TranscriptView, qapp: QApplication, settle: Settle) -> None:
+    view.set_items(many(30))
+    before = view.verticalScrollBar().maximum()
+    apply_theme(qapp, "light", 150)
+    qapp.processEvents()
+    settle()
+    assert view.verticalScrollBar().maximum() > before * 1.2
+
+
+@pytest.mark.parametrize("width", [500, 700, 1600])
+def test_nothing_is_wider_than_the_window(view: TranscriptView, width: int, settle: Settle) -> None:
+    wide = "| " + " | ".join(f"column number {i}" for i in range(12)) + " |\n" + "|---" * 12 + "|\n" + "| x " * 12 + "|"
+    view.resize(width, 700)
+    view.set_items(
+        [question("q", "word " * 60), answer("a", "word " * 200 + "\n\n```\n" + "x" * 400 + "\n```\n\n" + wide)]
+    )
+    settle()
+    for text in texts(view.viewport()):
+        left = text.mapTo(view.viewport(), QPoint(0, 0)).x()
+        assert left >= 0
+        assert left + text.width() <= view.viewport().width()
