@@ -1,6 +1,6 @@
 """Sets Hearth up and runs it or its tests: `python3 dev.py run`, `python3 dev.py test`.
 
-Needs nothing but Python 3.11 or newer. The work is done in devtools/; this file only has to be
+Needs nothing but Python 3.11 or newer. The work is done in packaging/devtools/; this file only has to be
 readable by old Pythons too, so that they can be refused with words instead of a syntax error.
 """
 
@@ -32,6 +32,7 @@ def main() -> None:
                 "Install a newer one, then start this with it: python3.12 dev.py run" % (OLDEST + sys.version_info[:2])
             )
         sys.exit(subprocess.call([candidate, os.path.abspath(__file__), *sys.argv[1:]]))
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "packaging"))
     from devtools.commands import run_command
 
     sys.exit(run_command(sys.argv[1:]))

@@ -86,7 +86,9 @@ def test_stopping_set_up_ends_the_tool_and_its_children(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from devtools.console import Console;"
         f"Console(Path({str(tmp_path / 'setup.log')!r})).run([sys.executable, '-c', {tool!r}])"
     )
-    setup = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[2])
+    setup = subprocess.Popen(
+        [sys.executable, "-c", script], stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[2] / "packaging"
+    )
     _wait_until(lambda: pids.exists() and pids.read_text().endswith("\n"))
     setup.send_signal(signal.SIGINT)
     setup.wait(10)

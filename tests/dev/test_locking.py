@@ -24,7 +24,7 @@ def start_holder(lock: Path) -> "subprocess.Popen[str]":
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=ROOT,
+        cwd=ROOT / "packaging",
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"

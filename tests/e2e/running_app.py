@@ -18,7 +18,6 @@ from tests.e2e.screen import Screen, wait_for
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SETTLE_S = 0.5
-MOST_STARTS = 4
 
 
 class RunningApp:
@@ -27,26 +26,20 @@ class RunningApp:
     def __init__(self, screen: Screen, data: Path, *arguments: str, size_px: tuple[int, int] = (1280, 800)) -> None:
         self.screen = screen
         self.data = data
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "app", "--data-dir", str(data), *arguments],
+            cwd=ROOT,
+            env=screen.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
         self.window = ""
-        self._command = [sys.executable, "-m", "app", "--data-dir", str(data), *arguments]
-        self._starts = 0
-        self.process = self._start()
         try:
             self._take_the_screen(size_px)
         except BaseException:
             self.end()
             raise
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        self._starts += 1
-        return subprocess.Popen(
-            self._command,
-            cwd=ROOT,
-            env=self.screen.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
 
     def _take_the_screen(self, size_px: tuple[int, int]) -> None:
         screen = self.screen
@@ -57,14 +50,7 @@ class RunningApp:
         time.sleep(SETTLE_S)  # the focus reaches Qt by another event
 
     def _find_window(self) -> bool:
-        if self.process.poll() is not None:
-            errors = self.errors()
-            # Under load the X server now and then refuses a connection; that is not what is tested here.
-            assert "could not connect to display" in errors, errors
-            assert self._starts < MOST_STARTS, errors
-            self.end()
-            self.process = self._start()
-            return False
+        assert self.process.poll() is None, self.errors()
         command = ["search", "--onlyvisible", "--pid", str(self.process.pid), "--name", "Hearth"]
         try:
             found = self.screen.xdotool(*command).split()
