@@ -66,7 +66,7 @@ class ChatService(QObject):
     context_changed = Signal(object)  # OpenChat: context_tokens
     accepted = Signal(object, str)  # OpenChat, the text of the new message, which is stored now
     refused = Signal(object, object)  # OpenChat, Refusal
-    failed = Signal(object)  # UserError, not about one message
+    failed = Signal(object, object)  # UserError, not about one message; what does it again
 
     def __init__(
         self,
@@ -132,7 +132,10 @@ class ChatService(QObject):
         def read(stores: Stores) -> tuple[Conversation | None, list[Message]]:
             return stores.conversations.get(conversation_id), stores.conversations.messages(conversation_id)
 
-        self._store.run(read, self._on_read, self.failed.emit)
+        def failed(error: UserError) -> None:
+            self.failed.emit(error, lambda: self.open(conversation_id))
+
+        self._store.run(read, self._on_read, failed)
 
     def close_conversation(self, conversation_id: ConversationId) -> None:
         """Leave a conversation that goes to the trash; its answer is stopped."""
@@ -295,6 +298,7 @@ class ChatService(QObject):
         is_at_end = new[0].parent_id == chat.tree.active_leaf_id
         is_sent = question is not None and not is_edit  # from the message box, which is empty from then on
         conversation = self._titled(chat, question, is_sent)
+        self._conversations.flush_drafts()  # before the draft becomes a message, not after
 
         def work(stores: Stores) -> None:
             stores.conversations.save_exchange(conversation, new, answer.id)
@@ -305,7 +309,7 @@ class ChatService(QObject):
             for message in new:
                 chat.tree.add(message)
             if is_sent and question is not None:
-                self._conversations.keep_draft(conversation.id, "")  # in place of one that waits to be written
+                self._conversations.forget_draft(conversation.id)
                 self.accepted.emit(chat, question.text)
             else:
                 chat.conversation = replace(conversation, draft=draft)
@@ -326,7 +330,7 @@ class ChatService(QObject):
 
         def failed(error: UserError) -> None:
             chat.is_stored = False
-            self.failed.emit(error)
+            self.failed.emit(error, lambda: self._create(chat))
 
         self._store.run(
             lambda stores: stores.conversations.create(conversation), lambda _: self._conversations.refresh(), failed

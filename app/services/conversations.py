@@ -14,6 +14,7 @@ from app.services.store import Stores, StoreService
 
 TRASH_DAYS = 30
 DRAFT_DELAY_MS = 400
+DRAFT_RETRY_MS = 2000
 PURGE_INTERVAL_MS = 6 * 60 * 60 * 1000
 
 
@@ -23,7 +24,8 @@ class ConversationsService(QObject):
     changed = Signal(object)  # list[Conversation], newest first
     trash_changed = Signal(object)  # list[Conversation]
     trashed = Signal(object)  # Conversation
-    failed = Signal(object)  # UserError
+    failed = Signal(object, object)  # UserError, what does it again
+    drafts_recovered = Signal()  # drafts can be stored again after `failed` said that they cannot
 
     def __init__(self, store: StoreService, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -31,6 +33,7 @@ class ConversationsService(QObject):
         self._conversations: list[Conversation] = []
         self._last_trashed: ConversationId | None = None
         self._drafts: dict[ConversationId, str] = {}
+        self._drafts_fail = False
         self._draft_timer = self._timer(DRAFT_DELAY_MS, self.flush_drafts, single=True)
         self._purge_timer = self._timer(PURGE_INTERVAL_MS, self.purge, single=False)
         store.opened.connect(self._on_opened)
@@ -46,7 +49,7 @@ class ConversationsService(QObject):
 
     def refresh(self) -> None:
         """Read both lists again."""
-        self._store.run(lambda stores: stores.conversations.list(), self._on_listed, self.failed.emit)
+        self._store.run(lambda stores: stores.conversations.list(), self._on_listed, self._on_list_failed)
         self._store.run(lambda stores: stores.conversations.list(trashed=True), self.trash_changed.emit)
 
     def rename(self, conversation_id: ConversationId, title: str) -> None:
@@ -94,10 +97,14 @@ class ConversationsService(QObject):
         """Remember the unsent text of a conversation; written after a short pause in typing."""
         self._drafts[conversation_id] = text
         self._conversations = [replace(c, draft=text) if c.id == conversation_id else c for c in self._conversations]
-        self._draft_timer.start()
+        self._draft_timer.start(DRAFT_DELAY_MS)
+
+    def forget_draft(self, conversation_id: ConversationId) -> None:
+        """Do not write what is waiting for a conversation: it has been sent."""
+        self._drafts.pop(conversation_id, None)
 
     def flush_drafts(self) -> None:
-        """Write the drafts that are waiting to be written."""
+        """Write the drafts that are waiting to be written; if that fails, again and again until it works."""
         self._draft_timer.stop()
         drafts, self._drafts = self._drafts, {}
 
@@ -106,7 +113,7 @@ class ConversationsService(QObject):
                 stores.conversations.save_draft(conversation_id, text)
 
         if drafts:
-            self._store.run(work, None, self.failed.emit)
+            self._store.run(work, self._on_drafts_stored, lambda error: self._on_drafts_failed(drafts, error))
 
     def _timer(self, interval_ms: int, slot: Callable[[], None], *, single: bool) -> QTimer:
         timer = QTimer(self)
@@ -125,11 +132,26 @@ class ConversationsService(QObject):
                 on_done(result)
             self.refresh()
 
-        self._store.run(work, done, self._on_failed)
+        def failed(error: UserError) -> None:
+            self.failed.emit(error, lambda: self._change(work, on_done))
+            self.refresh()
 
-    def _on_failed(self, error: UserError) -> None:
-        self.failed.emit(error)
-        self.refresh()
+        self._store.run(work, done, failed)
+
+    def _on_list_failed(self, error: UserError) -> None:
+        self.failed.emit(error, self.refresh)
+
+    def _on_drafts_stored(self, _: object) -> None:
+        if self._drafts_fail:
+            self._drafts_fail = False
+            self.drafts_recovered.emit()
+
+    def _on_drafts_failed(self, drafts: dict[ConversationId, str], error: UserError) -> None:
+        self._drafts = {**drafts, **self._drafts}  # what was typed since is newer
+        self._draft_timer.start(DRAFT_RETRY_MS)
+        if not self._drafts_fail:
+            self._drafts_fail = True
+            self.failed.emit(error, self.flush_drafts)
 
     def _on_listed(self, conversations: list[Conversation]) -> None:
         self._conversations = [replace(c, draft=self._drafts.get(c.id, c.draft)) for c in conversations]

@@ -9,7 +9,7 @@ from PySide6.QtCore import QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from app.core.errors import UserError
+from app.core.errors import ErrorKind, UserError
 from app.core.events import ModelInfo
 from app.core.messages import MessageId, MessageState, Role
 from app.services.chat import Refusal
@@ -33,6 +33,7 @@ class ChatPage(QWidget):
         super().__init__(parent)
         self._profile = profile
         self._retry: Callable[[], None] | None = None
+        self._is_damage = False  # the card offers a backup in place of damaged chats
         self._shown: OpenChat | None = None
         self.model_button = ModelButton(self)
         self.transcript = TranscriptView(self)
@@ -60,13 +61,14 @@ class ChatPage(QWidget):
                 self.open_file_requested.emit()
             case ActionKind.USE_CONTEXT_LENGTH:
                 self._profile.models.use_context_length(int(action.value or 0))
-                self.composer.show_error(None)
+                self.clear_card()
             case ActionKind.OPEN_DATA_FOLDER:
                 QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._profile.paths.data)))
             case ActionKind.RETRY:
                 self._try_again()
             case ActionKind.RESTORE_BACKUP:
-                self.composer.show_error(None)
+                self._is_damage = False
+                self.clear_card()
                 self._profile.store.restore(Path(str(action.value)))
             case ActionKind.COPY_DETAILS:
                 QGuiApplication.clipboard().setText(str(action.value))
@@ -74,7 +76,13 @@ class ChatPage(QWidget):
     def show_failure(self, error: UserError, retry: Callable[[], None] | None = None) -> None:
         """Say above the message box what went wrong; `retry` is what Try again does."""
         self._retry = retry
+        self._is_damage = error.kind is ErrorKind.DATABASE_CORRUPT and bool(error.string("backup_path"))
         self.composer.show_error(explain(error))
+
+    def clear_card(self) -> None:
+        """Take the card away, unless it offers a backup: that offer stays until it is taken or Hearth ends."""
+        if not self._is_damage:
+            self.composer.show_error(None)
 
     def regenerate_last(self) -> None:
         """Answer the last question again."""
@@ -166,8 +174,9 @@ class ChatPage(QWidget):
         models.files_changed.connect(self._show_models)
         models.noticed.connect(self.notices.show_notice)
         conversations.failed.connect(self.show_failure)
+        conversations.drafts_recovered.connect(self._on_save_recovered)
+        self._profile.store.opened.connect(self._on_store_opened)
         self._profile.store.open_failed.connect(self._on_store_failed)
-        self._profile.store.backup_failed.connect(self.show_failure)
 
     # -- the conversation on screen
 
@@ -176,7 +185,7 @@ class ChatPage(QWidget):
             self._shown = chat
             self.transcript.set_items(self._items(chat))
             self.composer.set_text(chat.conversation.draft)
-            self.composer.show_error(None)
+            self.clear_card()
         self._on_boundary_changed(chat)
         self._on_context_changed(chat)
         self._on_running_changed()
@@ -235,13 +244,12 @@ class ChatPage(QWidget):
         """Take what was sent out of the message box; what was typed since stays."""
         if chat is not self._shown:
             return
-        self.composer.show_error(None)
+        self.clear_card()
         written = self.composer.text()
         rest = written.removeprefix(text)
         if rest != written:
             self.composer.set_text(rest)
-        if rest:
-            self._profile.chat.keep_draft(rest)
+        self._profile.chat.keep_draft(rest)
 
     def _on_refused(self, chat: OpenChat, refusal: Refusal) -> None:
         """Leave the text where it was written, and say why it stays there."""
@@ -265,14 +273,21 @@ class ChatPage(QWidget):
         self.show_failure(error)
 
     def _on_save_recovered(self) -> None:
-        self.composer.show_error(None)
-        self.notices.show_notice(self.tr("Saving works again. Everything is stored."))
+        """Take the card away, unless it waits for a decision of the person."""
+        if self._retry in (None, self._profile.conversations.flush_drafts):
+            self.clear_card()
+            self.notices.show_notice(self.tr("Saving works again. Everything is stored."))
 
     def _on_store_failed(self, error: UserError) -> None:
         self.show_failure(error, self._profile.store.open)
 
+    def _on_store_opened(self) -> None:
+        if self._retry == self._profile.store.open:
+            self.clear_card()
+            self._retry = None
+
     def _try_again(self) -> None:
-        self.composer.show_error(None)
+        self.clear_card()
         if self._retry is not None:
             self._retry()
 
@@ -295,7 +310,7 @@ class ChatPage(QWidget):
     # -- the model
 
     def _on_model_chosen(self, path: str | None) -> None:
-        self.composer.show_error(None)
+        self.clear_card()
         self._profile.models.load(path)
 
     def _on_load_started(self, path: str) -> None:

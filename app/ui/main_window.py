@@ -88,7 +88,7 @@ class MainWindow(QMainWindow):
     def open_model(self, path: str) -> None:
         """Load a file and show the chat."""
         self.show_page("chat")
-        self.chat_page.composer.show_error(None)
+        self.chat_page.clear_card()
         self._profile.models.load(str(Path(path).absolute()))
 
     def show_page(self, name: str) -> None:
@@ -289,6 +289,7 @@ class MainWindow(QMainWindow):
 
     def _on_use_requested(self, path: str | None) -> None:
         self.show_page("chat")
+        self.chat_page.clear_card()
         self._profile.models.load(path)
 
     def _show_models(self) -> None:

@@ -26,6 +26,7 @@ class SettingsController(QObject):
         self.page.backup_requested.connect(profile.store.back_up)
         profile.settings.changed.connect(self._on_setting_changed)
         profile.store.backups_listed.connect(self.page.set_backups)
+        profile.store.backup_failed.connect(self.page.show_backup_error)
         profile.hardware.devices_listed.connect(self._on_devices_listed)
 
     def _on_page_changed(self, key: str, value: Value) -> None:

@@ -18,8 +18,9 @@ from app.ui.main_window import MainWindow
 from app.ui.theme import apply_theme
 from tests.fixtures.profiles import build
 from tests.ui.window.person import Person
+from tests.unit.storage.conftest import read_only, small_disk
 
-__all__ = ["build"]
+__all__ = ["build", "read_only", "small_disk"]
 
 OpenWindow = Callable[..., Person]
 SIZE_PX = (1000, 720)
