@@ -125,7 +125,7 @@ class Composer(QWidget):
         self._reason_label.hide()
         self._send = Button("", self._box, kind=ButtonKind.PRIMARY, icon="send", name=self.tr("Send (Enter)"))
         self._send.setAccessibleName(self.tr("Send"))
-        self._send.clicked.connect(self._submit)
+        self._send.clicked.connect(self._edit.send)
         self._stop = Button("", self._box, kind=ButtonKind.PRIMARY, icon="stop", name=self.tr("Stop the answer (Esc)"))
         self._stop.setAccessibleName(self.tr("Stop"))
         self._stop.clicked.connect(self.stop_requested)

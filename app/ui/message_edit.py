@@ -38,6 +38,7 @@ class MessageEdit(QPlainTextEdit):
         self._portion_timer.setInterval(0)
         self._portion_timer.timeout.connect(self._insert_portion)
         self._setting_text = False
+        self._send_waits = False  # until everything is inserted
         self._lines = 1
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setTabChangesFocus(True)
@@ -72,12 +73,19 @@ class MessageEdit(QPlainTextEdit):
 
     def _begin(self, text: str) -> None:
         first, *others = portions(text) if text else [""]
+        self._portions = others[::-1]
         insert_text(self.textCursor(), first)
         self.ensureCursorVisible()
         if others:
-            self._portions = others[::-1]
             self.setReadOnly(True)
             self._portion_timer.start()
+
+    def send(self) -> None:
+        """Wish to send: at once, or as soon as a long text is in the box."""
+        if self._portions:
+            self._send_waits = True
+        else:
+            self.send_wished.emit()
 
     def _insert_portion(self) -> None:
         cursor = self.textCursor()
@@ -93,15 +101,21 @@ class MessageEdit(QPlainTextEdit):
     def _end_if_done(self) -> None:
         if self._portions:
             return
+        was_pasted = self._portion_timer.isActive() and not self._setting_text
         self._portion_timer.stop()
         self.setReadOnly(False)
         self.document().setUndoRedoEnabled(True)
         self._setting_text = False
         self.ensureCursorVisible()
+        if was_pasted:
+            self.edited.emit()
+        if self._send_waits:
+            self._send_waits = False
+            self.send_wished.emit()
 
     def _on_text_changed(self) -> None:
         self._fit()
-        if not self._setting_text:
+        if not self._setting_text and not self._portion_timer.isActive() and not self._portions:
             self.edited.emit()
 
     def _fit(self) -> None:
@@ -142,7 +156,7 @@ class MessageEdit(QPlainTextEdit):
         modifiers = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
         if enter and modifiers == Qt.KeyboardModifier.NoModifier:
             if not self.is_composing():
-                self.send_wished.emit()
+                self.send()
             event.accept()
         elif enter and modifiers == Qt.KeyboardModifier.ShiftModifier:
             # Qt would put in U+2028, a line break inside the paragraph.
