@@ -18,12 +18,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parsed = parse(arguments)
     if parsed.command == "ask":
         from app.cli.ask import ask
+        from app.cli.console import run_command
 
-        return ask(parsed)
+        return run_command(ask, parsed)
     if parsed.command == "doctor":
+        from app.cli.console import run_command
         from app.cli.doctor import doctor
 
-        return doctor(parsed)
+        return run_command(doctor, parsed)
     from app.bootstrap import run_window
 
     return run_window(parsed.data_dir, parsed.model or parsed.file)

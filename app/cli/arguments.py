@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from app import __version__
 from app.core.sampling import RANGE_OF
+from app.core.settings import SETTING_OF
 
 COMMANDS = ("ask", "doctor")
 
@@ -53,12 +54,13 @@ def _window_parser() -> argparse.ArgumentParser:
 def _ask_parser() -> argparse.ArgumentParser:
     parser = _parser("ask", "Ask one question and print the answer as it is written.")
     parser.add_argument("question", help='the question; "-" reads it from standard input')
-    parser.add_argument("--model", metavar="PATH", help="a GGUF file; the built-in model if left out")
-    parser.add_argument("--max-tokens", type=_count, default=0, metavar="N", help="longest answer in tokens")
-    parser.add_argument("--temperature", type=_temperature, metavar="T", help="0 is always the likeliest word")
-    parser.add_argument("--seed", type=_count, metavar="S", help="the same seed gives the same answer")
-    parser.add_argument("--context", type=_count, default=0, metavar="N", help="context length in tokens")
-    parser.add_argument("--json", action="store_true", help="one JSON object per line for everything that happens")
+    add = parser.add_argument
+    add("--model", metavar="PATH", help="a GGUF file; the built-in model if left out")
+    add("--max-tokens", type=_number("answers.max_tokens"), default=0, metavar="N", help="longest answer in tokens")
+    add("--temperature", type=_temperature, metavar="T", help="0 is always the likeliest word")
+    add("--seed", type=_number("sampling.seed"), metavar="S", help="the same seed gives the same answer")
+    add("--context", type=_number("model.context_length"), default=0, metavar="N", help="context length in tokens")
+    add("--json", action="store_true", help="one JSON object per line for everything that happens")
     return parser
 
 
@@ -68,10 +70,16 @@ def _doctor_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError("must not be negative")
+def _number(setting: str) -> Callable[[str], int]:
+    """Reads a whole number with the range of a setting."""
+    lowest, highest = SETTING_OF[setting].minimum, SETTING_OF[setting].maximum
+
+    def number(text: str) -> int:
+        value = int(text)
+        if not lowest <= value <= highest:
+            raise argparse.ArgumentTypeError(f"must be between {lowest:.0f} and {highest:.0f}")
+        return value
+
     return number
 
 

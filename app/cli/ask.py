@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from app.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, read_all, write, write_json
 from app.cli.session import Session, engine_session
 from app.core.errors import ErrorKind, NoticeKind, UserError
 from app.core.events import Event, Failed, Notice, TextDelta
@@ -15,38 +17,36 @@ from app.engine.protocol import ChatMessage, Generate, Load, encode
 from app.paths import builtin_model, choose_paths
 from app.services.explain import explain, explain_notice
 
-EXIT_FAILED = 1
-EXIT_INTERRUPTED = 130
+Show = Callable[[Event], None]
 
 
 def ask(arguments: argparse.Namespace) -> int:
     """Answer on standard output. Exit code 0; 1 with the reason on standard error; 130 after Ctrl+C."""
+    show = _print_json if arguments.json else _print_text
     try:
-        question = _question(arguments.question)
+        question = _question(arguments.question, show)
         with engine_session(choose_paths(arguments.data_dir)) as session:
-            return _answer(session, arguments, question)
+            return _answer(session, arguments, question, show)
     except UserError as error:
-        if arguments.json:
-            _print_json(Failed(0, error))
         words = explain(error)
         print(f"{words.title}. {words.text}", file=sys.stderr)
         return EXIT_FAILED
-    except BrokenPipeError:  # the reader has gone, e.g. `| head`
-        sys.stdout = None  # nothing may be flushed into the broken pipe at exit
-        return EXIT_FAILED
 
 
-def _question(text: str) -> str:
-    question = clean_text(sys.stdin.read() if text == "-" else text)
+def _question(text: str, show: Show) -> str:
+    question = clean_text(read_all() if text == "-" else text)
     if not question.strip():
-        raise UserError(ErrorKind.EMPTY_PROMPT)
+        error = UserError(ErrorKind.EMPTY_PROMPT)
+        show(Failed(0, error))
+        raise error
     return question
 
 
-def _answer(session: Session, arguments: argparse.Namespace, question: str) -> int:
-    show = _print_json if arguments.json else _print_text
+def _answer(session: Session, arguments: argparse.Namespace, question: str, show: Show) -> int:
     path = str(Path(arguments.model).absolute()) if arguments.model else str(builtin_model())
     session.call(Load(session.next_id(), path, arguments.context), show)
+    if session.is_interrupted:
+        return EXIT_INTERRUPTED
     sampling = {"temperature": arguments.temperature, "seed": arguments.seed}
     request = Generate(
         session.next_id(),
@@ -56,18 +56,17 @@ def _answer(session: Session, arguments: argparse.Namespace, question: str) -> i
     )
     session.call(request, show)
     if not arguments.json:
-        print(flush=True)
+        write("\n")
     return EXIT_INTERRUPTED if session.is_interrupted else 0
 
 
 def _print_text(event: Event) -> None:
     match event:
         case TextDelta(text=text):
-            print(text, end="", flush=True)
+            write(text)
         case Notice(kind=NoticeKind() as kind, details=details):
             print(explain_notice(kind, details), file=sys.stderr)
 
 
 def _print_json(event: Event) -> None:
-    sys.stdout.write(encode(event).decode("utf-8"))
-    sys.stdout.flush()
+    write_json(encode(event))

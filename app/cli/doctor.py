@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from app import __version__
+from app.cli.console import write, write_json
 from app.cli.session import Session, engine_session
 from app.core.errors import UserError
 from app.core.events import DevicesListed, Finished, Loaded
@@ -41,9 +42,9 @@ def doctor(arguments: argparse.Namespace) -> int:
     }
     findings["ok"] = findings["database"]["ok"] and findings["engine"]["ok"] and findings["self_test"]["ok"]
     if arguments.json:
-        print(json.dumps(findings, indent=1, ensure_ascii=False))
+        write_json(json.dumps(findings, indent=1, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
     else:
-        print("\n".join(_lines(findings)))
+        write("\n".join(_lines(findings)) + "\n")
     return 0 if findings["ok"] else 1
 
 

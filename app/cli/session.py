@@ -27,6 +27,7 @@ class Session:
         self._client = client
         self._loop = QEventLoop()
         self._last: Event | None = None
+        self._trouble: Exception | None = None
         self._request_id = 0
         self._on_event: Callable[[Event], None] | None = None
         self.is_interrupted = False
@@ -40,7 +41,10 @@ class Session:
     def call(
         self, request: Load | Generate | Count | Devices | Unload, on_event: Callable[[Event], None] | None = None
     ) -> Event:
-        """Send a request, pass its events on, return the last. Raises UserError when it failed."""
+        """Send a request, pass its events on, return the last.
+
+        Raises UserError when it failed, and whatever `on_event` raises.
+        """
         self._request_id, self._on_event, self._last = request.id, on_event, None
         self._client.send(request)
         last = self._wait()
@@ -55,22 +59,28 @@ class Session:
 
     def _wait(self) -> Event:
         self._loop.exec()
+        if self._trouble is not None:
+            raise self._trouble
         if self._last is None:
             raise AssertionError("the wait ended before the request")
         return self._last
 
     def _take(self, event: Event) -> None:
-        if getattr(event, "request_id", None) != self._request_id:
+        if getattr(event, "request_id", None) != self._request_id or self._trouble is not None:
             return
         if self._on_event is not None:
-            self._on_event(event)
+            try:
+                self._on_event(event)
+            except Exception as error:  # Qt would print it and go on
+                self._trouble = error
+                self._loop.quit()
+                return
         if isinstance(event, CLOSING_EVENTS):
             self._last = event
             self._loop.quit()
 
     def _on_died(self, error: UserError) -> None:
-        self._last = Failed(self._request_id, error)
-        self._loop.quit()
+        self._take(Failed(self._request_id, error))
 
 
 @contextmanager
