@@ -114,7 +114,10 @@ class BlockColumn(QWidget):
         """The width, at most `width`, that a short text really needs."""
         if len(self._blocks) != 1:
             return width
-        view = self._views[0] or self._make(0)
+        view = self._views[0]
+        if view is None:
+            view = self._make(0)
+            self._place()
         if not isinstance(view, TextView):
             return width
         view.height_for(width)

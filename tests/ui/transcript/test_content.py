@@ -54,6 +54,17 @@ def test_markdown_is_drawn_and_a_question_is_not_markdown(view: TranscriptView) 
     assert all_text(row(view, "a")) == "bold words\nHead"
 
 
+@pytest.mark.parametrize(
+    "text", ["short", "just under the width of the bubble " * 2, "bla " * 300, "line\n" * 20, "x" * 900, "w " * 2900]
+)
+def test_every_line_of_a_message_is_in_sight(view: TranscriptView, settle: Settle, text: str) -> None:
+    view.set_items([question("q", text), answer("a", text)])
+    settle()
+    for shown in texts(row(view, "q")) + texts(row(view, "a")):
+        assert shown.viewport().height() >= int(shown.document().size().height())
+        assert shown.verticalScrollBar().maximum() == 0
+
+
 def test_html_is_shown_as_it_was_written(view: TranscriptView) -> None:
     view.set_items([answer("a", "see <b>this</b> <img src='file:///etc/hostname'>")])
     assert "<b>this</b> <img src='file:///etc/hostname'>" in all_text(row(view, "a"))
