@@ -16,6 +16,14 @@ class VersionPosition:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class MessageItem:
+    """A message of the branch on screen and its place among its versions."""
+
+    message: Message
+    version: VersionPosition
+
+
 class MessageTree:
     """All messages of one conversation, with the branch that is on screen.
 

@@ -60,8 +60,8 @@ class ChatService(QObject):
 
     opened = Signal(object)  # OpenChat
     path_changed = Signal(object)  # OpenChat: another branch is on screen
-    items_added = Signal(object, object)  # OpenChat, list[PathItem] at the end of the branch
-    item_changed = Signal(object, object)  # OpenChat, PathItem
+    items_added = Signal(object, object)  # OpenChat, list[MessageItem] at the end of the branch
+    item_changed = Signal(object, object)  # OpenChat, MessageItem
     boundary_changed = Signal(object)  # OpenChat: first_visible_id
     context_changed = Signal(object)  # OpenChat: context_tokens
     accepted = Signal(object, str)  # OpenChat, the text of the new message, which is stored now

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.core.messages import Conversation, Message, MessageId, MessageState, Role
-from app.core.tree import MessageTree, VersionPosition
+from app.core.messages import Conversation, MessageId, MessageState, Role
+from app.core.tree import MessageItem, MessageTree
 from app.engine.protocol import ChatMessage
-
-
-@dataclass(frozen=True, slots=True)
-class PathItem:
-    """A message of the branch on screen with its place among its versions."""
-
-    message: Message
-    version: VersionPosition
 
 
 @dataclass(slots=True)
@@ -28,13 +20,13 @@ class OpenChat:
     context_tokens: int | None = None
     is_saving: bool = False
 
-    def item(self, message_id: MessageId) -> PathItem:
-        """A message with its place among its versions."""
-        return PathItem(self.tree[message_id], self.tree.versions(message_id))
+    def item(self, message_id: MessageId) -> MessageItem:
+        """One message of the conversation."""
+        return MessageItem(self.tree[message_id], self.tree.versions(message_id))
 
-    def items(self) -> list[PathItem]:
+    def items(self) -> list[MessageItem]:
         """The branch on screen, oldest first."""
-        return [PathItem(message, self.tree.versions(message.id)) for message in self.tree.active_path()]
+        return [MessageItem(message, self.tree.versions(message.id)) for message in self.tree.active_path()]
 
     def prompt(self, system_prompt: str, last_id: MessageId | None) -> list[ChatMessage]:
         """What the template gets: the system prompt, then the path to `last_id` without answers that have no text."""

@@ -12,14 +12,14 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from app.core.errors import ErrorKind, UserError
 from app.core.events import ModelInfo
 from app.core.messages import MessageId, MessageState, Role
+from app.core.tree import MessageItem
 from app.services.chat import Refusal
 from app.services.explain import Action, ActionKind, explain
-from app.services.open_chat import OpenChat, PathItem
+from app.services.open_chat import OpenChat
 from app.services.profile import Profile
 from app.ui.composer import Composer
 from app.ui.model_button import ModelButton
 from app.ui.notices import NoticeBar
-from app.ui.transcript.items import MessageItem
 from app.ui.transcript.view import TranscriptView
 from app.ui.welcome import Welcome
 
@@ -195,13 +195,13 @@ class ChatPage(QWidget):
             self.transcript.set_items(self._items(chat))
             self._on_boundary_changed(chat)
 
-    def _on_items_added(self, chat: OpenChat, items: list[PathItem]) -> None:
+    def _on_items_added(self, chat: OpenChat, items: list[MessageItem]) -> None:
         if chat is self._shown:
             for item in items:
                 self.transcript.add_item(self._item(item))
             self.transcript.scroll_to_end()
 
-    def _on_item_changed(self, chat: OpenChat, item: PathItem) -> None:
+    def _on_item_changed(self, chat: OpenChat, item: MessageItem) -> None:
         if chat is self._shown:
             self.transcript.update_item(self._item(item))
 
@@ -228,7 +228,7 @@ class ChatPage(QWidget):
     def _items(self, chat: OpenChat) -> list[MessageItem]:
         return [self._item(item) for item in chat.items()]
 
-    def _item(self, item: PathItem) -> MessageItem:
+    def _item(self, item: MessageItem) -> MessageItem:
         """An answer that is being written has more text than the tree knows."""
         message = item.message
         if message.state is MessageState.STREAMING and message.role is Role.ASSISTANT:

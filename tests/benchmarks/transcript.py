@@ -23,9 +23,9 @@ from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QApplication
 
 from app.core.messages import ConversationId, Message, MessageId, MessageState, Role, TextPart, Usage
-from app.core.tree import VersionPosition
+from app.core.tree import MessageItem, VersionPosition
 from app.ui.theme import apply_theme
-from app.ui.transcript import MessageItem, TranscriptView
+from app.ui.transcript import TranscriptView
 
 WORDS = tuple(
     """the model reads a token and writes another while the window draws what came so that nobody has to wait for

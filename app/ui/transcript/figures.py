@@ -16,7 +16,7 @@ def figures_line(usage: Usage | None, model_name: str | None) -> str:
         locale = QLocale()
         if (speed := usage.tokens_per_second) is not None:
             parts.append(translate("Figures", "{0} tokens per second").format(_short(speed)))
-        if usage.first_token_ms > 0:
+        if usage.first_token_ms > 0 and usage.completion_tokens > 0:
             parts.append(translate("Figures", "{0} s to first token").format(_short(usage.first_token_ms / 1000)))
         if usage.prompt_tokens or usage.completion_tokens:
             words = translate("Figures", "{0} tokens in, {1} out")

@@ -7,9 +7,9 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from app.core.messages import MessageState, Role
+from app.core.tree import MessageItem
 from app.ui.transcript.context import TranscriptContext
 from app.ui.transcript.figures import figures_details, figures_line
-from app.ui.transcript.items import MessageItem
 from app.ui.transcript.quiet_button import HEIGHT_PX, PADDING_PX, CopyButton, QuietButton
 from app.ui.transcript.quiet_label import QuietLabel
 

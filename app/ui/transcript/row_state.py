@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from app.core.events import PromptProgress
-from app.ui.transcript.items import MessageItem
+from app.core.tree import MessageItem
 
 
 @dataclass(slots=True)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from PySide6.QtWidgets import QAbstractScrollArea
 
 from app.core.messages import MessageState, Role
+from app.core.tree import MessageItem
 from app.ui.transcript.answer import AnswerWidget
 from app.ui.transcript.context import TranscriptContext
 from app.ui.transcript.footer import footer_height
-from app.ui.transcript.items import MessageItem
 from app.ui.transcript.message_widget import PADDING_PX, MessageWidget
 from app.ui.transcript.question import SHOWN_CHARS, QuestionWidget, folded
 from app.ui.transcript.row_heights import RowHeights

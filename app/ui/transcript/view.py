@@ -19,6 +19,7 @@ from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame, QMenu, 
 
 from app.core.events import PromptProgress
 from app.core.messages import MessageState, Role
+from app.core.tree import MessageItem
 from app.ui.scroll_column import SlimScrollBar
 from app.ui.transcript.announce import announce
 from app.ui.transcript.answer import AnswerWidget
@@ -27,7 +28,6 @@ from app.ui.transcript.copying import shown_text
 from app.ui.transcript.drag_selection import DragSelection
 from app.ui.transcript.end_button import EndButton
 from app.ui.transcript.focus_order import move_focus
-from app.ui.transcript.items import MessageItem
 from app.ui.transcript.question import QuestionWidget
 from app.ui.transcript.rows import Rows
 from app.ui.transcript.style import selection_palette

@@ -21,9 +21,9 @@ from app.core.messages import (
     TextPart,
     Usage,
 )
-from app.core.tree import VersionPosition
+from app.core.tree import MessageItem, VersionPosition
 from app.ui.theme import apply_theme
-from app.ui.transcript import MessageItem, TranscriptView
+from app.ui.transcript import TranscriptView
 
 USAGE = Usage(512, 128, 230, prompt_ms=800.0, generation_ms=6_000.0, first_token_ms=640.0)
 
