@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,22 +29,28 @@ class Hearth:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "LC_", "PYTHONIO"))}
         return {**kept, "HOME": str(self.home), "LANG": "C.UTF-8", "QT_QPA_PLATFORM": "offscreen", **changes}
 
+    @contextmanager
     def start(
         self,
         command: str,
         *arguments: str | bytes,
         environment: Mapping[str, str] | None = None,
         **options: Any,
-    ) -> subprocess.Popen[bytes]:
-        """Start a command; "" is the window."""
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """A running command, which is gone afterwards; "" is the window."""
         words: list[str | bytes] = [sys.executable, "-m", "app", "--data-dir", str(self.data)]
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*words, *([command] if command else []), *arguments],
             cwd=ROOT,
             env=self.environment(**(environment or {})),
             **{**pipes, **options},
         )
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def run(
         self, command: str, *arguments: str | bytes, stdin: bytes | None = None, **options: Any
@@ -52,11 +59,7 @@ class Hearth:
         if stdin is not None:
             options["stdin"] = subprocess.PIPE
         with self.start(command, *arguments, **options) as process:
-            try:
-                out, err = process.communicate(stdin, LIMIT_S)
-            except BaseException:
-                process.kill()
-                raise
+            out, err = process.communicate(stdin, LIMIT_S)
         return subprocess.CompletedProcess(
             arguments, process.returncode, (out or b"").decode("utf-8"), (err or b"").decode("utf-8")
         )
