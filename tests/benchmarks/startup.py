@@ -18,8 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from app.core.messages import Conversation, ConversationId, Message, MessageId
 from app.paths import choose_paths
@@ -27,6 +26,7 @@ from app.storage.conversations import ConversationStore
 from app.storage.database import Database
 from tests.benchmarks.transcript import conversation, report_one
 
+ROOT = Path(__file__).resolve().parents[2]
 WARM_UP = 2
 MAX_START_MS = 1_000
 MAX_MEMORY_MB = 150

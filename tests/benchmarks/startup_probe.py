@@ -1,6 +1,7 @@
 """Starts the application in this process and says when it was ready: the child of `startup.py`.
 
-Arguments: the monotonic time at which the process was started, how many messages to wait for, and the application's own.
+Arguments: the monotonic time at which the process was started, how many messages to wait for, and the
+application's own.
 Prints one line of JSON, then quits.
 """
 
