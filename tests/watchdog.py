@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -26,6 +28,7 @@ class Watchdog:
         self._interval_s = interval_ms / 1000
         self._main = threading.main_thread()
         self._end = threading.Event()
+        self._paused = False
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def __enter__(self) -> Watchdog:
@@ -36,11 +39,18 @@ class Watchdog:
         self._end.set()
         self._thread.join()
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Not watching: while a window is made nobody waits for it to react."""
+        self._paused = True
+        yield
+        self._paused = False
+
     def _watch(self) -> None:
         since = 0.0
         reported = False
         while not self._end.wait(self._interval_s):
-            state = self._sample()
+            state = None if self._paused else self._sample()
             if not isinstance(state, str):
                 since, reported = self._own_time(), False
             elif not reported and self._own_time() - since > self._limit_s:

@@ -95,6 +95,7 @@ class ChatService(QObject):
         self._count_timer.timeout.connect(self._count_context)
         engine.event_received.connect(self._on_event)
         engine.died.connect(self._on_engine_died)
+        conversations.changed.connect(self._on_conversations_changed)
         models.loaded.connect(self._on_model_loaded)
         models.settled.connect(self.answers.release)
         self.answers.prompt_started.connect(self._on_prompt_started)
@@ -128,6 +129,8 @@ class ChatService(QObject):
         if chat := self._open.get(conversation_id):
             self._show(chat)
             return
+
+        self._conversations.flush_drafts()  # its own may be among them
 
         def read(stores: Stores) -> tuple[Conversation | None, list[Message]]:
             return stores.conversations.get(conversation_id), stores.conversations.messages(conversation_id)
@@ -405,7 +408,16 @@ class ChatService(QObject):
         conversation, messages = found
         if conversation is None or conversation.id != self._wanted:
             return
+        draft = self._conversations.waiting_draft(conversation.id)
+        if draft is not None:
+            conversation = replace(conversation, draft=draft)
         self._show(OpenChat(conversation, MessageTree(messages, conversation.active_leaf_id)))
+
+    def _on_conversations_changed(self, conversations: list[Conversation]) -> None:
+        """Take over the titles that a person gave."""
+        for stored in conversations:
+            if chat := self._open.get(stored.id):
+                chat.conversation = replace(chat.conversation, title=stored.title)
 
     def _on_prompt_started(self, chat: OpenChat, event: PromptStarted) -> None:
         chat.context_tokens = event.prompt_tokens

@@ -99,6 +99,10 @@ class ConversationsService(QObject):
         self._conversations = [replace(c, draft=text) if c.id == conversation_id else c for c in self._conversations]
         self._draft_timer.start(DRAFT_DELAY_MS)
 
+    def waiting_draft(self, conversation_id: ConversationId) -> str | None:
+        """The draft that waits to be written; None if the stored one is the newest."""
+        return self._drafts.get(conversation_id)
+
     def forget_draft(self, conversation_id: ConversationId) -> None:
         """Do not write what is waiting for a conversation: it has been sent."""
         self._drafts.pop(conversation_id, None)

@@ -32,6 +32,7 @@ from app.ui.settings_controller import SettingsController
 from app.ui.shortcuts import SHORTCUTS
 from app.ui.shortcuts_sheet import ShortcutsSheet
 from app.ui.sidebar import Sidebar
+from app.ui.tab_order import stop_beside
 from app.ui.theme import apply_theme
 
 DEFAULT_SIZE_PX = (1100, 760)
@@ -233,6 +234,7 @@ class MainWindow(QMainWindow):
         conversations = self._profile.conversations.conversations
         self.sidebar.set_conversations(conversations, self._today, self._profile.chat.answers.conversations)
         self.sidebar.set_current(self._profile.chat.current.conversation.id)
+        self._show_title(self._profile.chat.current)
 
     def _on_opened(self, chat: OpenChat) -> None:
         self.sidebar.set_current(chat.conversation.id)
@@ -314,7 +316,7 @@ class MainWindow(QMainWindow):
                 self.chat_page.transcript.setFocus(Qt.FocusReason.ShortcutFocusReason)
             else:
                 page.setFocus(Qt.FocusReason.ShortcutFocusReason)
-        elif page is self.chat_page and focus is not None and self.chat_page.transcript in (focus, focus.parent()):
+        elif page is self.chat_page and focus is not None and _holds(self.chat_page.transcript, focus):
             self.chat_page.composer.focus()
         elif not self.sidebar.isHidden():
             self.sidebar.focus_list()
@@ -364,6 +366,13 @@ class MainWindow(QMainWindow):
             return
         super().keyPressEvent(event)
 
+    def focusNextPrevChild(self, forward: bool) -> bool:
+        stop = stop_beside(self, self.focusWidget(), forward=forward)
+        if stop is None:
+            return False
+        stop.setFocus(Qt.FocusReason.TabFocusReason if forward else Qt.FocusReason.BacktabFocusReason)
+        return True
+
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if _dropped_path(event) is not None:
             event.acceptProposedAction()
@@ -382,6 +391,10 @@ class MainWindow(QMainWindow):
         if self._sheet is not None:
             self._sheet.close()
         super().closeEvent(event)
+
+
+def _holds(widget: QWidget, other: QWidget) -> bool:
+    return widget is other or widget.isAncestorOf(other)
 
 
 def _dropped_path(event: QDropEvent) -> str | None:

@@ -14,10 +14,10 @@ from tests.watchdog import Watchdog
 
 
 @pytest.fixture(autouse=True)
-def responsive(request: pytest.FixtureRequest) -> Iterator[None]:
+def responsive(request: pytest.FixtureRequest) -> Iterator[Watchdog]:
     """No code of ours keeps the main thread for more than 100 ms."""
     with Watchdog() as watchdog:
-        yield
+        yield watchdog
     assert not watchdog.blocks, f"the main thread was blocked: {watchdog.blocks}"
 
 

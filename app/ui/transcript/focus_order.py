@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractScrollArea, QWidget
 
+from app.ui.tab_order import stop_beside
 from app.ui.transcript.rows import Rows
 
 
@@ -13,8 +14,9 @@ def move_focus(area: QAbstractScrollArea, rows: Rows, *, forward: bool) -> bool:
     reason = Qt.FocusReason.TabFocusReason if forward else Qt.FocusReason.BacktabFocusReason
     stop = _next_stop(area, rows, forward=forward)
     if stop is None:
-        stop = area if not forward and not area.hasFocus() else _stop_outside(area, forward=forward)
-    if stop is None:
+        leaves = forward or area.hasFocus()
+        stop = stop_beside(area.window(), area, forward=forward) if leaves else area
+    if stop is None or (stop is area and area.hasFocus()):
         return False
     stop.setFocus(reason)
     return True
@@ -43,18 +45,6 @@ def _entry(area: QAbstractScrollArea, rows: Rows) -> QWidget | None:
     begin_on_screen = [row for row in on_screen if rows.live[row].y() >= 0]
     row = next(iter(begin_on_screen or on_screen), None)
     return None if row is None else rows.live[row]
-
-
-def _stop_outside(area: QAbstractScrollArea, *, forward: bool) -> QWidget | None:
-    """The next widget of the window behind (or in front of) the transcript."""
-    widget = area.nextInFocusChain() if forward else area.previousInFocusChain()
-    while widget is not None and widget is not area:
-        takes_tab = bool(widget.focusPolicy() & Qt.FocusPolicy.TabFocus)
-        usable = widget.isEnabled() and widget.isVisibleTo(widget.window()) and widget.window() is area.window()
-        if takes_tab and usable and not area.isAncestorOf(widget):
-            return widget
-        widget = widget.nextInFocusChain() if forward else widget.previousInFocusChain()
-    return None
 
 
 def _holds(widget: QWidget, other: QWidget) -> bool:

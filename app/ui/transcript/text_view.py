@@ -54,6 +54,7 @@ class TextView(QTextBrowser):
         self._own_document: QTextDocument | None = None
         self._quotes: list[tuple[int, int, int]] = []
         self._formulas: list[tuple[int, int]] = []
+        self.setAccessibleName(self.tr("Text"))  # what it says comes from the text itself
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setOpenLinks(False)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

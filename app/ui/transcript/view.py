@@ -21,6 +21,7 @@ from app.core.events import PromptProgress
 from app.core.messages import MessageState, Role
 from app.core.tree import MessageItem
 from app.ui.scroll_column import SlimScrollBar
+from app.ui.tab_order import OWN_ORDER
 from app.ui.transcript.announce import announce
 from app.ui.transcript.answer import AnswerWidget
 from app.ui.transcript.context import TranscriptContext
@@ -61,6 +62,7 @@ class TranscriptView(QAbstractScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName(self.tr("Chat"))
+        self.setProperty(OWN_ORDER, True)
         self.setVerticalScrollBar(SlimScrollBar(Qt.Orientation.Vertical, self))
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)

@@ -75,7 +75,7 @@ def test_the_tab_key_walks_through_the_messages(view: TranscriptView) -> None:
         "Copy message",
         "Edit message",
         "Answer by Testing 1B",
-        "TextView",
+        "Text",
         "Copy code (c)",
         "Copy answer",
         "Regenerate answer",

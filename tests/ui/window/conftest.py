@@ -19,6 +19,7 @@ from app.ui.theme import apply_theme
 from tests.fixtures.profiles import build
 from tests.ui.window.person import Person
 from tests.unit.storage.conftest import read_only, small_disk
+from tests.watchdog import Watchdog
 
 __all__ = ["build", "read_only", "small_disk"]
 
@@ -32,7 +33,9 @@ def _dressed(qapp: QApplication) -> None:
 
 
 @pytest.fixture
-def open_window(qtbot: QtBot, qapp: QApplication, build: Callable[..., Profile]) -> Iterator[OpenWindow]:
+def open_window(
+    qtbot: QtBot, qapp: QApplication, build: Callable[..., Profile], responsive: Watchdog
+) -> Iterator[OpenWindow]:
     """Starts Hearth as `app.bootstrap.run_window` does; the fields of a script, or none for the real engine."""
     windows: list[MainWindow] = []
 
@@ -43,7 +46,8 @@ def open_window(qtbot: QtBot, qapp: QApplication, build: Callable[..., Profile])
         profile = build(folder, **script)
         for key, value in (settings or {}).items():
             profile.settings.set_value(key, value)
-        window = MainWindow(profile, resources())
+        with responsive.paused():
+            window = MainWindow(profile, resources())
         windows.append(window)
         window.resize(*SIZE_PX)
         with qtbot.waitActive(window):

@@ -1,0 +1,130 @@
+"""Settings that take effect: at once, for the next answer, or by loading the model again."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QPalette
+from PySide6.QtWidgets import QApplication
+
+from app.core.messages import MessageState
+from app.ui.pages.data_folder import DataFolder
+from app.ui.pages.device_list import DeviceList
+from tests.ui.window.conftest import OpenWindow, quit_hearth
+from tests.ui.window.person import CONTROL, Person
+
+Key = Qt.Key
+
+
+def ground(qapp: QApplication) -> int:
+    return qapp.palette().color(QPalette.ColorRole.Window).lightness()
+
+
+def words_in(widget: object) -> str:
+    from PySide6.QtWidgets import QLabel, QWidget
+
+    assert isinstance(widget, QWidget)
+    return "\n".join(label.text() for label in widget.findChildren(QLabel))
+
+
+def set_field(person: Person, key: str, value: object) -> None:
+    """As the field does when a person changes it."""
+    person.window.settings.page.setting_changed.emit(key, value)
+
+
+def test_the_theme_changes_at_once_and_is_remembered(open_window: OpenWindow, qapp: QApplication) -> None:
+    person = open_window(answers=[{"text": "**words** and `code`"}])
+    person.say("go")
+    set_field(person, "appearance.theme", "light")
+    assert ground(qapp) > 200
+    set_field(person, "appearance.theme", "dark")
+    assert ground(qapp) < 80
+    quit_hearth(person.window, person.profile)
+    set_light = open_window()
+    assert ground(qapp) < 80
+    set_field(set_light, "appearance.theme", "light")
+
+
+def test_the_text_grows_and_shrinks_by_key(open_window: OpenWindow, qapp: QApplication) -> None:
+    person = open_window(answers=[{"text": "words " * 50}])
+    person.say("go")
+    before = person.box.font().pointSizeF()
+    for _ in range(3):
+        person.press(Key.Key_Plus, CONTROL)
+    person.wait(lambda: person.box.font().pointSizeF() > before * 1.2)
+    person.press(Key.Key_Minus, CONTROL)
+    person.press(Key.Key_0, CONTROL)
+    person.wait(lambda: abs(person.box.font().pointSizeF() - before) < 0.01)
+    for _ in range(15):
+        person.press(Key.Key_Plus, CONTROL)
+    assert person.profile.settings.value("appearance.text_percent") == 200
+    assert person.written == ""
+
+
+def test_another_context_length_loads_the_model_again(open_window: OpenWindow) -> None:
+    person = open_window()
+    set_field(person, "model.context_length", 1024)
+    person.wait(lambda: (info := person.profile.models.info) is not None and info.context_length == 1024)
+    person.say("hello")
+    assert person.answer.state is MessageState.COMPLETE
+    assert person.cards == []
+
+
+def test_the_longest_answer_and_continue(open_window: OpenWindow) -> None:
+    person = open_window(answers=[{"text": "one two three four five six"}])
+    set_field(person, "answers.max_tokens", 3)
+    person.say("go")
+    assert person.answer.text == "one two three"
+    assert person.answer.state is MessageState.STOPPED
+    assert person.sees_button("Continue answer")
+
+
+def test_temperature_zero_gives_the_same_answer_twice(open_window: OpenWindow) -> None:
+    person = open_window()
+    set_field(person, "sampling.temperature", 0.0)
+    person.say("how do I change the theme?")
+    first = person.answer.text
+    with person.qtbot.waitSignal(person.profile.chat.answers.ended, timeout=20_000):
+        person.press(Key.Key_R, CONTROL)
+    assert person.answer.text == first
+    assert len(first) > 5
+
+
+def test_devices_and_backups_are_listed(open_window: OpenWindow) -> None:
+    person = open_window(answers=[{"text": "words"}])
+    person.press(Key.Key_Comma, CONTROL)
+    page = person.window.settings.page
+    assert page.isVisible()
+    person.wait(lambda: "Scripted processor" in words_in(page.findChild(DeviceList)))
+    before = words_in(page.findChild(DataFolder))
+    person.click("Back up now")
+    person.wait(lambda: words_in(page.findChild(DataFolder)) != before)
+    assert len(list(person.profile.paths.backups.iterdir())) >= 1
+
+
+def test_the_real_engine_lists_its_processor(open_window: OpenWindow) -> None:
+    person = open_window()
+    devices = person.window.settings.page.findChild(DeviceList)
+    person.wait(lambda: "CPU" in words_in(devices))
+
+
+def test_the_system_prompt_reaches_the_model(open_window: OpenWindow) -> None:
+    person = open_window(answers=[{"text": "words"}])
+    person.say("one two")
+    without = person.answer.usage
+    set_field(person, "answers.system_prompt", "be brief and very kind")
+    person.press(Key.Key_N, CONTROL)
+    person.say("one two")
+    told = person.answer.usage
+    assert without is not None
+    assert told is not None
+    assert told.prompt_tokens == without.prompt_tokens + 5
+
+
+def test_settings_survive_a_restart(open_window: OpenWindow) -> None:
+    person = open_window()
+    set_field(person, "answers.system_prompt", "be kind")
+    set_field(person, "sampling.top_k", 7)
+    quit_hearth(person.window, person.profile)
+    again = open_window()
+    assert again.profile.settings.value("answers.system_prompt") == "be kind"
+    assert again.profile.settings.value("sampling.top_k") == 7
