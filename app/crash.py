@@ -39,16 +39,17 @@ class CrashReporter(QObject):
         super().__init__(parent)
         self._seen: set[str] = set()
         self._lock = threading.Lock()
+        self._hooks_before = sys.excepthook, threading.excepthook
 
     def install(self) -> None:
         """Take over the hooks of the interpreter and of its threads."""
+        self._hooks_before = sys.excepthook, threading.excepthook
         sys.excepthook = self.report
         threading.excepthook = self._on_thread_error
 
     def uninstall(self) -> None:
-        """Give the hooks back."""
-        sys.excepthook = sys.__excepthook__
-        threading.excepthook = threading.__excepthook__
+        """Give the hooks back to whoever had them."""
+        sys.excepthook, threading.excepthook = self._hooks_before
 
     def report(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """Log an exception, and tell about it once for each place it comes from."""

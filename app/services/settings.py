@@ -78,7 +78,7 @@ def _load(path: Path) -> dict[str, object]:
         data = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         log.error("the settings could not be read: %s", type(error).__name__)
         _keep_broken(path)
         return {}
