@@ -105,7 +105,7 @@ class ModelService(QObject):
         """
         first = path or self._settings.string("model.last_path") or self._builtin
         self._settings.set_value("model.last_path", "")
-        self._settings.flush()
+        self._settings.save()
         self.load(first)
 
     def load(self, path: str | None) -> None:

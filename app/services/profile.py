@@ -38,6 +38,6 @@ class Profile:
         """Store what is in flight, then end the engine and the store thread. Waits, but not for long."""
         self.conversations.flush_drafts()
         self.chat.shut_down()
-        self.settings.flush()
+        self.settings.close()
         self.engine.shutdown(ENGINE_SHUTDOWN_MS)
         self.store.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QSaveFile, QTimer, Signal
 
 from app.core.settings import SETTING_OF, Value, read_settings
+from app.storage.writer import StoreThread
 
 log = logging.getLogger(__name__)
 SAVE_DELAY_MS = 300
@@ -18,12 +19,14 @@ class SettingsService(QObject):
     """Reads the file once, answers from memory, writes changes together after a short delay. Main thread only."""
 
     changed = Signal(str)
-    save_failed = Signal(str)
+    save_failed = Signal(str)  # the system's reason
 
     def __init__(self, path: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._path = path
         self._values = read_settings(_load(path))
+        self._writer = StoreThread()
+        self._is_closed = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(SAVE_DELAY_MS)
@@ -57,19 +60,27 @@ class SettingsService(QObject):
             self.changed.emit(key)
 
     def save(self) -> None:
-        """Write the file now, whole or not at all."""
+        """Write the file in the background, whole or not at all."""
         self._timer.stop()
+        if self._is_closed:
+            return
         changed = {key: value for key, value in self._values.items() if value != SETTING_OF[key].default}
-        file = QSaveFile(str(self._path))
         text = json.dumps(changed, indent=1, ensure_ascii=False).encode("utf-8", "replace")
+        self._writer.submit(lambda: self._write(text))
+
+    def close(self) -> None:
+        """Write what is waiting to be written and wait for it. For tearing down; further calls do nothing."""
+        if self._timer.isActive():
+            self.save()
+        self._is_closed = True
+        self._writer.close()
+
+    def _write(self, text: bytes) -> None:
+        """On the writer's thread: making sure that the disk has it can take long."""
+        file = QSaveFile(str(self._path))
         if not (file.open(QSaveFile.OpenModeFlag.WriteOnly) and file.write(text) == len(text) and file.commit()):
             log.error("the settings could not be written: %s", file.errorString())
             self.save_failed.emit(file.errorString())
-
-    def flush(self) -> None:
-        """Write what is waiting to be written."""
-        if self._timer.isActive():
-            self.save()
 
 
 def _load(path: Path) -> dict[str, object]:

@@ -192,6 +192,7 @@ class MainWindow(QMainWindow):
         chat.accepted.connect(self._on_accepted)
         profile.store.opened.connect(self._on_store_opened)
         profile.settings.changed.connect(self._on_setting_changed)
+        profile.settings.save_failed.connect(self._on_settings_not_saved)
         self.chat_page.open_file_requested.connect(self._choose_file)
         self.models_page.open_requested.connect(self._choose_file)
         self.models_page.use_requested.connect(self._on_use_requested)
@@ -351,6 +352,10 @@ class MainWindow(QMainWindow):
     def _on_setting_changed(self, key: str) -> None:
         if key in ("appearance.theme", "appearance.text_percent"):
             self._apply_theme()
+
+    def _on_settings_not_saved(self, reason: str) -> None:
+        words = self.tr("The settings could not be saved ({reason}). They hold until Hearth is closed.")
+        self.chat_page.notices.show_notice(words.format(reason=reason))
 
     def _apply_theme(self) -> None:
         application = QApplication.instance()
