@@ -140,7 +140,7 @@ class ChatPage(QWidget):
         self.welcome.open_requested.connect(self.open_file_requested)
         self.transcript.regenerate_requested.connect(chat.regenerate)
         self.transcript.continue_requested.connect(chat.continue_answer)
-        self.transcript.edit_submitted.connect(chat.edit)
+        self.transcript.edit_submitted.connect(self._on_edit_submitted)
         self.transcript.version_requested.connect(chat.select_version)
         self.transcript.action_requested.connect(self._on_card_action)
         self.transcript.link_activated.connect(self._on_link)
@@ -240,6 +240,13 @@ class ChatPage(QWidget):
     def _on_text_edited(self) -> None:
         self._profile.chat.keep_draft(self.composer.text())
 
+    def _on_edit_submitted(self, message_id: str, text: str) -> None:
+        if self._profile.chat.is_streaming:  # the editor was open before the answer began
+            self.transcript.begin_edit(message_id, text)
+            self.notices.show_notice(self.tr("An answer is being written. Stop it first, then send the change."))
+        else:
+            self._profile.chat.edit(MessageId(message_id), text)
+
     def _on_accepted(self, chat: OpenChat, text: str) -> None:
         """Take what was sent out of the message box; what was typed since stays."""
         if chat is not self._shown:
@@ -293,7 +300,10 @@ class ChatPage(QWidget):
 
     def _on_card_action(self, message_id: str, action: Action) -> None:
         if action.kind in (ActionKind.CONTINUE, ActionKind.RETRY):
-            self._profile.chat.continue_answer(MessageId(message_id))
+            if self._profile.chat.current.is_continuable(MessageId(message_id)):
+                self._profile.chat.continue_answer(MessageId(message_id))
+            else:
+                self.notices.show_notice(self.tr("Only the last answer can be continued. Regenerate makes a new one."))
         elif action.kind is ActionKind.REGENERATE:
             self._profile.chat.regenerate(MessageId(message_id))
         elif action.kind is ActionKind.EDIT:

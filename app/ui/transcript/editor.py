@@ -7,6 +7,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
 from app.ui.buttons import Button, ButtonKind
+from app.ui.long_lines import insert_text, text_of
 from app.ui.transcript.context import TranscriptContext
 from app.ui.transcript.quiet_label import QuietLabel
 
@@ -29,7 +30,8 @@ class MessageEditor(QWidget):
         self._box.setFont(context.style.font)
         self._box.setAccessibleName(self.tr("Edit your message"))
         self._box.setTabChangesFocus(True)
-        self._box.setPlainText(text)
+        insert_text(self._box.textCursor(), text)
+        self._box.document().clearUndoRedoStacks()
         self._lines = 0
         hint = QuietLabel(context.style, self)
         hint.setText(self.tr("Sending it again starts a new branch; this one is kept."))
@@ -56,7 +58,7 @@ class MessageEditor(QWidget):
     @property
     def text(self) -> str:
         """What stands in the box."""
-        return self._box.toPlainText()
+        return text_of(self._box.document())
 
     def height_for(self, width: int) -> int:
         """A box as tall as its text, within limits."""

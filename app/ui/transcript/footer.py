@@ -26,7 +26,7 @@ def footer_height(item: MessageItem, *, is_last: bool) -> int:
 class Footer(QWidget):
     """Buttons in one row; under an answer also the line of figures."""
 
-    def __init__(self, context: TranscriptContext, item: MessageItem, parent: QWidget) -> None:
+    def __init__(self, context: TranscriptContext, item: MessageItem, parent: QWidget, *, is_last: bool) -> None:
         super().__init__(parent)
         self._context = context
         self._id = str(item.message.id)
@@ -59,10 +59,10 @@ class Footer(QWidget):
         self._continue.clicked.connect(self._on_continue_clicked)
         self._earlier.clicked.connect(self._on_earlier_clicked)
         self._later.clicked.connect(self._on_later_clicked)
-        self.set_item(item)
+        self.set_item(item, is_last=is_last)
 
-    def set_item(self, item: MessageItem) -> None:
-        """Show what fits the message's state."""
+    def set_item(self, item: MessageItem, *, is_last: bool) -> None:
+        """Show what fits the message's state; only the last answer can be continued."""
         message, version = item.message, item.version
         is_answer = message.role is Role.ASSISTANT
         busy = self._context.is_busy
@@ -77,7 +77,7 @@ class Footer(QWidget):
         self._edit.setVisible(not is_answer and not busy)
         self._regenerate.setVisible(is_answer and not busy)
         resumable = message.state in (MessageState.STOPPED, MessageState.INTERRUPTED)
-        self._continue.setVisible(is_answer and resumable and not busy)
+        self._continue.setVisible(is_answer and is_last and resumable and not busy)
         line = figures_line(message.usage, message.model_name) if is_answer else ""
         self._figures.setVisible(bool(line))
         self._line = line

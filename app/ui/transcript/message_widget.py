@@ -141,7 +141,7 @@ class MessageWidget(QWidget):
         if is_last != self._is_last:
             self._is_last = is_last
             self.report_height()
-            self._update_footer()
+            self.refresh_footer()
 
     def tab_stops(self) -> list[QWidget]:
         """Everything the keyboard reaches in this row, in order; the row itself comes first."""
@@ -174,7 +174,7 @@ class MessageWidget(QWidget):
 
     def _make_footer(self) -> Footer:
         if self._footer is None:
-            self._footer = Footer(self.context, self.state.item, self)
+            self._footer = Footer(self.context, self.state.item, self, is_last=self._is_last)
             self._place_footer(self._footer)
         return self._footer
 
@@ -186,7 +186,7 @@ class MessageWidget(QWidget):
     def refresh_footer(self) -> None:
         """Bring the footer up to date."""
         if self._footer is not None:
-            self._footer.set_item(self.state.item)
+            self._footer.set_item(self.state.item, is_last=self._is_last)
         self._update_footer()
 
     def _update_footer(self) -> None:

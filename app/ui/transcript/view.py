@@ -193,7 +193,7 @@ class TranscriptView(QAbstractScrollArea):
     def begin_edit(self, message_id: str, text: str | None = None) -> None:
         """Turn a message of the person into an editor, with its text or with `text`."""
         row = self._rows.row_of(message_id)
-        if row is None or self._context.is_busy:
+        if row is None or (self._context.is_busy and text is None):
             return
         state = self._rows.states[row]
         if state.base.message.role is not Role.USER:

@@ -226,3 +226,46 @@ def test_a_sent_message_does_not_come_back_as_a_draft(open_window: OpenWindow) -
     person.say("second")
     person.qtbot.wait(600)  # longer than drafts wait to be written
     assert person.stored("SELECT draft FROM conversations") == [("",)]
+
+
+def test_only_the_last_answer_offers_to_be_continued(open_window: OpenWindow) -> None:
+    person = open_window(answers=[{"when": "slow", **SLOW}, {"text": "quick"}])
+    person.say_and_wait_for_words("slow")
+    person.press(Key.Key_Escape)
+    person.wait(lambda: state(person) is MessageState.STOPPED)
+    assert person.sees_button("Continue answer")
+    person.say("and now")
+    assert not person.sees_button("Continue answer")
+    first = person.window.chat_page.transcript._rows.widget_for(1)
+    first.setFocus(Qt.FocusReason.TabFocusReason)
+    assert len(person.buttons("Copy answer")) == 2
+    assert not person.sees_button("Continue answer")
+
+
+def test_an_edit_that_is_sent_while_an_answer_streams_stays_in_its_editor(open_window: OpenWindow) -> None:
+    person = open_window(answers=[{"when": "slow", **SLOW}, {"text": "quick"}])
+    person.say("first")
+    person.press(Key.Key_E, CONTROL)
+    person.type(" changed")
+    person.say_and_wait_for_words("slow")
+    person.click("Save")
+    assert person.sees_button("Save")
+    assert "Stop it first" in person.notice
+    person.press(Key.Key_L, CONTROL)
+    person.press(Key.Key_Escape)
+    person.wait(lambda: not person.is_streaming)
+    with person.qtbot.waitSignal(person.profile.chat.answers.ended, timeout=20_000):
+        person.click("Save")
+    assert person.texts == ["first changed", "quick"]
+
+
+def test_a_message_of_a_megabyte_is_edited(open_window: OpenWindow) -> None:
+    person = open_window(answers=[{"text": "quick"}], loads=[{"context_length": 1_000_000}])
+    person.paste("x" * 1_000_000)
+    with person.qtbot.waitSignal(person.profile.chat.answers.ended, timeout=20_000):
+        person.press(Key.Key_Return)
+    person.press(Key.Key_E, CONTROL)
+    person.type("yz")
+    with person.qtbot.waitSignal(person.profile.chat.answers.ended, timeout=20_000):
+        person.press(Key.Key_Return, CONTROL)
+    assert person.texts == ["x" * 1_000_000 + "yz", "quick"]

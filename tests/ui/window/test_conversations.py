@@ -260,7 +260,7 @@ def test_a_chat_of_5000_messages_opens_at_its_end(
     open_window: OpenWindow, long_chat: tuple[Conversation, list[Message]], tmp_path: Path
 ) -> None:
     conversation, messages = long_chat
-    person = open_window(answers=[QUICK], loads=[{"context_length": 2000}])
+    person = open_window(answers=[QUICK], loads=[{"context_length": 1_000_000}])
 
     def fill(stores: Stores) -> None:
         stores.conversations.save_exchange(conversation, messages, messages[-1].id)

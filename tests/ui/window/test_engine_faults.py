@@ -53,12 +53,15 @@ def test_a_killed_engine_is_also_gone_on_with_by_key_and_by_a_new_question(open_
     person.say_and_wait_for_words("slow")
     kill_engine(person)
     person.wait(lambda: person.answer.state is MessageState.INTERRUPTED)
+    kept = len(person.answer.text)
     person.press(Key.Key_G, CONTROL)
-    person.wait(lambda: person.is_streaming)
+    person.wait(lambda: person.is_streaming and len(person.answer.text) > kept)
     kill_engine(person)
     person.wait(lambda: person.answer.state is MessageState.INTERRUPTED)
     person.say("and now?")
     assert person.answer.text == "quick"
+    person.click("Continue")  # on the card of the answer before
+    assert "Only the last answer" in person.notice
 
 
 @posix
