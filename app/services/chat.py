@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.errors import ErrorKind, UserError
-from app.core.events import Counted, Event, Finished, ModelInfo, PromptStarted
+from app.core.events import Counted, Finished, ModelInfo, PromptStarted
 from app.core.messages import (
     Conversation,
     ConversationId,
@@ -25,30 +25,19 @@ from app.core.text import clean_text
 from app.core.titles import title_from
 from app.core.tree import MessageTree
 from app.engine.client import EngineClient
-from app.engine.protocol import ChatMessage, Count, Generate
+from app.engine.protocol import ChatMessage, Generate
 from app.services.answers import AnswerWriter
 from app.services.conversations import ConversationsService
 from app.services.models import ModelService
 from app.services.open_chat import OpenChat
+from app.services.refusal import Refusal
 from app.services.settings import SettingsService
 from app.services.store import Stores, StoreService
+from app.services.token_counter import TokenCounter
 
 COUNT_DELAY_MS = 400
 CHECKED_LENGTH = 2000  # characters; a longer message is counted before it is sent
 SMALLEST_ANSWER_TOKENS = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """What could not be stored or does not fit. `again` tries the same once more; None where that makes no sense.
-
-    `edited_id` names the message of which `text` was to be another version; None for a new message.
-    """
-
-    error: UserError
-    text: str = ""
-    edited_id: MessageId | None = None
-    again: Callable[[], None] | None = None
 
 
 class ChatService(QObject):
@@ -88,13 +77,11 @@ class ChatService(QObject):
         self._current = _new_chat()
         self._wanted: ConversationId | None = None
         self._draft = ""
-        self._counts: dict[int, Callable[[Counted | None], None]] = {}
+        self._counter = TokenCounter(engine, self)
         self._count_timer = QTimer(self)
         self._count_timer.setSingleShot(True)
         self._count_timer.setInterval(COUNT_DELAY_MS)
         self._count_timer.timeout.connect(self._count_context)
-        engine.event_received.connect(self._on_event)
-        engine.died.connect(self._on_engine_died)
         conversations.changed.connect(self._on_conversations_changed)
         models.loaded.connect(self._on_model_loaded)
         models.settled.connect(self.answers.release)
@@ -262,7 +249,7 @@ class ChatService(QObject):
                 go_on()
 
         system = [ChatMessage("system", Role.SYSTEM, prompt)] if (prompt := self._system_prompt(chat)) else []
-        self._count([*system, ChatMessage("new", Role.USER, text)], counted)
+        self._counter.count([*system, ChatMessage("new", Role.USER, text)], counted)
 
     def _ask(
         self,
@@ -461,26 +448,10 @@ class ChatService(QObject):
                 self.context_changed.emit(chat)
 
         if messages:
-            self._count(messages, counted)
+            self._counter.count(messages, counted)
         else:
             chat.context_tokens = 0
             self.context_changed.emit(chat)
-
-    def _count(self, messages: list[ChatMessage], then: Callable[[Counted | None], None]) -> None:
-        """Ask for the number of tokens; `then` gets None when the engine cannot say."""
-        request = Count(self._engine.next_id(), tuple(messages))
-        self._counts[request.id] = then
-        self._engine.send(request)
-
-    def _on_event(self, event: Event) -> None:
-        then = self._counts.pop(getattr(event, "request_id", -1), None)
-        if then is not None:
-            then(event if isinstance(event, Counted) else None)
-
-    def _on_engine_died(self, error: UserError) -> None:
-        waiting, self._counts = list(self._counts.values()), {}
-        for then in waiting:
-            then(None)
 
 
 def _new_chat() -> OpenChat:

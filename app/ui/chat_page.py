@@ -13,10 +13,10 @@ from app.core.errors import ErrorKind, UserError
 from app.core.events import ModelInfo
 from app.core.messages import MessageId, MessageState, Role
 from app.core.tree import MessageItem
-from app.services.chat import Refusal
 from app.services.explain import Action, ActionKind, explain
 from app.services.open_chat import OpenChat
 from app.services.profile import Profile
+from app.services.refusal import Refusal
 from app.ui.composer import Composer
 from app.ui.model_button import ModelButton
 from app.ui.notices import NoticeBar
