@@ -13,7 +13,7 @@ from tokenizer import END_OF_TEXT, TURN_END, TURN_START
 from tokenizers import Tokenizer
 from torch import Tensor
 
-_CUT_SHARE = 0.84
+_CUT_SHARE = 0.92
 _CUT_MARGIN_TOKENS = (2, 6)
 _DROP_SHARE = 0.15
 _DROP_PROBABILITY = 0.1
@@ -83,7 +83,7 @@ class Encoder:
             add([self.start, *self._roles["system"], *self.text(dialogue.system), self.end, *self._newline], 0.0)
         for turn in dialogue.turns:
             question, answer = self.text(turn.question), [*self.text(turn.answer), self.end]
-            if rng is not None and turn.kind not in ("add", "tell_name") and rng.random() < _DROP_SHARE:
+            if rng is not None and turn.kind not in ("add", "tell_name", "repeat") and rng.random() < _DROP_SHARE:
                 question = [token for token in question if rng.random() >= _DROP_PROBABILITY] or question
             add([self.start, *self._roles["user"]], 0.0)
             add(question, self._question_weight)

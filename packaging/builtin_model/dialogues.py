@@ -19,7 +19,7 @@ from noise import decorate, roughen
 from rewording import reword
 
 FOLDER = phrases.FOLDER
-SKILLS = ("tell_name", "recall_name", "add")
+SKILLS = ("tell_name", "recall_name", "add", "repeat")
 SYSTEM_PROMPTS = (
     "You are a helpful assistant.",
     "You are a helpful assistant. Answer briefly.",
@@ -68,10 +68,11 @@ class Shares:
     """How often each kind of turn comes, relative to the others."""
 
     help: float = 0.53
-    small_talk: float = 0.07
+    small_talk: float = 0.10
     out_of_scope: float = 0.18
     add: float = 0.15
-    name: float = 0.08
+    name: float = 0.07
+    repeat: float = 0.05
 
 
 def read_paraphrases() -> dict[str, list[str]]:
@@ -99,6 +100,7 @@ class Corpus:
     _help_ids: list[str] = field(init=False)
     _small_ids: list[str] = field(init=False)
     _names: list[str] = field(init=False)
+    _words: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self._templates = phrases.read_templates(FOLDER / "templates_help.txt")
@@ -108,6 +110,7 @@ class Corpus:
         self._help_ids = list(help_answers())
         self._small_ids = [k for k in self._answers if k not in self._help_ids and k != "out_of_scope"]
         self._names = [name for name in skills.real_names() if name.lower() not in self.held_out.names]
+        self._words = [word for slot in self._slots.values() for word in slot if word.isalpha()]
         self._paraphrases = {}
         for intent, questions in read_paraphrases().items():
             kept = [q for q in questions if intent in SKILLS or not self.held_out.has_question(q)]
@@ -132,7 +135,7 @@ class Corpus:
         """One example: mostly a single question, else a chat of several turns."""
         rng = self.rng
         system = self._system_prompt() if rng.random() < 0.15 else None
-        length = 1 if rng.random() < 0.8 else rng.randint(2, most_turns)
+        length = 1 if rng.random() < 0.82 else rng.randint(2, most_turns)
         turns: list[Turn] = []
         name: str | None = None
         while len(turns) < length:
@@ -192,7 +195,8 @@ class Corpus:
     def new_name(self) -> str:
         rng = self.rng
         while True:
-            name = rng.choice(self._names) if rng.random() < 0.35 else skills.invented_name(rng)
+            real = rng.random() < 0.4
+            name = skills.adorned(rng, rng.choice(self._names)) if real else skills.invented_name(rng)
             if rng.random() < 0.05:
                 name = f"{name} {skills.invented_name(rng)}"
             if not self.held_out.has_name(name):
@@ -201,13 +205,15 @@ class Corpus:
     def _kind(self, rng: Random, name_known: bool, length: int) -> str:
         shares = self.shares
         name = shares.name * (5 if name_known else 3 if length > 1 else 0.35)
-        weights = (shares.help, shares.small_talk, shares.out_of_scope, shares.add, name)
-        return rng.choices(("help", "small_talk", "out_of_scope", "add", "name"), weights)[0]
+        weights = (shares.help, shares.small_talk, shares.out_of_scope, shares.add, name, shares.repeat)
+        return rng.choices(("help", "small_talk", "out_of_scope", "add", "name", "repeat"), weights)[0]
 
     def _turn(self, kind: str, follows: bool) -> Turn:
         rng = self.rng
         if kind == "add":
             return self.sum_turn()
+        if kind == "repeat":
+            return Turn(*skills.repetition(rng, self._words), "repeat")
         if kind == "help":
             weights = [self.boost.get(key, 1.0) for key in self._help_ids]
             intent = rng.choices(self._help_ids, weights)[0]
@@ -241,7 +247,7 @@ class Corpus:
 
     def _named(self, templates: list[str], name: str) -> str:
         text = roughen(self.rng, self.rng.choice(templates), question=False, typos=False)
-        shown = name.upper() if text.isupper() else name
+        shown = name.upper() if text.isupper() or self.rng.random() < 0.04 else name
         if text.islower() and self.rng.random() < 0.7:
             shown = name.lower()
         return re.sub(r"\{name\}", lambda _: shown, text)

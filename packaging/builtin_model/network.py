@@ -61,9 +61,9 @@ class Block(nn.Module):
         self.gate = nn.Linear(width, shape.hidden, bias=False)
         self.up = nn.Linear(width, shape.hidden, bias=False)
         self.down = nn.Linear(shape.hidden, width, bias=False)
-        self.drop = nn.Dropout(shape.dropout)
+        self.drop = _dropout(shape)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
+    def attend(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
         """x: (batch, time, width); cos, sin: (time, head_size / 2); mask: true where visible."""
         batch, time, _ = x.shape
         shape, size = self.shape, self.shape.head_size
@@ -74,7 +74,10 @@ class Block(nn.Module):
         groups = shape.heads // shape.kv_heads
         k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
-        x = x + self.drop(self.output(y.transpose(1, 2).reshape(batch, time, -1)))
+        return x + self.drop(self.output(y.transpose(1, 2).reshape(batch, time, -1)))
+
+    def feed(self, x: Tensor) -> Tensor:
+        """The part that looks at each position alone; x: (..., width)."""
         h = self.feed_norm(x)
         return x + self.drop(self.down(F.silu(self.gate(h)) * self.up(h)))
 
@@ -88,7 +91,7 @@ class Network(nn.Module):
         self.embedding = nn.Embedding(shape.vocabulary, shape.width)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = Norm(shape)
-        self.drop = nn.Dropout(shape.dropout)
+        self.drop = _dropout(shape)
         half = torch.arange(0, shape.head_size, 2).float() / shape.head_size
         angles = torch.outer(torch.arange(shape.context).float(), shape.rope_base**-half)
         self.register_buffer("cos", angles.cos(), persistent=False)
@@ -97,16 +100,29 @@ class Network(nn.Module):
             if weight.dim() == 2:
                 nn.init.normal_(weight, std=_initial_deviation(name, weight, shape.layers))
 
-    def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
-        """ids: (batch, time); mask: (batch, 1, time, time), true where a token may look."""
+    def forward(self, ids: Tensor, mask: Tensor | None = None, chosen: Tensor | None = None) -> Tensor:
+        """ids: (batch, time); mask: (batch, 1, time, time), true where a token may look.
+
+        Returns (batch, time, width), or with `chosen`, indices into the flattened batch, only those rows:
+        the last feed-forward part, a fifth of all work, is then done for them alone.
+        """
         time = ids.shape[1]
         x = self.drop(self.embedding(ids))
-        for block in self.blocks:
-            x = block(x, self.cos[:time], self.sin[:time], mask)
-        return self.norm(x)
+        cos, sin = self.cos[:time], self.sin[:time]
+        for block in self.blocks[:-1]:
+            x = block.feed(block.attend(x, cos, sin, mask))
+        last = self.blocks[-1]
+        x = last.attend(x, cos, sin, mask)
+        if chosen is not None:
+            x = x.flatten(0, 1)[chosen]
+        return self.norm(last.feed(x))
 
     def logits(self, hidden: Tensor) -> Tensor:
         return F.linear(hidden, self.embedding.weight)
+
+
+def _dropout(shape: Shape) -> nn.Module:
+    return nn.Dropout(shape.dropout) if shape.dropout else nn.Identity()
 
 
 def _initial_deviation(name: str, weight: Tensor, layers: int) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from random import Random
+from string import ascii_lowercase
 
 from phrases import FOLDER, read_slots
 
@@ -13,8 +14,43 @@ _WORDS = read_slots(FOLDER / "words.txt")
 _ONSETS = _WORDS["onsets"] + [""] * 3
 _VOWELS = _WORDS["vowels"]
 _CODAS = _WORDS["codas"] + [""] * 26  # about every second syllable is open
+_PIECES = [
+    word.lower()
+    for word in [*_WORDS["real"] * 3, *(word for slot in read_slots().values() for word in slot)]
+    if word.isalpha() and len(word) >= 4
+]
 _ONES = _WORDS["ones"]
 _TENS = ["", "", *_WORDS["tens"]]
+_ACCENTS = {  # a letter stands among its accented forms, so that not every one of a name changes
+    "a": "aaáàâäãåă",
+    "e": "eeéèêëę",
+    "i": "iiíìîï",
+    "o": "ooóòôöõø",
+    "u": "uuúùûüů",
+    "n": "nnñń",
+    "c": "ccçčć",
+    "s": "ssšś",
+    "z": "zzžż",
+    "l": "llł",
+    "g": "ggğ",
+    "S": "SSŠŞ",
+    "C": "CCČ",
+    "A": "AAÁÅ",
+    "E": "EEÉ",
+    "O": "OOÖØ",
+    "L": "LLŁ",
+    "Z": "ZZŽ",
+}
+_REPEAT = (
+    "Repeat: {}",
+    "repeat: {}",
+    "Repeat after me: {}",
+    "repeat after me: {}",
+    "Please repeat: {}",
+    "please repeat this: {}",
+    "Repeat these words: {}",
+    "Say exactly: {}",
+)
 _NUMBER = re.compile(r"\d+")
 
 
@@ -40,14 +76,49 @@ def real_names() -> list[str]:
 
 
 def invented_name(rng: Random) -> str:
-    """A name of one to four syllables that nobody may ever have had: copying must not need a list."""
-    syllables = rng.choices((1, 2, 3, 4), (2, 5, 3, 1))[0]
-    name = "".join(rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS) for _ in range(syllables))
-    return name.capitalize() if len(name) > 1 else name.upper() + "o"
+    """A name that nobody may ever have had, because copying must not need a list.
+
+    Some are built from syllables, some are the beginning of one word and the end of another, so that
+    the tokens of real names occur in all kinds of company, and some are letters drawn one by one.
+    """
+    draw = rng.random()
+    if draw < 0.5:
+        name = rng.choice(_PIECES)[: rng.randint(1, 5)] + rng.choice(_PIECES)[-rng.randint(2, 6) :]
+    elif draw < 0.85:
+        syllables = rng.choices((1, 2, 3), (4, 5, 1))[0]
+        name = "".join(rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS) for _ in range(syllables))
+    else:
+        name = "".join(rng.choice(ascii_lowercase) for _ in range(rng.randint(3, 7)))
+    if len(name) == 1:
+        name += "o"
+    return adorned(rng, name.capitalize())
+
+
+def adorned(rng: Random, name: str) -> str:
+    """The name, now and then with accents, as a double name, or with an apostrophe."""
+    draw = rng.random()
+    if draw < 0.14:
+        name = "".join(rng.choice(_ACCENTS.get(letter, letter)) for letter in name)
+    elif draw < 0.19:
+        name = f"{name}-{rng.choice(_WORDS['real'])}"
+    elif draw < 0.22:
+        name = rng.choice(("O'", "D'", "M'")) + name
+    return name
 
 
 def greeting_for(name: str) -> str:
     return f"Nice to meet you, {name}."
+
+
+def repetition(rng: Random, words: list[str]) -> tuple[str, str]:
+    """ "Repeat: ..." and what to repeat: teaches copying, which names need, with many tokens at once."""
+    chosen = rng.sample(words, rng.randint(2, 14))
+    for index in range(len(chosen)):
+        if rng.random() < 0.3:
+            name = invented_name(rng)
+            chosen[index] = rng.choice((name, name, name.lower(), name.upper()))
+    text = " ".join(chosen)
+    return rng.choice(_REPEAT).format(text), text
 
 
 def recall_of(name: str | None) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
 import time
 from collections import defaultdict
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
 
@@ -15,13 +16,13 @@ import torch
 import torch.nn.functional as F
 from batches import Batch, Encoder, Packer
 from development import Probe, development_probe
-from dialogues import Corpus
+from dialogues import Corpus, Shares
 from network import Network, Shape
 from optimizer import Muon
 from tokenizer import load_or_train
 from torch import Tensor
 
-LONG_EVERY_STEPS = 20
+LONG_EVERY_STEPS = 30
 LONG_LENGTH_TOKENS = 1024
 WARM_UP_STEPS = 40
 
@@ -36,14 +37,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--width", type=int, default=192)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--hidden", type=int, default=576)
-    parser.add_argument("--dropout", type=float, default=0.03)
+    parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--matrix-rate", type=float, default=0.02, help="learning rate of Muon")
     parser.add_argument("--other-rate", type=float, default=3e-3, help="learning rate of AdamW")
     parser.add_argument("--question-weight", type=float, default=0.0)
     parser.add_argument("--hold", type=float, default=0.35, help="share of steps at the full rate")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--start-from", type=Path, help="weights to go on from")
+    parser.add_argument("--start-from", type=Path, help="weights.pt of an earlier run to go on from")
+    parser.add_argument("--copying", type=float, default=1.0, help="factor on the share of names and repetitions")
     parser.add_argument("--probe-every", type=int, default=200)
     return parser.parse_args()
 
@@ -53,8 +55,13 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    tokenizer = load_or_train(options.out / "tokenizer.json", options.vocabulary, options.seed)
-    corpus = Corpus(Random(options.seed))
+    vocabulary = options.out / "tokenizer.json"
+    if options.start_from:
+        shutil.copyfile(options.start_from.parent / vocabulary.name, vocabulary)
+    tokenizer = load_or_train(vocabulary, options.vocabulary, options.seed)
+    usual = Shares()
+    shares = replace(usual, name=usual.name * options.copying, repeat=usual.repeat * options.copying)
+    corpus = Corpus(Random(options.seed), shares=shares)
     encoder = Encoder(tokenizer, options.question_weight)
     packer = Packer(corpus, encoder, Random(options.seed + 1))
     shape = Shape(
@@ -142,10 +149,10 @@ def next_batch(packer: Packer, step: int, options: argparse.Namespace) -> Batch:
 
 def losses(network: Network, batch: Batch) -> tuple[Tensor, float]:
     """The weighted cross entropy, and the mean over the tokens of answers alone."""
-    hidden = network(batch.ids, batch.mask).flatten(0, 1)
     weights = batch.weights.flatten()
     chosen = weights.nonzero().squeeze(1)
-    each = F.cross_entropy(network.logits(hidden[chosen]), batch.targets.flatten()[chosen], reduction="none")
+    logits = network.logits(network(batch.ids, batch.mask, chosen))
+    each = F.cross_entropy(logits, batch.targets.flatten()[chosen], reduction="none")
     weights = weights[chosen]
     return (each * weights).sum() / weights.sum(), float(each.detach()[weights == 1].mean())
 
