@@ -103,7 +103,12 @@ class Examiner:
         yield refused
 
     def generated(self, corpus: Corpus, rng: Random) -> Iterator[Score]:
-        """Fresh draws of the generator: new wordings of its grammar, new names, sums kept apart."""
+        """What the people who made the corpus could see, but training did not: see `development.py`."""
+        apart = Score("help paraphrases kept apart (many terse or odd)")
+        for intent in corpus.help_intents:
+            for question in corpus.development_set[intent]:
+                apart.count(self._is(question, self.fixed[intent]))
+        yield apart
         wording = Score("help questions from the generator, fresh draw")
         for _ in range(FRESH_QUESTIONS):
             intent = rng.choice(corpus.help_intents)
