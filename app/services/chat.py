@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from app.core.errors import ErrorKind, UserError
-from app.core.events import Counted, Finished, ModelInfo, PromptStarted
+from app.core.events import Finished, ModelInfo, PromptStarted
 from app.core.messages import (
     Conversation,
     ConversationId,
@@ -20,24 +20,18 @@ from app.core.messages import (
     new_conversation_id,
     new_message_id,
 )
-from app.core.settings import sampling_overrides
 from app.core.text import clean_text
 from app.core.titles import title_from
 from app.core.tree import MessageTree
 from app.engine.client import EngineClient
-from app.engine.protocol import ChatMessage, Generate
 from app.services.answers import AnswerWriter
 from app.services.conversations import ConversationsService
 from app.services.models import ModelService
 from app.services.open_chat import OpenChat
+from app.services.prompter import Prompter
 from app.services.refusal import Refusal
 from app.services.settings import SettingsService
 from app.services.store import Stores, StoreService
-from app.services.token_counter import TokenCounter
-
-COUNT_DELAY_MS = 400
-CHECKED_LENGTH = 2000  # characters; a longer message is counted before it is sent
-SMALLEST_ANSWER_TOKENS = 512
 
 
 class ChatService(QObject):
@@ -67,21 +61,15 @@ class ChatService(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._engine = engine
         self._store = store
-        self._settings = settings
         self._models = models
         self._conversations = conversations
         self.answers = AnswerWriter(engine, store, self)
         self._open: dict[ConversationId, OpenChat] = {}
         self._current = _new_chat()
         self._wanted: ConversationId | None = None
-        self._draft = ""
-        self._counter = TokenCounter(engine, self)
-        self._count_timer = QTimer(self)
-        self._count_timer.setSingleShot(True)
-        self._count_timer.setInterval(COUNT_DELAY_MS)
-        self._count_timer.timeout.connect(self._count_context)
+        self._prompter = Prompter(engine, settings, models, self.answers, self)
+        self._prompter.context_counted.connect(self.context_changed)
         conversations.changed.connect(self._on_conversations_changed)
         models.loaded.connect(self._on_model_loaded)
         models.settled.connect(self.answers.release)
@@ -150,7 +138,7 @@ class ChatService(QObject):
         def refuse(error: UserError) -> None:
             self.refused.emit(chat, Refusal(error, text, again=lambda: self.send(text)))
 
-        self._checked(chat, text, lambda: self._ask(chat, chat.tree.active_leaf_id, text, refuse), refuse)
+        self._prompter.check_length(chat, text, lambda: self._ask(chat, chat.tree.active_leaf_id, text, refuse), refuse)
 
     def edit(self, message_id: MessageId, text: str) -> None:
         """Send another version of a message; the old branch stays."""
@@ -163,7 +151,7 @@ class ChatService(QObject):
         def refuse(error: UserError) -> None:
             self.refused.emit(chat, Refusal(error, text, message_id, lambda: self.edit(message_id, text)))
 
-        self._checked(chat, text, lambda: self._ask(chat, parent_id, text, refuse, is_edit=True), refuse)
+        self._prompter.check_length(chat, text, lambda: self._ask(chat, parent_id, text, refuse, is_edit=True), refuse)
 
     def regenerate(self, message_id: MessageId) -> None:
         """Answer again; the old answer stays as a version."""
@@ -185,7 +173,7 @@ class ChatService(QObject):
         def stored(_: object) -> None:
             chat.tree.replace(message)
             self.item_changed.emit(chat, chat.item(message_id))
-            self._generate(chat, message)
+            self._prompter.generate(chat, message)
 
         def refuse(error: UserError) -> None:
             self.refused.emit(chat, Refusal(error, again=lambda: self.continue_answer(message_id)))
@@ -203,13 +191,12 @@ class ChatService(QObject):
             leaf, conversation_id = chat.tree.active_leaf_id, chat.conversation.id
             self._store.run(lambda stores: stores.conversations.set_active_leaf(conversation_id, leaf))
             self.path_changed.emit(chat)
-            self._count_timer.start()
+            self._prompter.count_soon(self._current)
 
     def keep_draft(self, text: str) -> None:
         """Remember the unsent text of the conversation on screen; an unstored conversation is stored for it."""
         chat = self._current
-        self._draft = text
-        self._count_timer.start()
+        self._prompter.count_soon(self._current)
         if chat.conversation.draft == text:
             return
         chat.conversation = replace(chat.conversation, draft=text)
@@ -225,31 +212,6 @@ class ChatService(QObject):
             self._store.run(lambda stores: stores.conversations.update_messages(messages))
 
     # -- from words to a request
-
-    def _checked(
-        self, chat: OpenChat, text: str, go_on: Callable[[], None], refuse: Callable[[UserError], None]
-    ) -> None:
-        """Go on at once, or after counting a long text that may not fit the context.
-
-        While the engine answers in another conversation nothing is counted: that would have to wait for its end. Then
-        the engine itself says that the text is too long.
-        """
-        info = self._models.info
-        if info is None or self.answers.conversations or len(text) < CHECKED_LENGTH:
-            go_on()
-            return
-        chat.is_saving = True
-        limit = info.context_length - min(SMALLEST_ANSWER_TOKENS, info.context_length // 4)
-
-        def counted(answer: Counted | None) -> None:
-            chat.is_saving = False
-            if answer is not None and answer.tokens > limit:
-                refuse(UserError(ErrorKind.PROMPT_TOO_LONG, tokens=answer.tokens, limit_tokens=limit))
-            else:
-                go_on()
-
-        system = [ChatMessage("system", Role.SYSTEM, prompt)] if (prompt := self._system_prompt(chat)) else []
-        self._counter.count([*system, ChatMessage("new", Role.USER, text)], counted)
 
     def _ask(
         self,
@@ -308,7 +270,7 @@ class ChatService(QObject):
             else:
                 self.path_changed.emit(chat)
             self._conversations.refresh()
-            self._generate(chat, answer)
+            self._prompter.generate(chat, answer)
 
         self._save(chat, work, stored, refuse)
 
@@ -348,24 +310,6 @@ class ChatService(QObject):
 
         self._store.run(work, done, failed)
 
-    def _generate(self, chat: OpenChat, answer: Message) -> None:
-        self._models.ensure_loaded()
-        continues = bool(answer.text)
-        messages = chat.prompt(self._system_prompt(chat), answer.id if continues else answer.parent_id)
-        request = Generate(
-            self._engine.next_id(),
-            tuple(messages),
-            sampling_overrides(self._settings.values()),
-            self._settings.integer("answers.max_tokens"),
-            continue_last=continues,
-            first_visible_id=chat.first_visible_id,
-        )
-        self.answers.begin(chat, answer, request, is_held=self._models.is_first_load)
-
-    def _system_prompt(self, chat: OpenChat) -> str:
-        own = chat.conversation.system_prompt
-        return self._settings.string("answers.system_prompt") if own is None else own
-
     def _titled(self, chat: OpenChat, question: Message | None, is_sent: bool) -> Conversation:
         conversation = replace(chat.conversation, draft="" if is_sent else chat.conversation.draft)
         if not conversation.title and question is not None:
@@ -377,11 +321,10 @@ class ChatService(QObject):
     def _show(self, chat: OpenChat) -> None:
         self._leave(self._current)
         self._current = chat
-        self._draft = chat.conversation.draft
         if chat.is_stored:
             self._open[chat.conversation.id] = chat
         self.opened.emit(chat)
-        self._count_timer.start()
+        self._prompter.count_soon(self._current)
 
     def _leave(self, chat: OpenChat) -> None:
         """Forget a conversation that nothing happens in; one without messages and draft leaves no row behind."""
@@ -431,27 +374,7 @@ class ChatService(QObject):
     def _on_model_loaded(self, info: ModelInfo) -> None:
         self._current.first_visible_id = None
         self.boundary_changed.emit(self._current)
-        self._count_timer.start()
-
-    def _count_context(self) -> None:
-        """How full the context is, with the draft; only while the engine has nothing better to do."""
-        if self._models.info is None or self.answers.conversations:
-            return
-        chat = self._current
-        messages = chat.prompt(self._system_prompt(chat), chat.tree.active_leaf_id)
-        if self._draft.strip():
-            messages.append(ChatMessage("draft", Role.USER, clean_text(self._draft)))
-
-        def counted(answer: Counted | None) -> None:
-            if answer is not None:
-                chat.context_tokens = answer.tokens
-                self.context_changed.emit(chat)
-
-        if messages:
-            self._counter.count(messages, counted)
-        else:
-            chat.context_tokens = 0
-            self.context_changed.emit(chat)
+        self._prompter.count_soon(self._current)
 
 
 def _new_chat() -> OpenChat:

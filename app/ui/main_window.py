@@ -13,7 +13,6 @@ from PySide6.QtGui import (
     QDesktopServices,
     QDragEnterEvent,
     QDropEvent,
-    QGuiApplication,
     QKeyEvent,
     QKeySequence,
     QShowEvent,
@@ -24,6 +23,7 @@ from app.core.messages import Conversation, ConversationId
 from app.services.help_topics import load_help_topics
 from app.services.open_chat import OpenChat
 from app.services.profile import Profile
+from app.ui.appearance import Appearance
 from app.ui.chat_page import ChatPage
 from app.ui.pages.help_page import HelpPage
 from app.ui.pages.models_page import ModelsPage
@@ -33,13 +33,11 @@ from app.ui.shortcuts import SHORTCUTS
 from app.ui.shortcuts_sheet import ShortcutsSheet
 from app.ui.sidebar import Sidebar
 from app.ui.tab_order import stop_beside
-from app.ui.theme import apply_theme
 
 DEFAULT_SIZE_PX = (1100, 760)
 SMALLEST_SIZE_PX = (480, 400)
 SIDEBAR_PX = 260
 MIDNIGHT_CHECK_MS = 60_000
-TEXT_STEP_PERCENT = 10
 
 
 class MainWindow(QMainWindow):
@@ -49,6 +47,7 @@ class MainWindow(QMainWindow):
         super().__init__(parent)
         self._profile = profile
         self._is_restored = False
+        self._appearance = Appearance(profile.settings, self)
         self.setWindowTitle("Hearth")
         self.setAcceptDrops(True)
         self.setMinimumSize(*SMALLEST_SIZE_PX)
@@ -71,7 +70,7 @@ class MainWindow(QMainWindow):
         self._make_actions()
         self._connect()
         self._restore_geometry()
-        self._apply_theme()
+        self._appearance.apply()
         self._today = datetime.now().date()
         self._midnight = QTimer(self)
         self._midnight.timeout.connect(self._on_minute)
@@ -163,9 +162,9 @@ class MainWindow(QMainWindow):
             "help": self._page("help"),
             "shortcuts": self.show_shortcuts,
             "sidebar": self._toggle_sidebar,
-            "text_larger": self._text_larger,
-            "text_smaller": self._text_smaller,
-            "text_normal": self._text_normal,
+            "text_larger": self._appearance.larger_text,
+            "text_smaller": self._appearance.smaller_text,
+            "text_normal": self._appearance.normal_text,
             "quit": self.close,
         }
 
@@ -191,7 +190,6 @@ class MainWindow(QMainWindow):
         chat.opened.connect(self._on_opened)
         chat.accepted.connect(self._on_accepted)
         profile.store.opened.connect(self._on_store_opened)
-        profile.settings.changed.connect(self._on_setting_changed)
         profile.settings.save_failed.connect(self._on_settings_not_saved)
         self.chat_page.open_file_requested.connect(self._choose_file)
         self.models_page.open_requested.connect(self._choose_file)
@@ -203,8 +201,6 @@ class MainWindow(QMainWindow):
         self.trash_page.restore_requested.connect(conversations.restore)
         self.trash_page.delete_requested.connect(conversations.delete_for_ever)
         self.trash_page.empty_requested.connect(conversations.empty_trash)
-        if hints := QGuiApplication.styleHints():
-            hints.colorSchemeChanged.connect(self._apply_theme)
 
     def _restore_geometry(self) -> None:
         stored = self._profile.settings.string("window.geometry")
@@ -335,33 +331,9 @@ class MainWindow(QMainWindow):
     def _toggle_sidebar(self) -> None:
         self.sidebar.setVisible(self.sidebar.isHidden())
 
-    # -- looks
-
-    def _text_larger(self) -> None:
-        self._set_text_percent(self._profile.settings.integer("appearance.text_percent") + TEXT_STEP_PERCENT)
-
-    def _text_smaller(self) -> None:
-        self._set_text_percent(self._profile.settings.integer("appearance.text_percent") - TEXT_STEP_PERCENT)
-
-    def _text_normal(self) -> None:
-        self._set_text_percent(100)
-
-    def _set_text_percent(self, percent: int) -> None:
-        self._profile.settings.set_value("appearance.text_percent", max(70, min(percent, 200)))
-
-    def _on_setting_changed(self, key: str) -> None:
-        if key in ("appearance.theme", "appearance.text_percent"):
-            self._apply_theme()
-
     def _on_settings_not_saved(self, reason: str) -> None:
         words = self.tr("The settings could not be saved ({reason}). They hold until Hearth is closed.")
         self.chat_page.notices.show_notice(words.format(reason=reason))
-
-    def _apply_theme(self) -> None:
-        application = QApplication.instance()
-        if isinstance(application, QApplication):
-            settings = self._profile.settings
-            apply_theme(application, settings.string("appearance.theme"), settings.integer("appearance.text_percent"))
 
     # -- Qt
 
