@@ -28,8 +28,13 @@ class SingleInstance(QObject):
         self._server.newConnection.connect(self._on_connection)
 
     def acquire(self) -> bool:
-        """Become the one instance; False if another one runs. True also where the folder cannot be written."""
-        if not self._lock.tryLock(0) and self._lock.error() is QLockFile.LockError.LockFailedError:
+        """Become the one instance; False if another one runs.
+
+        In a folder that cannot be written there is no lock: then whoever answers first is the one.
+        """
+        if not self._lock.tryLock(0) and (
+            self._lock.error() is QLockFile.LockError.LockFailedError or self._is_answered()
+        ):
             return False
         QLocalServer.removeServer(self._name)
         self._server.listen(self._name)
@@ -50,6 +55,13 @@ class SingleInstance(QObject):
         """Stop listening and free the lock."""
         self._server.close()
         self._lock.unlock()
+
+    def _is_answered(self) -> bool:
+        socket = QLocalSocket()
+        socket.connectToServer(self._name)
+        answered = socket.waitForConnected(ANSWER_MS)
+        socket.abort()
+        return answered
 
     def _on_connection(self) -> None:
         while socket := self._server.nextPendingConnection():

@@ -55,6 +55,7 @@ class ModelService(QObject):
         self._failed_path: str | None = None  # what Try again tries
         self._failed: set[str] = set()  # since the person last chose: falling back must come to an end
         self._pending: Load | None = None
+        self._superseded: dict[int, Load] = {}  # told to stop, perhaps too late
         self._is_cancelled = False
         self._loaded_as: tuple[str, int, int] | None = None
         self._files: list[ModelFile] = []
@@ -144,6 +145,8 @@ class ModelService(QObject):
         self._store.run(lambda stores: stores.models.list(), self._on_files)
 
     def _send(self, path: str) -> None:
+        if self._pending is not None:
+            self._superseded[self._pending.id] = self._pending
         self.cancel_load()
         request = Load(
             self._engine.next_id(),
@@ -164,6 +167,8 @@ class ModelService(QObject):
             self._reload_timer.start()
 
     def _on_event(self, event: Event) -> None:
+        if isinstance(event, Loaded) and (late := self._superseded.pop(event.request_id, None)):
+            self._take_over(late, event.model)
         if self._pending is None or getattr(event, "request_id", None) != self._pending.id:
             return
         match event:
@@ -184,14 +189,18 @@ class ModelService(QObject):
         self._pending = None
         if request.path == self._failed_path:
             self._failed_path = None
-        self._path = request.path
-        self._info = model
-        self._loaded_as = (request.path, request.context_length, request.threads)
+        self._take_over(request, model)
         self._settings.set_value("model.last_path", "" if self.is_builtin else request.path)
         if not self.is_builtin:
             self._remember(model)
         self.loaded.emit(model)
         self.settled.emit()
+
+    def _take_over(self, request: Load, model: ModelInfo) -> None:
+        """What the engine has now; it may have finished a load before it heard that another is wanted."""
+        self._path = request.path
+        self._info = model
+        self._loaded_as = (request.path, request.context_length, request.threads)
 
     def _on_load_failed(self, request: Load, error: UserError) -> None:
         log.warning("load failed: %s", error.kind.value)
@@ -217,6 +226,7 @@ class ModelService(QObject):
 
     def _on_died(self, error: UserError) -> None:
         pending, self._pending = self._pending, None
+        self._superseded.clear()
         self._info = None
         self._loaded_as = None
         self.unloaded.emit()

@@ -10,23 +10,12 @@ import pytest
 from tests.e2e.conftest import StartApp
 from tests.e2e.running_app import RunningApp
 from tests.e2e.screen import wait_for
-from tests.fixtures.tiny_gguf import CHATML, bpe_vocabulary, byte_token, write_model
+from tests.fixtures.tiny_gguf import write_endless_model
 
 
 @pytest.fixture
 def endless(tmp_path: Path) -> str:
-    """A model that says " and cat sat on and cat sat on …" until its context is full."""
-    words = [byte_token(word) for word in (" and", " cat", " sat", " on")]
-    successors = {byte_token("\n"): words[0], **dict(zip(words, words[1:] + words[:1], strict=True))}
-    path = write_model(
-        tmp_path / "endless.gguf",
-        bpe_vocabulary(),
-        template=CHATML,
-        context_length=32768,
-        name="Endless",
-        successors=successors,
-    )
-    return str(path)
+    return str(write_endless_model(tmp_path / "endless.gguf"))
 
 
 def streamed(app: RunningApp) -> str:

@@ -11,6 +11,8 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.core.errors import ErrorKind, UserError
+from app.core.events import Counted
+from app.engine.protocol import Count
 from app.services.profile import Profile
 from tests.services.conftest import WAIT_MS, StartProfile
 
@@ -111,3 +113,21 @@ def test_another_context_length_loads_the_model_again(qtbot: QtBot, start_profil
     with qtbot.waitSignal(profile.models.loaded, timeout=WAIT_MS):
         profile.models.use_context_length(1024)
     assert profile.settings.integer("model.context_length") == 1024
+
+
+@pytest.mark.logs_warnings
+def test_a_load_that_ends_although_another_was_wanted_is_known(qtbot: QtBot, start_profile: StartProfile) -> None:
+    loads = [BROKEN, {"path": "first", "context_length": 1000}, {"context_length": 2000}]
+    profile = start_profile(loads=loads)
+    counted: list[Counted] = []
+    profile.engine.event_received.connect(lambda event: counted.append(event) if isinstance(event, Counted) else None)
+    for _ in range(10):
+        load(qtbot, profile, "/builtin.gguf")
+        profile.models.load("/first.gguf")
+        with qtbot.waitSignal(profile.models.settled, timeout=WAIT_MS):
+            profile.models.load("/broken.gguf")
+        counted.clear()
+        profile.engine.send(Count(profile.engine.next_id(), ()))
+        qtbot.waitUntil(lambda: bool(counted), timeout=WAIT_MS)
+        assert profile.models.info is not None
+        assert profile.models.info.context_length == counted[0].context_length

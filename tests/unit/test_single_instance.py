@@ -104,6 +104,13 @@ def test_a_folder_that_cannot_hold_a_lock_does_not_keep_hearth_from_starting(mak
     assert make(tmp_path / "missing").acquire()
 
 
+def test_without_a_lock_the_first_that_answers_is_the_one(make: Make, tmp_path: Path) -> None:
+    nowhere = tmp_path / "not" / "there"
+    first, second = make(nowhere), make(nowhere)
+    assert first.acquire()
+    assert not second.acquire()
+
+
 @pytest.mark.parametrize(
     "message",
     [b"\n", b"garbage\n", b'{"open": 5}\n', b"[]\n", b"\xff\xfe\n", b'"' + b"x" * (MAX_MESSAGE_BYTES * 3) + b'"\n'],
