@@ -1,6 +1,7 @@
 """Pictures of the real window for the README and for looking at: `python -m tests.e2e.make_screenshots FOLDER`.
 
-Everything is real but the engine, which plays from a script, so that the answers are worth reading.
+Everything is real but the engine, which plays from a script, so that the answers show every kind of content; the
+picture of the README, `chat-light.png`, is a chat with the real engine and the built-in model.
 """
 
 from __future__ import annotations
@@ -84,6 +85,8 @@ SCRIPT = {
     ],
 }
 MODEL = "/models/example-8b-instruct-Q4_K_M.gguf"
+GUIDE_SIZE = "1280x800"
+GUIDE = ("Hi, I am Maria", "Does Hearth need the internet?", "Which model suits my computer?", "What is my name?")
 EARLIER = ("How do tides work?", "What is the capital of Australia?", "Plan a weekend in the mountains with children")
 
 
@@ -100,24 +103,35 @@ def main() -> None:
     else:
         folder, theme = Path(sys.argv[1]), sys.argv[2]
         with tempfile.TemporaryDirectory() as data:
-            Scenes(folder, theme, int(sys.argv[3]), int(sys.argv[4]), Path(data)).take_all()
+            scenes = Scenes(folder, theme, int(sys.argv[3]), int(sys.argv[4]), Path(data))
+            scenes.take_all()
+            scenes.close()
+        if f"{sys.argv[3]}x{sys.argv[4]}" == GUIDE_SIZE:
+            with tempfile.TemporaryDirectory() as data:
+                guide = Scenes(folder, theme, int(sys.argv[3]), int(sys.argv[4]), Path(data), is_scripted=False)
+                guide.take_guide()
+                guide.close()
 
 
 class Scenes:
     """One window in one theme and size, brought from scene to scene."""
 
-    def __init__(self, folder: Path, theme: str, width_px: int, height_px: int, data: Path) -> None:
+    def __init__(
+        self, folder: Path, theme: str, width_px: int, height_px: int, data: Path, *, is_scripted: bool = True
+    ) -> None:
         self._folder = folder
         self._suffix = f"{theme}-{width_px}x{height_px}"
         script = data / "script.json"
         script.write_text(json.dumps(SCRIPT), "utf-8")
         (data / "settings.json").write_text(json.dumps({"appearance.theme": theme}), "utf-8")
-        self._application: QApplication = create_application(["hearth"])
-        self._profile: Profile = build_profile(choose_paths(str(data)), self._application, f"scripted:{script}")
+        application = QApplication.instance()
+        self._application = application if isinstance(application, QApplication) else create_application(["hearth"])
+        backend = f"scripted:{script}" if is_scripted else "llama"
+        self._profile: Profile = build_profile(choose_paths(str(data)), self._application, backend)
         self._window = MainWindow(self._profile, resources())
         self._window.setGeometry(0, 0, width_px, height_px)
         self._window.show()
-        self._profile.start(MODEL)
+        self._profile.start(MODEL if is_scripted else None)
         self._wait(lambda: self._profile.store.is_open and self._profile.models.info is not None)
 
     def take_all(self) -> None:
@@ -155,6 +169,15 @@ class Scenes:
         self._window.show_page("chat")
         self._window.show_shortcuts()
         self._take("shortcuts")
+
+    def take_guide(self) -> None:
+        for question in GUIDE:
+            self._say(question)
+            QTest.qWait(500)
+        self._suffix = self._suffix.split("-")[0]
+        self._take("chat")
+
+    def close(self) -> None:
         self._window.close()
         self._profile.shut_down()
 
