@@ -142,28 +142,22 @@ class TranscriptView(QAbstractScrollArea):
 
     def append_text(self, message_id: str, text: str) -> None:
         """More text of an answer that streams; meant to be called at most once per frame."""
-        row = self._rows.row_of(message_id)
-        if row is None or not text:
-            return
-        state = self._rows.states[row]
-        state.text_pieces.append(text)
-        state.progress = None
-        widget = self._rows.live.get(row)
-        if isinstance(widget, AnswerWidget):
-            widget.append_text(text)
-            self._relayout_row(row)
+        self._append(message_id, text, is_reasoning=False)
 
     def append_reasoning(self, message_id: str, text: str) -> None:
         """More of what the model thinks before it answers."""
+        self._append(message_id, text, is_reasoning=True)
+
+    def _append(self, message_id: str, text: str, *, is_reasoning: bool) -> None:
         row = self._rows.row_of(message_id)
         if row is None or not text:
             return
         state = self._rows.states[row]
-        state.reasoning_pieces.append(text)
+        (state.reasoning_pieces if is_reasoning else state.text_pieces).append(text)
         state.progress = None
         widget = self._rows.live.get(row)
         if isinstance(widget, AnswerWidget):
-            widget.append_reasoning(text)
+            (widget.append_reasoning if is_reasoning else widget.append_text)(text)
             self._relayout_row(row)
 
     def set_boundary(self, first_visible_id: str | None) -> None:
