@@ -65,8 +65,9 @@ class ConversationStore:
         query = (
             select(*MESSAGE_COLUMNS).where(MessageRow.conversation_id == conversation_id).order_by(MessageRow.position)
         )
+        in_portions = query.execution_options(yield_per=200)  # all rows beside all values would inflate the heap
         with self._database.reading() as session:
-            return [message_from_row(row) for row in session.execute(query)]
+            return [message_from_row(row) for row in session.execute(in_portions)]
 
     def add_messages(
         self,
