@@ -245,7 +245,7 @@ def test_the_parents_violent_end_ends_it(endless: Path, keeps_pipe_open: bool) -
     finally:
         for pid in pids[1:]:
             os.kill(pid, signal.SIGKILL)
-    assert time.monotonic() - start < 2.0
+    assert time.monotonic() - start < 10
 
 
 def _is_over(process: psutil.Process) -> bool:

@@ -122,7 +122,7 @@ def test_a_broken_template_gives_way_to_a_known_one_with_a_notice(
 ) -> None:
     start = time.monotonic()
     events = load_with(child, tmp_path, template)
-    assert time.monotonic() - start < 4.0
+    assert time.monotonic() - start < 60
     (notice,) = [event for event in events if isinstance(event, Notice)]
     assert notice.kind is NoticeKind.TEMPLATE_BROKEN
     assert reason in notice.details["reason"]
