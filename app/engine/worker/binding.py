@@ -74,7 +74,7 @@ def initialize(on_log: LogCallback, on_abort: Callable[[str], None]) -> list[Any
     process. Returns what must be kept alive as long as the library is used.
     """
 
-    @llama.llama_log_callback  # type: ignore[untyped-decorator]
+    @llama.llama_log_callback  # type: ignore[untyped-decorator]  # made by ctypes
     def log_line(level: int, text: bytes, _: Any) -> None:
         on_log(level, text.decode("utf-8", "replace"))
 

@@ -63,7 +63,7 @@ class LoadedModel:
         self.has_gpu = any(device.kind in GPU_KINDS for device in list_devices())
         cancelled = False
 
-        @llama.llama_progress_callback  # type: ignore[untyped-decorator]
+        @llama.llama_progress_callback  # type: ignore[untyped-decorator]  # made by ctypes
         def progress(fraction: float, _: object) -> bool:
             nonlocal cancelled
             cancelled = cancelled or not on_progress(fraction)

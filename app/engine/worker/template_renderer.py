@@ -60,7 +60,7 @@ class _Environment(ImmutableSandboxedEnvironment):
             _refuse_wide(left)
         return super().call_binop(context, operator, left, right)
 
-    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805  # as in Jinja
         # Named like this by Jinja, so that templates may use any keyword.
         _refuse_large(args, kwargs)
         return super().call(__context, __obj, *args, **kwargs)

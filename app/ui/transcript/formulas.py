@@ -140,12 +140,12 @@ class FormulaObject(QPyTextObject):
         super().__init__(parent)
         self._cache = cache
 
-    def intrinsicSize(  # noqa: N802
+    def intrinsicSize(  # noqa: N802  # called by Qt
         self, doc: QTextDocument, position: int, text_format: QTextFormat
     ) -> QSizeF:
         return QSizeF(text_format.doubleProperty(_WIDTH), text_format.doubleProperty(_HEIGHT))
 
-    def drawObject(  # noqa: N802
+    def drawObject(  # noqa: N802  # called by Qt
         self, painter: QPainter, rect: QRectF | QRect, doc: QTextDocument, position: int, text_format: QTextFormat
     ) -> None:
         number = text_format.intProperty(_INDEX)

@@ -74,7 +74,7 @@ class TranscriptView(QAbstractScrollArea):
         self._end_button.clicked.connect(self.scroll_to_end)
         self.viewport().setPalette(selection_palette(self.palette()))
         self._connect_context()
-        QApplication.instance().focusChanged.connect(self._on_focus_changed)  # type: ignore[union-attr]
+        QApplication.instance().focusChanged.connect(self._on_focus_changed)  # type: ignore[union-attr]  # there is one
 
     def _single_shot(self, interval_ms: int, slot: object) -> QTimer:
         timer = QTimer(self)
@@ -316,7 +316,7 @@ class TranscriptView(QAbstractScrollArea):
     def _on_focus_changed(self, _old: QWidget | None, new: QWidget | None) -> None:
         focused = next((row for row, w in self._rows.live.items() if new is not None and _holds(w, new)), None)
         for row in {focused, self._focused_row} - {None}:
-            if (widget := self._rows.live.get(row)) is not None:  # type: ignore[arg-type]
+            if (widget := self._rows.live.get(row)) is not None:  # type: ignore[arg-type]  # None was taken out
                 widget.on_focus_moved()
         self._focused_row = focused
 
