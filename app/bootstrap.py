@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import linecache
 import signal
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from app.collector import MainThreadCollector
 from app.crash import CrashReporter, start_logging
 from app.engine.client import EngineClient
 from app.engine.command import engine_command, engine_environment
+from app.memory_release import MemoryRelease
 from app.paths import Paths, builtin_model, choose_paths, resources
 from app.services.chat import ChatService
 from app.services.conversations import ConversationsService
@@ -56,7 +56,9 @@ def run_window(data_dir: str | None, model: str | None) -> int:
     reporter.install()
     collector = MainThreadCollector(application)
     profile = build_profile(paths, application)
-    profile.store.opened.connect(_forget_sources)
+    memory = MemoryRelease(application)
+    profile.store.opened.connect(memory.give_back)
+    profile.chat.opened.connect(memory.give_back_soon)
     window = MainWindow(profile, resources())
     reporter.reported.connect(lambda report: CrashWindow(report, window).show())
     instance.raised.connect(window.come_to_front)
@@ -87,14 +89,6 @@ def _quit_on_signals(application: QApplication) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
-
-
-def _forget_sources() -> None:
-    """Give back some 20 MB: PySide reads the source of every imported module through linecache, which keeps it.
-
-    Called when the database is open: then the large imports are done and no other thread is importing anything.
-    """
-    linecache.clearcache()
 
 
 def _make_folders(paths: Paths) -> None:

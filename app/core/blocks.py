@@ -19,7 +19,7 @@ LIST_LIMIT_CHARS = 2_400
 """A list goes on in another block from the first outermost item behind this length, or any item behind twice of it."""
 LINE_LIMIT_CHARS = 3_000
 """A paragraph longer than this is cut, behind a sentence if it has any: no person's paragraph is that long."""
-TABLE_LIMIT_LINES = 28
+TABLE_LIMIT_LINES = 24
 """A table longer than this goes on in another block under the same head, as tables on the next page do."""
 WHOLE_ROWS_FROM_LINES = 12
 """A table longer than this shows a row only when it is complete."""

@@ -16,6 +16,9 @@ class VersionPosition:
     count: int
 
 
+ONLY_VERSION = VersionPosition(0, 1)
+
+
 @dataclass(frozen=True, slots=True)
 class MessageItem:
     """A message of the branch on screen and its place among its versions."""
@@ -91,6 +94,8 @@ class MessageTree:
     def versions(self, message_id: MessageId) -> VersionPosition:
         """The place of a message among its siblings."""
         siblings = self._children[self._messages[message_id].parent_id]
+        if len(siblings) == 1:
+            return ONLY_VERSION
         return VersionPosition(siblings.index(message_id), len(siblings))
 
     def select_version(self, message_id: MessageId, step: int) -> bool:

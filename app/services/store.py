@@ -8,19 +8,17 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, Qt, Signal
 
 from app.core.errors import ErrorKind, UserError
 from app.core.messages import utc_now
+from app.storage.backups import Backup, backup_is_due, list_backups, make_backup, restore_backup
+from app.storage.conversations import ConversationStore
+from app.storage.database import Database, set_aside
+from app.storage.models import ModelFileStore
 from app.storage.writer import StoreThread
-
-if TYPE_CHECKING:  # importing SQLAlchemy takes a while: the store thread does it while the window comes up
-    from app.storage.backups import Backup
-    from app.storage.conversations import ConversationStore
-    from app.storage.database import Database
-    from app.storage.models import ModelFileStore
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -86,8 +84,6 @@ class StoreService(QObject):
         """Ends in `backups_listed`."""
 
         def work(stores: Stores) -> list[Backup]:
-            from app.storage.backups import list_backups
-
             return list_backups(self._backups)
 
         self.run(work, self.backups_listed.emit, self.backup_failed.emit)
@@ -96,8 +92,6 @@ class StoreService(QObject):
         """Make a verified backup now; ends in `backups_listed` or `backup_failed`."""
 
         def work(stores: Stores) -> None:
-            from app.storage.backups import make_backup
-
             make_backup(stores.database, self._backups)
 
         self.run(work, lambda _: self.list_backups(), self.backup_failed.emit)
@@ -127,9 +121,6 @@ class StoreService(QObject):
             raise
 
     def _open(self, restore: Path | None) -> UserError | None:
-        from app.storage.backups import Backup, restore_backup
-        from app.storage.database import Database, set_aside
-
         self._close()
         if restore is not None:
             restore_backup(Backup.of(restore), self._path)  # sets aside what is there
@@ -158,8 +149,6 @@ class StoreService(QObject):
         self.run(lambda stores: self._weekly_backup(stores, utc_now()), lambda _: self.list_backups())
 
     def _weekly_backup(self, stores: Stores, now: datetime) -> None:
-        from app.storage.backups import backup_is_due, make_backup
-
         if backup_is_due(self._backups, now):
             make_backup(stores.database, self._backups)
 
@@ -200,7 +189,4 @@ def _settle(
 
 
 def _stores_of(database: Database) -> Stores:
-    from app.storage.conversations import ConversationStore
-    from app.storage.models import ModelFileStore
-
     return Stores(database, ConversationStore(database), ModelFileStore(database))

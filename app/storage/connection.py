@@ -11,6 +11,7 @@ from sqlalchemy.pool import QueuePool
 
 BUSY_TIMEOUT_MS = 1500  # longer and a person thinks that Hearth hangs; shorter and a backup elsewhere disturbs
 _JOURNAL_LIMIT_BYTES = 4 * 1024 * 1024
+_PAGE_CACHE_KIB = 512  # for each connection; reading a conversation passes through it once
 
 IMMEDIATE = "begin_immediate"  # execution option of an engine whose transactions take the write lock at once
 
@@ -45,6 +46,7 @@ def connect(path: Path, access: Access, *, foreign_keys: bool = True) -> sqlite3
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA secure_delete = ON")  # what a person deletes is overwritten in the file
         connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute(f"PRAGMA cache_size = -{_PAGE_CACHE_KIB}")
         connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_LIMIT_BYTES}")
     except BaseException:
         connection.close()

@@ -21,8 +21,8 @@ from app.storage.rows import (
     changing_columns,
     conversation_from_row,
     conversation_to_row,
-    message_from_row,
     message_to_row,
+    messages_from_rows,
     to_json,
 )
 from app.storage.tables import ConversationRow, MessageRow
@@ -67,7 +67,7 @@ class ConversationStore:
         )
         in_portions = query.execution_options(yield_per=200)  # all rows beside all values would inflate the heap
         with self._database.reading() as session:
-            return [message_from_row(row) for row in session.execute(in_portions)]
+            return messages_from_rows(session.execute(in_portions))
 
     def add_messages(
         self,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
 from app.core.messages import (
     Conversation,
+    ConversationId,
     Message,
+    MessageId,
     MessageState,
     Role,
     Usage,
@@ -82,14 +84,19 @@ def changing_columns(message: Message) -> dict[str, Any]:
     }
 
 
-def message_from_row(row: Sequence[Any]) -> Message:
-    """The message in a row of MESSAGE_COLUMNS. Raises DamageError when it cannot be read."""
+def messages_from_rows(rows: Iterable[Sequence[Any]]) -> list[Message]:
+    """The messages in rows of MESSAGE_COLUMNS. Raises DamageError when one cannot be read."""
+    ids: dict[str, str] = {}  # an id comes back as a parent, and in every message of a conversation: keep it once
+    return [_message_from_row(row, ids) for row in rows]
+
+
+def _message_from_row(row: Sequence[Any], ids: dict[str, str]) -> Message:
     id_, conversation_id, parent_id, role, parts, state, created_at, model_name, usage, error = row
     try:
         return Message(
-            id_,
-            conversation_id,
-            parent_id,
+            MessageId(ids.setdefault(id_, id_)),
+            ConversationId(ids.setdefault(conversation_id, conversation_id)),
+            None if parent_id is None else MessageId(ids.setdefault(parent_id, parent_id)),
             _ROLES[role],
             tuple([part_from_json(part) for part in _parse(parts)[0]]),
             _STATES[state],

@@ -231,9 +231,9 @@ class ChatPage(QWidget):
     def _item(self, item: MessageItem) -> MessageItem:
         """An answer that is being written has more text than the tree knows."""
         message = item.message
-        if message.state is MessageState.STREAMING and message.role is Role.ASSISTANT:
-            message = self._profile.chat.answers.current(message.id) or message
-        return MessageItem(message, item.version)
+        if message.state is not MessageState.STREAMING or message.role is not Role.ASSISTANT:
+            return item
+        return MessageItem(self._profile.chat.answers.current(message.id) or message, item.version)
 
     # -- sending
 

@@ -59,6 +59,7 @@ class Probe:
 
 def main() -> int:
     started, messages = float(sys.argv[1]), int(sys.argv[2])
+    import app.storage.database  # noqa: F401 (in the order of app/__main__.py)
     from app.__main__ import main as run
     from app.ui.main_window import MainWindow
 

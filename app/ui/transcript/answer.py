@@ -189,7 +189,7 @@ class AnswerWidget(MessageWidget):
         self.body.set_width(width)
         if self.state.block_heights:
             self.body.remember_heights(self.state.block_width, self.state.block_heights)
-            self.state.block_heights = []
+            self.state.block_heights = ()
         height = self.body.content_height
         self.body.setGeometry(x, y, width, height)
         y += height

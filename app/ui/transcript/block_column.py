@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil
 
 from PySide6.QtCore import Signal
@@ -87,7 +88,7 @@ class BlockColumn(QWidget):
         """The width and heights measured, to be handed to `remember_heights` of a later column of the same text."""
         return self._width, [h if at else 0 for h, at in zip(self._heights, self._measured_at, strict=True)]
 
-    def remember_heights(self, width: int, heights: list[int]) -> None:
+    def remember_heights(self, width: int, heights: Sequence[int]) -> None:
         """Take over heights that were measured before, so that nothing moves when the blocks are made again."""
         if width == self._width and len(heights) == len(self._heights):
             for index, height in enumerate(heights):

@@ -75,14 +75,16 @@ def markdown_document(markdown: str, style: TextStyle, cache: FormulaCache, pare
     cursor = QTextCursor(document)
     cursor.beginEditBlock()
     spans: list[_Span] = []
+    tables = [frame for frame in document.rootFrame().childFrames() if isinstance(frame, QTextTable)]
+    cells = [range(table.firstPosition(), table.lastPosition() + 1) for table in tables]
     block = document.begin()
     while block.isValid():
-        _style_block(block, cursor, style, built)
+        in_cell = any(block.position() in positions for positions in cells)
+        _style_block(block, cursor, style, built, in_cell=in_cell)
         _style_characters(block, cursor, style, marked, spans, built)
         block = block.next()
-    for frame in document.rootFrame().childFrames():
-        if isinstance(frame, QTextTable):
-            _style_table(frame, style)
+    for table in tables:
+        _style_table(table, style)
     _replace(spans, cursor, style, cache, built)
     cursor.endEditBlock()
     return built
@@ -143,8 +145,14 @@ def _set_line_distance(document: QTextDocument, distance: float) -> None:
     cursor.mergeBlockFormat(block_format)
 
 
-def _style_block(block: QTextBlock, cursor: QTextCursor, style: TextStyle, built: Built) -> None:
+def _style_block(block: QTextBlock, cursor: QTextCursor, style: TextStyle, built: Built, *, in_cell: bool) -> None:
     block_format = block.blockFormat()
+    if in_cell:
+        block_format.setBottomMargin(0)
+        block_format.setLineHeight(style.line_distance_px, _DISTANCE)
+        cursor.setPosition(block.position())
+        cursor.setBlockFormat(block_format)
+        return
     following = block.next()
     is_first, is_last = block.blockNumber() == 0, not following.isValid()
     gap = style.line_px * 0.5
@@ -295,12 +303,6 @@ def _style_table(table: QTextTable, style: TextStyle) -> None:
         cell_format = cell.format()
         cell_format.setBackground(style.surface)
         cell.setFormat(cell_format)
-    for row in range(table.rows()):
-        for column in range(table.columns()):
-            cursor = table.cellAt(row, column).firstCursorPosition()
-            block_format = cursor.blockFormat()
-            block_format.setBottomMargin(0)
-            cursor.setBlockFormat(block_format)
 
 
 def _set_size(char_format: QTextCharFormat, font: QFont) -> None:

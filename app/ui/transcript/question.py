@@ -106,7 +106,7 @@ class QuestionWidget(MessageWidget):
             self.body.set_width(width)
         if self.state.block_heights:
             self.body.remember_heights(self.state.block_width, self.state.block_heights)
-            self.state.block_heights = []
+            self.state.block_heights = ()
         height = self.body.content_height
         fold_px = HEIGHT_PX - 6 if self._fold_button is not None else 0
         bubble_width = width + 2 * BUBBLE_PADDING_PX

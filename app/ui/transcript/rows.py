@@ -81,7 +81,7 @@ class Rows:
 
     def _take_over(self, state: RowState, item: MessageItem) -> None:
         if state.item != item:
-            state.base = item
+            state.replace(item)
             row = self._rows_by_id[str(item.message.id)]
             if (widget := self.live.get(row)) is not None:
                 widget.refresh()

@@ -86,6 +86,10 @@ class TextView(QTextBrowser):
 
     def _adopt(self, built: Built) -> None:
         self._context.slices.cancel(self)
+        option = built.document.defaultTextOption()
+        if option.wrapMode() != self.wordWrapMode():  # Qt would change it later, and lay everything out twice
+            option.setWrapMode(self.wordWrapMode())
+            built.document.setDefaultTextOption(option)
         if built.formulas:
             built.document.documentLayout().registerHandler(FORMULA_TYPE, self._context.formula_object)
         self._quotes = built.quotes

@@ -121,9 +121,7 @@ class TranscriptView(QAbstractScrollArea):
             return
         state = self._rows.states[row]
         was_streaming = state.base.message.state is MessageState.STREAMING
-        state.text_pieces.clear()
-        state.reasoning_pieces.clear()
-        state.base = item
+        state.replace(item)
         if item.message.state is not MessageState.STREAMING:
             state.progress = None
             if was_streaming and item.message.role is Role.ASSISTANT:
@@ -153,7 +151,7 @@ class TranscriptView(QAbstractScrollArea):
         if row is None or not text:
             return
         state = self._rows.states[row]
-        (state.reasoning_pieces if is_reasoning else state.text_pieces).append(text)
+        state.append(text, is_reasoning=is_reasoning)
         state.progress = None
         widget = self._rows.live.get(row)
         if isinstance(widget, AnswerWidget):
@@ -346,7 +344,7 @@ class TranscriptView(QAbstractScrollArea):
             self._rows.drop_widgets()
             if event.type() == QEvent.Type.FontChange:
                 for state in self._rows.states:
-                    state.block_heights = []
+                    state.block_heights = ()
                 self._rows.estimate_all()
             self._layout_rows()
 
