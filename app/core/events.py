@@ -45,6 +45,8 @@ class Device:
     kind: str  # "cpu", "gpu", "igpu", "accel"
     free_bytes: int
     total_bytes: int
+    driver: str = ""  # its version, where the backend tells
+    problem: str = ""  # why it cannot be used: a key of `app.services.explain`, empty when it works
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,24 @@ class ReasoningDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """A token that could have come at some place, and the logarithm of its probability there."""
+
+    token: int
+    text: str
+    log_probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScored:
+    """A token of the answer with its log-probability and the likeliest others, likeliest first."""
+
+    request_id: int
+    chosen: Alternative
+    others: tuple[Alternative, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The answer is over; `context_tokens` is what the KV cache now holds of this conversation."""
 
@@ -146,6 +166,40 @@ class Counted:
     request_id: int
     tokens: int
     context_length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """Answer to an adapt request."""
+
+    request_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Answer to an embed request: one vector of length 1 for each text, and how many tokens were read."""
+
+    request_id: int
+    vectors: tuple[tuple[float, ...], ...]
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Answer to a rank request: one score for each document, higher is better."""
+
+    request_id: int
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTested:
+    """Answer to a test of a device: tokens per second of reading and writing."""
+
+    request_id: int
+    device: str
+    prompt_tokens_per_second: float
+    generation_tokens_per_second: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +239,11 @@ Event = (
     | ReasoningDelta
     | Finished
     | Counted
+    | TokenScored
+    | Adapted
+    | Embedded
+    | Ranked
+    | DeviceTested
     | DevicesListed
     | Unloaded
     | Failed

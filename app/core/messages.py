@@ -95,7 +95,8 @@ def part_from_json(data: dict[str, Any]) -> Part:
 class Usage:
     """What one answer cost.
 
-    `prompt_tokens` counts everything the model saw, `reused_tokens` the part of it that was still in the KV cache.
+    `prompt_tokens` counts everything the model saw, `reused_tokens` the part of it that need not be read again.
+    `drafted_tokens` were guessed ahead, `accepted_tokens` of them were right.
     """
 
     prompt_tokens: int = 0
@@ -104,6 +105,8 @@ class Usage:
     prompt_ms: float = 0.0
     generation_ms: float = 0.0
     first_token_ms: float = 0.0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -121,6 +124,8 @@ class Usage:
             prompt_ms=self.prompt_ms + other.prompt_ms,
             generation_ms=self.generation_ms + other.generation_ms,
             first_token_ms=self.first_token_ms or other.first_token_ms,
+            drafted_tokens=self.drafted_tokens + other.drafted_tokens,
+            accepted_tokens=self.accepted_tokens + other.accepted_tokens,
         )
 
 

@@ -11,13 +11,17 @@ from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signa
 
 from app.core.errors import ErrorKind, UserError
 from app.core.events import (
+    Adapted,
     Counted,
     DevicesListed,
+    DeviceTested,
+    Embedded,
     Event,
     Failed,
     Finished,
     LoadCancelled,
     Loaded,
+    Ranked,
     Ready,
     ReasoningDelta,
     TextDelta,
@@ -47,7 +51,19 @@ _KILL_GRACE_MS = 2_000
 _READ_BYTES = 256 * 1024  # per turn of the event loop, so that a flood cannot freeze the window
 _LOG_LIMIT_BYTES = 1024 * 1024
 _MAX_GARBAGE_REPORTS = 5
-CLOSING_EVENTS = (Loaded, LoadCancelled, Finished, Counted, DevicesListed, Unloaded, Failed)
+CLOSING_EVENTS = (
+    Loaded,
+    LoadCancelled,
+    Finished,
+    Counted,
+    Adapted,
+    Embedded,
+    Ranked,
+    DeviceTested,
+    DevicesListed,
+    Unloaded,
+    Failed,
+)
 
 # libgomp's threads give up spinning soon, or they starve the window on a busy machine; a backtrace made while
 # crashing may hang; text is UTF-8 everywhere.

@@ -1,4 +1,4 @@
-r"""The language between the window and the engine child: version 1.
+r"""The language between the window and the engine child: version 2.
 
 One JSON object per line, UTF-8, `\n` at the end, no line longer than `MAX_LINE_BYTES`. The field `type` names the
 class (in snake case) and the other fields are its dataclass fields; unknown fields are ignored, fields with a default
@@ -6,9 +6,10 @@ may be absent. Requests go to the child's standard input, events (`app.core.even
 own (see `app.engine.worker.main`), so that nothing a library prints can be mistaken for an event.
 
 Every request has an `id` chosen by the parent; each gets events with that `request_id`, the last of which is one of
-Loaded, LoadCancelled, Finished, Counted, DevicesListed, Unloaded or Failed. `Stop` and `Shutdown` have no answer of
-their own. Load, Generate, Count, Devices and Unload are served one after the other in the order of arrival; Stop is
-heard at once, whether its request is running or still waiting.
+Loaded, LoadCancelled, Finished, Counted, Adapted, Embedded, Ranked, DeviceTested, DevicesListed, Unloaded or Failed.
+`Stop` and `Shutdown` have no answer of their own. Requests are begun in the order of arrival. Answers (Generate) of
+several conversations go on side by side; everything else has the model for itself. Stop is heard at once, whether its
+request is running or still waiting.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from app.core import events
 from app.core.errors import UserError
 from app.core.messages import Role
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 MAX_LINE_BYTES = 64 * 1024 * 1024
 
 
@@ -44,17 +45,32 @@ class ChatMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA file and how strongly it counts; 1 is as trained."""
+
+    path: str
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """Load a model file, in place of the one that is loaded (which is kept if the file turns out to be unusable).
 
-    `context_length` 0: as long as the model was trained for and memory allows, at most 8,192. `threads` 0: chosen from
-    the machine.
+    `context_length` 0: as long as the model was trained for and memory allows, at most 8,192. `threads` 0, `device` ""
+    and `gpu_layers` -1: chosen from the machine; a device is named as in DevicesListed. `cache_type`: of the KV cache,
+    "f16", "q8_0" or "q4_0". `state_folder`: where the states of conversations are kept between runs, "" for nowhere.
     """
 
     id: int
     path: str
     context_length: int = 0
     threads: int = 0
+    device: str = ""
+    gpu_layers: int = -1
+    cache_type: str = "f16"
+    adapters: tuple[Adapter, ...] = ()
+    state_folder: str = ""
+    state_limit_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +80,9 @@ class Generate:
     `sampling` holds only what the person set (names of `core.sampling.Sampling`); the rest comes from the model file or
     Hearth's defaults. `max_tokens` 0: as many as the context holds. `continue_last`: the last message is an assistant's
     and is continued instead of answered. `first_visible_id`: what PromptStarted said last time for this conversation,
-    so that the cut stays where it was.
+    so that the cut stays where it was. `conversation_id`: what was read for it before is used again. `grammar` (GBNF)
+    or `json_schema` (JSON text) bind the answer; `logit_bias`: added to the logits of tokens, by their ids.
+    `alternatives`: how many of the likeliest tokens to tell for each token, with log-probabilities; 0: none are told.
     """
 
     id: int
@@ -74,6 +92,12 @@ class Generate:
     stop: tuple[str, ...] = ()
     continue_last: bool = False
     first_visible_id: str | None = None
+    conversation_id: str = ""
+    grammar: str = ""
+    json_schema: str = ""
+    logit_bias: dict[str, float] = field(default_factory=dict)
+    alternatives: int = 0
+    speculate: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +106,42 @@ class Count:
 
     id: int
     messages: tuple[ChatMessage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Adapt:
+    """Use these adapters from the next answer on, in place of those in use; the model stays loaded."""
+
+    id: int
+    adapters: tuple[Adapter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Embed:
+    """Vectors for texts, by an embedding model, which is loaded beside the chat model and stays until Unload."""
+
+    id: int
+    path: str
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """How well documents answer a query, by a reranking model, which is loaded like that of Embed."""
+
+    id: int
+    path: str
+    query: str
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TestDevice:
+    """Measure what a device does with a model file: a two-second self-test."""
+
+    id: int
+    device: str
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +170,7 @@ class Shutdown:
     """End the child."""
 
 
-Request = Load | Generate | Count | Devices | Unload | Stop | Shutdown
+Request = Load | Generate | Count | Adapt | Embed | Rank | TestDevice | Devices | Unload | Stop | Shutdown
 
 REQUEST_TYPES: tuple[type[Any], ...] = typing.get_args(Request)
 EVENT_TYPES: tuple[type[Any], ...] = typing.get_args(events.Event)

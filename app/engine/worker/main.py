@@ -23,14 +23,18 @@ from app.core.messages import Usage
 from app.engine.protocol import (
     MAX_LINE_BYTES,
     PROTOCOL_VERSION,
+    Adapt,
     Count,
     Devices,
+    Embed,
     Generate,
     Load,
     ProtocolError,
+    Rank,
     Request,
     Shutdown,
     Stop,
+    TestDevice,
     Unload,
     decode_request,
 )
@@ -50,7 +54,7 @@ log = logging.getLogger(__name__)
 _LAST_GRACE_S = 1.5
 """How long a running request may take to notice that the child is to end."""
 
-Job = Load | Generate | Count | Devices | Unload
+Job = Load | Generate | Count | Adapt | Embed | Rank | TestDevice | Devices | Unload
 
 
 class Worker:
@@ -125,6 +129,8 @@ class Worker:
                     self._backend.devices(job, emit)
                 case Unload():
                     self._backend.unload(job, emit)
+                case _:
+                    raise UserError(ErrorKind.DECODE_FAILED, reason="not in this version of the engine")
         except UserError as error:
             emit(Failed(job.id, error))
         except ChannelClosedError:
