@@ -11,13 +11,15 @@ from pathlib import Path
 import psutil
 
 from app.core.errors import ErrorKind, UserError
-from app.core.memory import ContextPlan
+from app.core.memory import CONTEXT_STEP_TOKENS, ContextPlan, round_up
 from app.engine.worker.binding import llama
 from app.engine.worker.device_list import GPU_KINDS, list_devices
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.vocabulary import Vocabulary
 
 BATCH_TOKENS = 512
+OUTPUT_TOKENS = 32  # of how many tokens of a batch the logits are kept: every conversation's next one, or a draft
+_CACHE_TYPES = {"f16": 1, "q8_0": 8, "q4_0": 2}  # ggml.h: enum ggml_type
 
 
 class LoadCancelledError(Exception):
@@ -26,15 +28,17 @@ class LoadCancelledError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ContextSettings:
-    """How a context is made."""
+    """How a context is made: `length` is that of each of its `sequences` conversations, in tokens."""
 
     length: int
     threads: int
+    sequences: int = 1
+    cache_type: str = "f16"
 
     @staticmethod
     def plan() -> ContextPlan:
         """The same for the memory formula, without a length."""
-        return ContextPlan(0, batch_tokens=BATCH_TOKENS, output_tokens=1)
+        return ContextPlan(0, batch_tokens=BATCH_TOKENS, output_tokens=OUTPUT_TOKENS)
 
 
 def choose_threads(wanted: int) -> int:
@@ -82,16 +86,22 @@ class LoadedModel:
             llama.llama_model_is_recurrent(self.handle) or llama.llama_model_is_hybrid(self.handle)
         )
         self.context: int | None = None
-        self.context_length = 0
+        self.context_length = 0  # of one conversation, tokens
+        self.sequences = 1  # how many conversations the context holds
+        self.cache_type = "f16"
         self.batch_tokens = 0  # the most that one llama_decode takes
         self._settings: ContextSettings | None = None
 
     def open_context(self, settings: ContextSettings) -> None:
         """Allocate the KV cache and buffers. Raises UserError(LOAD_FAILED)."""
         parameters = llama.llama_context_default_params()
-        parameters.n_ctx = settings.length
+        parameters.n_seq_max = settings.sequences
+        parameters.n_ctx = round_up(settings.length, CONTEXT_STEP_TOKENS) * settings.sequences
+        parameters.kv_unified = False  # each conversation attends to its own tokens only
+        parameters.type_k = parameters.type_v = _CACHE_TYPES[settings.cache_type]
         parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS
-        parameters.n_outputs_max = 1  # logits of the last token alone: hundreds of megabytes with large vocabularies
+        # Not of the whole batch: that is hundreds of megabytes with large vocabularies.
+        parameters.n_outputs_max = min(OUTPUT_TOKENS, BATCH_TOKENS)
         parameters.n_threads = parameters.n_threads_batch = settings.threads
         if not self.has_gpu:  # it costs a third of the speed on CPUs with AVX-512; "auto" would turn it on
             parameters.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -102,7 +112,9 @@ class LoadedModel:
             reason = self._engine_log.reason or "no context"
             raise UserError(ErrorKind.LOAD_FAILED, path=str(self.path), reason=reason)
         self._settings = settings
-        self.context_length = int(llama.llama_n_ctx(self.context))
+        self.context_length = int(llama.llama_n_ctx_seq(self.context))
+        self.sequences = int(llama.llama_n_seq_max(self.context))
+        self.cache_type = settings.cache_type
         self.batch_tokens = int(llama.llama_n_batch(self.context))
 
     def close_context(self) -> None:
