@@ -59,6 +59,7 @@ _FENCE = re.compile(r"[ \t]*(?P<fence>`{3,}(?=[^`]*$)|~{3,})[ \t]*(?P<info>.*)$"
 _LIST_ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])(?:[ \t]+|$)")
 _ITEM_NUMBER = re.compile(r"([ \t]*)(\d{1,9})(?=[.)])")
 _SENTENCE_END = re.compile(r"[.!?…](?: |$)|[。！？]")
+_HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t]|$)")
 _RULE = re.compile(r" {0,3}(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,})$")
 _DELIMITER_ROW = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 _ENVIRONMENT = re.compile(r"\\begin\{((?:equation|align|alignat|gather|multline|eqnarray)\*?)\}")
@@ -88,9 +89,7 @@ class BlockSplitter:
         self._indent = 0
         self._in_list = False
         self._item_number: int | None = None  # of the last item on the outermost level, where those are numbered
-        self._first_number: int | None = (
-            None  # what the first item of the open block must be numbered, where it differs
-        )
+        self._first_number: int | None = None  # what the first item of the open block must be numbered, if known
         self._continues_list = False
         self._table_head: list[str] = []  # the head and the delimiter row of the open table
         self._repeated_head: list[str] = []  # the same, where the open block is not the first of its table
@@ -172,7 +171,7 @@ class BlockSplitter:
             return
         indent = _indent_of(line)
         starts_item = bool(_LIST_ITEM.match(line)) and not _RULE.match(line)
-        if self._after_blank and indent < 2 and not starts_item:
+        if indent < 2 and not starts_item and self._ends_paragraph(line):
             self._in_list = False
         inside = self._in_list and indent >= 2
         if (indent <= 3 or inside) and (fence := _FENCE.match(line.rstrip("\n"))):
@@ -202,6 +201,10 @@ class BlockSplitter:
             self._count_item(line)
         self._in_list = self._in_list or starts_item
         self._push(line)
+
+    def _ends_paragraph(self, line: str) -> bool:
+        """Whether `line` cannot go on with the paragraph before it, and hence not with that paragraph's list item."""
+        return self._after_blank or not self._has_text() or bool(_HEADING.match(line) or _RULE.match(line))
 
     def _count_item(self, line: str) -> None:
         """Number the items as Markdown does: by counting on from the first, whatever the later ones say."""
@@ -373,4 +376,4 @@ def _formula_text(source: str) -> str:
 
 def _cells(row: str) -> int:
     """How many cells a table row has; bars behind a backslash do not count."""
-    return len(re.findall(r"(?<!\\)\|", row.strip().strip("|"))) + 1
+    return len(re.findall(r"(?<!\\)\|", row.strip().removeprefix("|").removesuffix("|"))) + 1

@@ -353,8 +353,10 @@ class _Reader:
             return
         if end > MAX_HEADER_BYTES:
             raise corrupt(f"the header claims to reach to byte {end}")
+        found_bytes = self._size_bytes
         if end <= self._size_bytes:
             # doubling keeps the number of reads small; a header is rarely longer than 16 MB
             self._buffer += self._stream.read(max(end - len(self._buffer), len(self._buffer)))
-        if end > len(self._buffer):
-            raise UserError(ErrorKind.TRUNCATED, needed_bytes=end, found_bytes=min(self._size_bytes, len(self._buffer)))
+            found_bytes = len(self._buffer)
+        if end > found_bytes:
+            raise UserError(ErrorKind.TRUNCATED, needed_bytes=end, found_bytes=found_bytes)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 MAX_TITLE_LENGTH = 48
-_MARKS = re.compile(r"[`*_#>|~]+")
+_LEADING_MARKS = re.compile(r"[\s#>|]+")
+_INLINE_MARKS = re.compile(r"`+|(?<!\w)[*_~]+(?=\S)|(?<=\S)[*_~]+(?!\w)")  # not those within a_name or 2*3
 _GREETING = re.compile(
-    r"^(?:hi|hello|hey|good (?:morning|afternoon|evening)|dear \w+)\b(?:\s+(?:there|hearth|all))?[\s,.!:;-]+",
+    r"^(?:hi|hello|hey|good (?:morning|afternoon|evening)|dear \w+)\b"
+    r"(?: (?:there|hearth|all))?[,.!:;-]*(?: [ ,.!:;–-]*|$)",
     re.IGNORECASE,
 )
 
@@ -18,7 +20,8 @@ def title_from(text: str) -> str:
     Empty when the text has no word at all.
     """
     for line in text.splitlines():
-        words = " ".join(_MARKS.sub(" ", line).split())
+        line = line[match.end() :] if (match := _LEADING_MARKS.match(line)) else line
+        words = " ".join(_INLINE_MARKS.sub("", line).split())
         words = _GREETING.sub("", words) or words
         if any(char.isalnum() for char in words):
             return _cut(words[0].upper() + words[1:])

@@ -82,6 +82,11 @@ def test_sampling_brings_values_into_their_range() -> None:
     [
         ("how do tides work?", "How do tides work?"),
         ("Hello there, can you help me?", "Can you help me?"),
+        ("Hello there", "Hello there"),
+        ("Hi-fi or hello.py?", "Hi-fi or hello.py?"),
+        ("How do I sort in C#?", "How do I sort in C#?"),
+        ("why is `a_name` not 2*3?", "Why is a_name not 2*3?"),
+        ("> **quoted** _words_", "Quoted words"),
         ("hi", "Hi"),
         ("## **Plan** for `June`\nmore", "Plan for June"),
         ("\n\n   \n second line", "Second line"),
