@@ -1,16 +1,13 @@
 """TeX formulas as vector drawings inside a QTextDocument.
 
-ziamath (a pure Python TeX reader and typesetter) makes an SVG once per formula, at a reference size and in a stand-in
-colour; size and colour are put in when it is drawn, so neither a larger text nor another theme typesets again.
+An SVG is made once per formula, at a reference size and in a stand-in colour; size and colour are put in when it is
+drawn, so neither a larger text nor another theme typesets again.
 """
 
 from __future__ import annotations
 
-import importlib
 import threading
-import warnings
 from dataclasses import dataclass
-from typing import Any
 
 from PySide6.QtCore import QByteArray, QObject, QPointF, QRect, QRectF, QSizeF
 from PySide6.QtGui import (
@@ -27,14 +24,12 @@ from PySide6.QtSvg import QSvgRenderer
 
 from app.core.math_spans import Formula
 from app.ui.transcript.style import TextStyle, pixel_size
+from app.ui.transcript.typesetter import REFERENCE_PX, STAND_IN, typeset
 
 OBJECT_CHAR = "\ufffc"
 FORMULA_TYPE = QTextFormat.ObjectTypes.UserObject.value + 1
 
-_REFERENCE_PX = 32
-_STAND_IN = "#010203"  # replaced by the colour of the text
 _RENDERERS_KEPT = 400
-_LIMIT_CHARS = 4_000  # longer TeX is shown as it was written
 _INDEX, _WIDTH, _HEIGHT, _IS_FITTED = (QTextFormat.Property.UserProperty.value + i for i in range(4))
 
 
@@ -49,24 +44,21 @@ class Drawing:
 
 
 class FormulaCache:
-    """Every formula met so far, by number. Main thread only, but for the import of the typesetter."""
+    """Every formula met so far, by number. Main thread only; the drawings are made beside it, one at a time."""
 
     def __init__(self) -> None:
         self._formulas: list[Formula] = []
-        self._numbers: dict[tuple[str, bool], int] = {}
+        self._numbers: dict[Formula, int] = {}
         self._drawings: dict[int, Drawing | None] = {}
         self._renderers: dict[tuple[int, int], QSvgRenderer] = {}
-        self._typesetter: Any = None
-        self._is_loaded = False  # also when it could not be: then every formula is shown as its source
-        self._loading: threading.Thread | None = None
+        self._drawing: threading.Thread | None = None
 
     def number_of(self, formula: Formula) -> int:
         """The number under which a formula is known here."""
-        key = (formula.tex, formula.display)
-        if key not in self._numbers:
-            self._numbers[key] = len(self._formulas)
+        if formula not in self._numbers:
+            self._numbers[formula] = len(self._formulas)
             self._formulas.append(formula)
-        return self._numbers[key]
+        return self._numbers[formula]
 
     def formula(self, number: int) -> Formula:
         """The formula with a number."""
@@ -88,49 +80,36 @@ class FormulaCache:
         key = (number, color.rgba())
         renderer = self._renderers.pop(key, None)
         if renderer is None:
-            renderer = QSvgRenderer(QByteArray(drawing.svg.replace(_STAND_IN, color.name()).encode()))
+            renderer = QSvgRenderer(QByteArray(drawing.svg.replace(STAND_IN, color.name()).encode()))
             if len(self._renderers) >= _RENDERERS_KEPT:
                 del self._renderers[next(iter(self._renderers))]
         self._renderers[key] = renderer  # at the end: the most recently used
         return renderer
 
-    def is_ready(self) -> bool:
-        """Whether the typesetter is loaded; the first call begins to load it beside the main thread (0.25 s)."""
-        if self._loading is None:
-            self._loading = threading.Thread(target=self._load, name="formula-typesetter")
-            self._loading.start()
-        return self._is_loaded
+    def begin(self, number: int) -> None:
+        """Begin to draw a formula, unless another one is still being drawn: then this is to be called again."""
+        if self._drawing is None or not self._drawing.is_alive():
+            self._drawing = threading.Thread(target=self._draw, args=(number,), name="formula")
+            self._drawing.start()
 
-    def typeset(self, number: int) -> Drawing | None:
-        """Draw one formula (about 5 ms) unless that was done; None when its TeX is beyond the typesetter."""
-        if number not in self._drawings:
-            formula = self._formulas[number]
-            self._drawings[number] = self._draw(formula) if len(formula.tex) <= _LIMIT_CHARS else None
-        return self._drawings[number]
-
-    def _load(self) -> None:
+    def _draw(self, number: int) -> None:
+        formula = self._formulas[number]
+        drawing = None
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # theirs, of importlib.resources
-                typesetter = importlib.import_module("ziamath")
-            font = importlib.import_module("ziafont")
-            font.config.svg2 = False  # QSvgRenderer reads SVG 1.1: paths in place of symbols
-            self._typesetter = typesetter
+            svg = typeset(formula.tex, display=formula.display)
+            drawing = _measured(svg) if svg is not None else None
         finally:
-            self._is_loaded = True
+            self._drawings[number] = drawing
 
-    def _draw(self, formula: Formula) -> Drawing | None:
-        try:
-            latex = self._typesetter.Latex(formula.tex, size=_REFERENCE_PX, color=_STAND_IN, inline=not formula.display)
-            svg: str = latex.svg()
-        except Exception:  # the typesetter has no exception of its own: whatever it raises, the source is shown
-            return None
-        renderer = QSvgRenderer(QByteArray(svg.encode()))
-        box = renderer.viewBoxF()
-        if not renderer.isValid() or box.isEmpty():
-            return None
-        scale = 1 / _REFERENCE_PX
-        return Drawing(svg, box.width() * scale, box.height() * scale, max(0.0, box.bottom()) * scale)
+
+def _measured(svg: str) -> Drawing | None:
+    """A drawing with its size and baseline; None when Qt cannot read it."""
+    renderer = QSvgRenderer(QByteArray(svg.encode()))
+    box = renderer.viewBoxF()
+    if not renderer.isValid() or box.isEmpty():
+        return None
+    scale = 1 / REFERENCE_PX
+    return Drawing(svg, box.width() * scale, box.height() * scale, max(0.0, box.bottom()) * scale)
 
 
 class FormulaObject(QPyTextObject):
@@ -184,11 +163,6 @@ def formula_format(cache: FormulaCache, number: int, style: TextStyle, base: QTe
     result.setProperty(_WIDTH, drawing.width * em)
     result.setProperty(_HEIGHT, drawing.height * em - descent + font_descent)
     return result
-
-
-def formula_number(text_format: QTextFormat) -> int | None:
-    """The number of the formula that a character stands for; None for any other character."""
-    return text_format.intProperty(_INDEX) if text_format.objectType() == FORMULA_TYPE else None
 
 
 def _font_with_descent(font: QFont, descent: float) -> tuple[QFont, int]:

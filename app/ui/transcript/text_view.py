@@ -35,7 +35,7 @@ from app.ui.transcript.selection import Place, TextId
 from app.ui.transcript.slices import Job
 from app.ui.transcript.slim_bar import SlimBar
 
-_WAIT_MS = 15  # while the typesetter is being loaded
+_WAIT_MS = 5  # while a formula is being drawn
 _BAR_PX = 3
 
 
@@ -106,23 +106,26 @@ class TextView(QTextBrowser):
             self._context.slices.add(self, self._typeset())
 
     def _typeset(self) -> Job:
-        """Draw the formulas one after the other, then put them in their places together."""
+        """Have the formulas drawn one after the other, then put them in their places together."""
         cache = self._context.formulas
-        while not cache.is_ready():
-            yield _WAIT_MS
         for _position, number in self._formulas:
-            if not cache.is_tried(number):
-                cache.typeset(number)
-                yield 0
+            while not cache.is_tried(number):
+                cache.begin(number)
+                yield _WAIT_MS
+        drawn: list[tuple[int, int]] = []
+        shift = 0
         cursor = QTextCursor(self.document())
         cursor.beginEditBlock()
-        for position, number in reversed(self._formulas):
-            cursor.setPosition(position)
-            cursor.setPosition(position + 1, QTextCursor.MoveMode.KeepAnchor)
+        for position, number in self._formulas:
+            cursor.setPosition(position + shift)
+            cursor.setPosition(position + shift + 1, QTextCursor.MoveMode.KeepAnchor)
             if cache.drawing(number) is None:
                 cursor.insertText(cache.formula(number).source)
+                shift = cursor.position() - position - 1
             else:
                 cursor.setCharFormat(formula_format(cache, number, self._context.style, cursor.charFormat()))
+                drawn.append((position + shift, number))
+        self._formulas = drawn
         cursor.endEditBlock()
         self.height_changed.emit()
 
@@ -146,8 +149,8 @@ class TextView(QTextBrowser):
     def plain_text(self, start: int = 0, end: int | None = None) -> str:
         """The text between two positions; formulas as their source."""
         cursor = QTextCursor(self.document())
-        cursor.setPosition(start)
-        cursor.setPosition(self.length if end is None else end, QTextCursor.MoveMode.KeepAnchor)
+        cursor.setPosition(min(start, self.length))  # an answer that goes on may be shown with fewer characters
+        cursor.setPosition(self.length if end is None else min(end, self.length), QTextCursor.MoveMode.KeepAnchor)
         text = cursor.selection().toPlainText()
         return self._with_sources(text, start) if OBJECT_CHAR in text else text
 

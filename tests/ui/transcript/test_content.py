@@ -172,3 +172,19 @@ def test_prompt_progress_in_words(view: TranscriptView) -> None:
     assert line.words == "Reading your text… 45 %, about 12 s left"
     view.append_text("a", "x")
     assert not any(w.isVisible() for w in row(view, "a").findChildren(WaitingLine))
+
+
+def test_a_formula_that_cannot_be_drawn_leaves_the_others_their_source(view: TranscriptView, settle: Settle) -> None:
+    text = r"Not $\frac{1}{$ but $x^2$ and \(y\), then $z$"
+    view.set_items([answer("a", text)])
+    settle()
+    shown = texts(row(view, "a"))[0]
+    assert shown.toPlainText().count("￼") == 3
+    assert shown.plain_text() == text
+
+
+def test_a_formula_that_would_take_for_ever_is_given_up(view: TranscriptView, settle: Settle) -> None:
+    braces = "$" + "{" * 12 + "x" + "}" * 12 + "$"
+    view.set_items([answer("a", f"{braces} and $y$")])
+    settle()
+    assert texts(row(view, "a"))[0].toPlainText() == f"{braces} and ￼"
