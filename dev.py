@@ -29,9 +29,13 @@ def main() -> None:
         if candidate is None:
             sys.exit(
                 "Hearth needs Python %d.%d or newer; this is %d.%d.\n"
-                "Install a newer one, then start this with it: python3.12 dev.py run" % (OLDEST + sys.version_info[:2])
+                "Install a newer one, then start this with it: python3.12 dev.py run (on Windows: py -3.12 dev.py run)"
+                % (OLDEST + sys.version_info[:2])
             )
-        sys.exit(subprocess.call([candidate, os.path.abspath(__file__), *sys.argv[1:]]))
+        command = [candidate, os.path.abspath(__file__), *sys.argv[1:]]
+        if os.name == "posix":
+            os.execv(candidate, command)  # not a child: Ctrl+C and signals reach it alone
+        sys.exit(subprocess.call(command))
     sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "packaging"))
     from devtools.commands import run_command
 

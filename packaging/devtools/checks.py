@@ -1,5 +1,6 @@
 """The checks of `dev.py test`: every one runs, whatever the others say, and a table closes the run."""
 
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -7,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devtools.cache import ROOT
-from devtools.console import spell_duration
+from devtools.console import Terminated, spell_duration
 
 LINT_IMPORTS = "import sys; from importlinter.cli import lint_imports_command as lint; sys.exit(lint(['--no-logo']))"
-
-
+TESTS = ("-m", "pytest")
 CLEANUP_S = 10.0  # how long an interrupted check may take to end what it had started
 
 
@@ -42,7 +42,7 @@ class Outcome:
 
 def run_checks(python: Path, pytest_arguments: Sequence[str]) -> int:
     """Runs all checks, or pytest alone if it was given arguments; gives the exit code."""
-    pytest = Check("tests (pytest)", ("-m", "pytest", *pytest_arguments))
+    pytest = Check("tests (pytest)", (*TESTS, *pytest_arguments))
     checks = (pytest,) if pytest_arguments else (*STATIC, pytest)
     outcomes = [_run(python, check) for check in checks]
     print()
@@ -67,7 +67,9 @@ def _run(python: Path, check: Check) -> Outcome:
     process = subprocess.Popen([python, *check.arguments], cwd=ROOT)
     try:
         code = process.wait()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        if isinstance(interrupt, Terminated):
+            process.send_signal(signal.SIGINT)
         try:
             process.wait(CLEANUP_S)
         except subprocess.TimeoutExpired:

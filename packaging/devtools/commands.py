@@ -11,7 +11,7 @@ from typing import NoReturn, TextIO
 
 from devtools.cache import ROOT
 from devtools.checks import run_checks
-from devtools.console import Console, SetupError, ToolError
+from devtools.console import Console, SetupError, Terminated, ToolError
 from devtools.environment import RUN, TEST, Environment, Purpose
 from devtools.lockfiles import write_lock_files
 
@@ -59,6 +59,9 @@ def run_command(arguments: Sequence[str]) -> int:
     except SetupError as error:
         _explain(error)
         return 1
+    except OSError as error:  # the disk is full, a folder may not be written to …
+        print(f"\nThis cannot go on: {error.strerror or error}: {error.filename or ROOT}", file=sys.stderr)
+        return 1
 
 
 def _set_up(environment: Environment, arguments: Sequence[str]) -> int:
@@ -90,6 +93,7 @@ def _run_hearth(environment: Environment, arguments: Sequence[str]) -> NoReturn:
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
     command = [str(environment.python), "-m", "app", *arguments]
     if sys.platform == "win32":
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches Hearth as well, which then ends in good order
         sys.exit(subprocess.run(command, env=variables, check=False).returncode)
     os.execve(command[0], command, variables)
 
@@ -111,4 +115,4 @@ def _prepare_streams(*streams: TextIO) -> None:
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    raise Terminated

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +21,10 @@ PIP_PROGRESS = re.compile(rb"Downloading ([\w.]+)-\d\S* \(([\d.]+ [kMG]B)\)|(Ins
 
 class SetupError(Exception):
     """Set-up cannot go on. The text says what happened and what to do."""
+
+
+class Terminated(KeyboardInterrupt):
+    """Set-up was asked to end by a signal to this process alone, not by Ctrl+C, which reaches its children too."""
 
 
 class ToolError(SetupError):
@@ -105,7 +109,7 @@ class Console:
         """Runs a program to its end inside the current step; raises ToolError if it fails."""
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
-            log.write(("\n$ " + " ".join(map(str, arguments)) + "\n").encode())
+            log.write(("\n$ " + " ".join(map(str, arguments)) + "\n").encode(errors="backslashreplace"))
             log.flush()
             begin = log.tell()
             code = self._run_to_end(arguments, log, begin, environment, folder)
@@ -146,13 +150,14 @@ class Console:
             raise
 
     def _end(self, process: "subprocess.Popen[bytes]") -> None:
-        with suppress(ProcessLookupError):
+        try:
             if sys.platform != "win32":
                 os.killpg(process.pid, signal.SIGTERM)
             else:
                 process.terminate()
-        try:
             process.wait(timeout=10)
+        except (ProcessLookupError, PermissionError):
+            process.wait()  # it has just ended, or runs as root (apt by sudo) and is better not cut off
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

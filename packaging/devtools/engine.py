@@ -108,8 +108,8 @@ class Engine:
     """The pinned engine for this machine: where its wheel lies, and how to make it."""
 
     def __init__(self, cache: Path) -> None:
-        self.pin = read_pin(ENGINE_LOCK.read_text())
-        self.avx2 = not Path("/proc/cpuinfo").exists() or has_avx2(Path("/proc/cpuinfo").read_text())
+        self.pin = read_pin(ENGINE_LOCK.read_text("utf-8"))
+        self.avx2 = not Path("/proc/cpuinfo").exists() or has_avx2(Path("/proc/cpuinfo").read_text("utf-8"))
         # Home folders are shared between machines: what the libraries depend on is in the name.
         libc = "".join(platform.libc_ver()) if sys.platform == "linux" else ""
         parts = [self.pin.version, f"r{RECIPE}", platform_tag(), libc, "" if self.avx2 else "noavx2"]
@@ -184,6 +184,8 @@ class Engine:
         ninja = tools / "bin" / "ninja"
         configure: list[str | os.PathLike[str]] = [cmake, "-S", source / "vendor" / "llama.cpp", "-B", build]
         configure += BUILD_OPTIONS if self.avx2 else BUILD_OPTIONS + NO_AVX2_OPTIONS
+        if platform_tag() == "win_arm64":
+            configure.append("-DGGML_NATIVE=ON")  # llama.cpp refuses Microsoft's compiler on ARM without it
         if sys.platform != "win32":  # Visual Studio's own generator finds its compiler by itself
             configure += ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
         make: list[str | os.PathLike[str]] = [

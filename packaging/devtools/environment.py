@@ -50,7 +50,7 @@ class Environment:
     def is_ready(self, purpose: Purpose) -> bool:
         """Whether everything for this purpose was installed completely from today's lock files."""
         try:
-            ready = json.loads(self._stamp.read_text())
+            ready = json.loads(self._stamp.read_text("utf-8"))
         except (OSError, ValueError):
             return False
         if not isinstance(ready, dict) or not self.python.exists() or not self._interpreter_is_there():
@@ -120,7 +120,7 @@ class Environment:
     def _interpreter_is_there(self) -> bool:
         """Whether the Python that the environment was made with still exists (upgrades remove it)."""
         with suppress(OSError):
-            for line in (self._folder / "pyvenv.cfg").read_text().splitlines():
+            for line in (self._folder / "pyvenv.cfg").read_text("utf-8").splitlines():
                 key, _, value = line.partition("=")
                 if key.strip() == "executable":
                     return Path(value.strip()).exists()
@@ -160,7 +160,7 @@ class Environment:
         if purpose == TEST:  # what tests need includes what running needs
             ready[RUN.name] = fingerprint(RUN)
         unfinished = self._stamp.with_suffix(".part")
-        unfinished.write_text(json.dumps(ready))
+        unfinished.write_text(json.dumps(ready), "utf-8")
         unfinished.replace(self._stamp)
 
 

@@ -90,7 +90,7 @@ def find_missing(needs: Iterable[Need], *, venv: bool, compiler: bool) -> list[N
 
 def _is_met(need: Need, libraries: frozenset[str]) -> bool:
     if need.what == "font":
-        folders = (Path(os.path.expanduser(folder)) for folder in FONT_FOLDERS)  # noqa: PTH111
+        folders = (Path(os.path.expanduser(folder)) for folder in FONT_FOLDERS)  # noqa: PTH111  # pathlib wants a home
         return any(any(folder.rglob("*.[to]tf")) for folder in folders)
     if ".so." in need.what:
         return not libraries or need.what in libraries  # without an index: let Qt itself complain
@@ -171,7 +171,9 @@ def _require_working_compiler() -> None:
     """Compiles a few lines: a compiler without its headers is found out now, not after the download."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "probe.cpp")
-        source.write_text("#include <atomic>\n#include <string>\nint main() { return std::string().size(); }\n")
+        source.write_text(
+            "#include <atomic>\n#include <string>\nint main() { return std::string().size(); }\n", "utf-8"
+        )
         result = subprocess.run(
             ["c++", "-std=c++17", str(source), "-o", str(source.with_suffix(""))],
             capture_output=True,
@@ -210,4 +212,4 @@ def _visual_studio_present() -> bool:
     if os.environ.get("PROCESSOR_ARCHITECTURE") == "ARM64":
         tools = "Microsoft.VisualStudio.Component.VC.Tools.ARM64"
     query = [str(vswhere), "-products", "*", "-requires", tools, "-property", "installationPath"]
-    return bool(subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip())
+    return bool(subprocess.run(query, capture_output=True, check=False).stdout.strip())

@@ -1,10 +1,12 @@
 """Tools run quietly: what they print is logged, what fails is told, what is stopped really ends."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,17 @@ def test_stopping_set_up_ends_the_tool_and_its_children(tmp_path: Path) -> None:
         _wait_until(lambda pid=pid: not _is_running(pid))
 
 
+@pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX")
+def test_what_runs_as_root_is_waited_for_rather_than_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.5)"], process_group=0)
+    monkeypatch.setattr(os, "killpg", refuse)
+    Console(tmp_path / "setup.log")._end(process)
+    assert process.returncode == 0
+
+
 def _is_running(pid: int) -> bool:
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
@@ -104,8 +117,7 @@ def _is_running(pid: int) -> bool:
     return status.rsplit(")", 1)[1].split()[0] != "Z"
 
 
-def _wait_until(condition: object) -> None:
-    assert callable(condition)
+def _wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 10
     while not condition():
         assert time.monotonic() < deadline
