@@ -7,7 +7,7 @@ import re
 import shutil
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 KEPT_BACKUPS = 5
 BACKUP_INTERVAL = timedelta(days=7)
-_NAME = re.compile(r"hearth-(\d{8}T\d{12}Z)\.db")
+_NAME = re.compile(r"hearth-(\d{8}T\d{12}Z)\.db", re.ASCII)
 _STAMP_FORMAT = "%Y%m%dT%H%M%S%fZ"
 _PARTIAL = ".partial"
 _COMPANIONS = ("-wal", "-shm", "-journal")  # what SQLite may keep beside a database
@@ -43,11 +43,7 @@ class Backup:
         """The backup in a file; one under a foreign name counts as made when it was last written. Raises UserError."""
         with as_user_errors(path):
             status = path.stat()
-        named = _NAME.fullmatch(path.name)
-        if named:
-            created_at = datetime.strptime(named[1], _STAMP_FORMAT).replace(tzinfo=UTC)
-        else:
-            created_at = datetime.fromtimestamp(status.st_mtime, UTC)
+        created_at = _moment_in(path.name) or datetime.fromtimestamp(status.st_mtime, UTC)
         return cls(path, created_at, status.st_size)
 
 
@@ -56,7 +52,7 @@ def list_backups(folder: Path) -> list[Backup]:
     with as_user_errors(folder):
         if not folder.is_dir():
             return []
-        found = [Backup.of(path) for path in folder.iterdir() if _NAME.fullmatch(path.name)]
+        found = [Backup.of(path) for path in folder.iterdir() if _moment_in(path.name)]
     return sorted(found, key=lambda backup: backup.created_at, reverse=True)
 
 
@@ -110,6 +106,7 @@ def restore_backup(backup: Backup, path: Path) -> Path | None:
             make_private(partial)
             shutil.copyfile(backup.path, partial)
             _verified_schema(partial)
+            _flush(partial)
             aside = set_aside(path) if path.exists() else None
             for suffix in _COMPANIONS:  # of a database that is gone: SQLite would apply them to this one
                 beside(path, suffix).unlink(missing_ok=True)
@@ -128,10 +125,10 @@ def set_aside(path: Path, now: datetime | None = None) -> Path:
         number += 1
         target = path.with_name(f"{stem}-{number}")
     with as_user_errors(path):
+        path.replace(target)  # first: where this is refused, the log must stay with it
         for suffix in _COMPANIONS:
             if beside(path, suffix).exists():
                 beside(path, suffix).replace(beside(target, suffix))
-        path.replace(target)
     return target
 
 
@@ -141,6 +138,7 @@ def _make(source: Path, folder: Path, now: datetime) -> Backup:
     try:
         _copy(source, partial)
         _verified_schema(partial)
+        _flush(partial)
         _publish(partial, path)
     except BaseException:
         _sweep(folder)
@@ -174,17 +172,31 @@ def _verified_schema(path: Path) -> StoredSchema:
         return found
 
 
-def _publish(partial: Path, path: Path) -> None:
-    """Give a finished file its name, so that it survives a power cut with its content."""
+def _flush(partial: Path) -> None:
+    """Have the content on the disk before the file gets its name, so that a power cut leaves both or neither."""
     with partial.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+def _publish(partial: Path, path: Path) -> None:
+    """Give a finished file its name."""
     partial.replace(path)
     if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        with suppress(OSError):  # some file systems cannot flush a folder; the file is whole all the same
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+
+def _moment_in(name: str) -> datetime | None:
+    """When a backup was made, by its file's name; None for a name that Hearth did not give."""
+    match = _NAME.fullmatch(name)
+    try:
+        return datetime.strptime(match[1], _STAMP_FORMAT).replace(tzinfo=UTC) if match else None
+    except ValueError:
+        return None
 
 
 def _superseded(folder: Path, newest: Backup) -> list[Backup]:

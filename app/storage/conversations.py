@@ -93,14 +93,17 @@ class ConversationStore:
 
         Of a conversation that is there already the title (unless a person gave it one) and the draft are taken over.
         """
-        values = conversation_to_row(replace(conversation, active_leaf_id=active_leaf_id, updated_at=utc_now()))
-        title = case((ConversationRow.title_is_custom, ConversationRow.title), else_=values["title"])
-        taken_over = {name: values[name] for name in ("draft", "active_leaf_id", "updated_at")}
-        upsert = sqlite_insert(ConversationRow).values(values)
+        stored = replace(conversation, active_leaf_id=active_leaf_id, updated_at=utc_now())
+        upsert = sqlite_insert(ConversationRow).values(conversation_to_row(stored))
+        new = upsert.excluded
+        taken_over = {
+            "title": case((ConversationRow.title_is_custom, ConversationRow.title), else_=new.title),
+            "draft": new.draft,
+            "active_leaf_id": new.active_leaf_id,
+            "updated_at": new.updated_at,
+        }
         with self._database.session() as session:
-            session.execute(
-                upsert.on_conflict_do_update(index_elements=[ConversationRow.id], set_={**taken_over, "title": title})
-            )
+            session.execute(upsert.on_conflict_do_update(index_elements=[ConversationRow.id], set_=taken_over))
             session.execute(insert(MessageRow), [message_to_row(message) for message in messages])
 
     def update_message(self, message: Message) -> None:

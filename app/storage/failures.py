@@ -90,14 +90,14 @@ def _from_sqlite(error: sqlite3.Error, path: Path) -> UserError | None:
     if code == sqlite3.SQLITE_READONLY_DBMOVED:
         kind = ErrorKind.STORAGE_FAILED
     if kind is ErrorKind.STORAGE_FAILED:
-        kind = _why_the_folder_refuses(path if path.is_dir() else path.parent) or kind
+        kind = _why_the_folder_refuses(path) or kind
     return UserError(kind, path=str(path), reason=error.sqlite_errorname)
 
 
-def _why_the_folder_refuses(folder: Path) -> ErrorKind | None:
+def _why_the_folder_refuses(path: Path) -> ErrorKind | None:
     """SQLite hides the errno behind "cannot open" and "I/O error": ask the folder itself to hold a small file."""
     try:
-        with tempfile.TemporaryFile(dir=folder) as probe:
+        with tempfile.TemporaryFile(dir=path if path.is_dir() else path.parent) as probe:
             probe.write(bytes(_PROBE_BYTES))
             probe.flush()
             os.fsync(probe.fileno())

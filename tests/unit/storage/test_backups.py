@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import sqlite3
+import stat
 import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -23,8 +26,9 @@ from app.storage.backups import (
     make_backup,
     newest_good_backup,
     restore_backup,
+    set_aside,
 )
-from app.storage.connection import Access, connect
+from app.storage.connection import Access, beside, connect
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database
 
@@ -69,10 +73,12 @@ def test_a_backup_can_be_made_while_answers_are_written(
 
     writer = threading.Thread(target=write)
     writer.start()
-    for minute in range(5):
-        make_backup(database, backups, NOON + timedelta(minutes=minute))
-    stop.set()
-    writer.join()
+    try:
+        for minute in range(5):
+            make_backup(database, backups, NOON + timedelta(minutes=minute))
+    finally:
+        stop.set()
+        writer.join()
     assert failures == []
     assert newest_good_backup(backups) == list_backups(backups)[0]
 
@@ -91,12 +97,13 @@ def test_a_backup_made_after_the_clock_went_back_is_kept(database: Database, bac
 
 def test_other_files_in_the_folder_are_left_alone(database: Database, backups: Path) -> None:
     backups.mkdir()
-    for name in ("notes.txt", "hearth-mine.db", "hearth-20261121T120000000000Z.db.partial"):
+    foreign = {"notes.txt", "hearth-mine.db", "hearth-20269999T120000000000Z.db"}
+    for name in (*foreign, "hearth-20261121T120000000000Z.db.partial"):
         (backups / name).touch()
     for week in range(6):
         make_backup(database, backups, NOON + timedelta(weeks=week))
     assert len(list_backups(backups)) == KEPT_BACKUPS
-    assert {"notes.txt", "hearth-mine.db"} <= set(files_in(backups))
+    assert foreign <= set(files_in(backups))
     assert not list(backups.glob("*.partial"))
 
 
@@ -181,6 +188,57 @@ def test_a_full_disk_under_the_backups(
         restore_backup(Backup.of(path), small_disk / "hearth.db")
     assert caught.value.kind is ErrorKind.DISK_FULL
     assert files_in(small_disk) == ["backups", "hearth.db"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only there folders are flushed")
+def test_a_file_system_that_cannot_flush_folders(
+    database: Database, backups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flush = os.fsync
+
+    def flush_files_only(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", flush_files_only)
+    backup = make_backup(database, backups, NOON)
+    assert list_backups(backups) == [backup]
+
+
+def test_a_backup_that_cannot_be_flushed_leaves_the_database_where_it_is(
+    database: Database, path: Path, backups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = make_backup(database, backups, NOON)
+    database.close()
+    before = path.read_bytes()
+
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(UserError):
+        restore_backup(backup, path)
+    assert path.read_bytes() == before
+    assert files_in(path.parent) == ["backups", path.name]
+
+
+def test_a_database_that_cannot_be_moved_keeps_its_log(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.parent.mkdir()
+    log = beside(path, "-wal")
+    for file in (path, log):
+        file.touch()
+    move = Path.replace
+
+    def refuse_in_use(file: Path, target: Path) -> Path:
+        if file == path:  # as Windows does
+            raise PermissionError(errno.EACCES, "in use")
+        return move(file, target)
+
+    monkeypatch.setattr(Path, "replace", refuse_in_use)
+    with pytest.raises(UserError):
+        set_aside(path)
+    assert files_in(path.parent) == [path.name, log.name]
 
 
 def test_a_backups_folder_that_cannot_be_written(database: Database, backups: Path, read_only: Any) -> None:

@@ -102,9 +102,10 @@ def test_new_messages_bring_a_conversation_to_the_top(store: ConversationStore) 
 
 
 def test_the_same_moment_still_gives_one_order(store: ConversationStore) -> None:
-    for _ in range(20):
-        store.create(new_conversation())
-    assert store.list() == store.list()
+    conversations = [new_conversation() for _ in range(20)]
+    for conversation in conversations:
+        store.create(conversation)
+    assert store.list() == sorted(conversations, key=lambda conversation: conversation.id, reverse=True)
 
 
 def test_trash_and_back_keeps_place_and_messages(store: ConversationStore) -> None:

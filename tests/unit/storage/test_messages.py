@@ -206,6 +206,15 @@ def test_an_exchange_in_a_known_conversation_keeps_a_title_of_ones_own(store: Co
     assert len(store.messages(known.id)) == 3
 
 
+def test_an_exchange_takes_any_title_and_draft(store: ConversationStore) -> None:
+    odd = Conversation(new_conversation_id(), "\ud800 title", draft="\udcff draft")
+    for _ in range(2):  # new, and known by then
+        message = message_of(odd, TextPart("q"))
+        store.save_exchange(odd, [message], message.id)
+    (stored,) = store.list()
+    assert (stored.title, stored.draft) == (odd.title, odd.draft)
+
+
 def test_an_exchange_that_cannot_be_stored_leaves_no_conversation(store: ConversationStore) -> None:
     new = Conversation(new_conversation_id(), "half")
     orphan = message_of(new, TextPart("q"), parent_id=new_message_id())

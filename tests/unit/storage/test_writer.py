@@ -45,11 +45,12 @@ def test_close_finishes_what_is_queued_and_takes_no_more() -> None:
     thread.submit(lambda: gate.wait(5))
     for number in range(5):
         thread.submit(lambda number=number: done.append(number))
-    threading.Timer(0.05, gate.set).start()
+    opener = threading.Timer(0.05, gate.set)
+    opener.start()
     thread.close()
+    opener.join()
     assert done == list(range(5))
     with pytest.raises(RuntimeError):
         thread.submit(lambda: None)
     thread.close()
-    time.sleep(0.05)
     assert threading.active_count() == before
