@@ -40,7 +40,7 @@ def no_logged_warnings(request: pytest.FixtureRequest, caplog: pytest.LogCapture
     yield
     if request.node.get_closest_marker("logs_warnings"):
         return
-    records = [record for when in ("setup", "call") for record in caplog.get_records(when)]
+    records = [record for when in ("setup", "call", "teardown") for record in caplog.get_records(when)]
     told = [f"{r.name}: {r.getMessage()}" for r in records if r.levelno >= logging.WARNING]
     assert not told, f"logged: {told}"
 
