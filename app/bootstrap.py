@@ -49,7 +49,7 @@ def run_window(data_dir: str | None, model: str | None) -> int:
     application = create_application(sys.argv)
     wanted = str(Path(model).absolute()) if model else ""
     instance = SingleInstance(paths.data, application)
-    if not instance.acquire() and instance.hand_over(wanted):
+    if not instance.become_the_one(wanted):
         return 0
     stop_logging = start_logging(paths.app_log)
     reporter = CrashReporter(application)

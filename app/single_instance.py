@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os.path
 from pathlib import Path
 
-from PySide6.QtCore import QLockFile, QObject, QStandardPaths, Signal
+from PySide6.QtCore import QDeadlineTimer, QLockFile, QObject, QStandardPaths, QThread, Signal
 from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
-ANSWER_MS = 2000
+CONNECT_MS = 2000
+PATIENCE_MS = 10_000  # with an instance that is still starting, or just closing; then it counts as hanging
+_RETRY_MS = 50
 MAX_MESSAGE_BYTES = 64 * 1024
 
 
@@ -27,6 +30,20 @@ class SingleInstance(QObject):
         self._server.setSocketOptions(QLocalServer.SocketOption.UserAccessOption)
         self._server.newConnection.connect(self._on_connection)
 
+    def become_the_one(self, path: str) -> bool:
+        """Become the one instance; False if another one is and has taken over `path` (see `hand_over`).
+
+        One that is just closing makes room. Beside one that hangs this one runs without the lock.
+        """
+        patience = QDeadlineTimer(PATIENCE_MS)
+        while not self.acquire():
+            if self.hand_over(path):
+                return False
+            if patience.hasExpired():
+                break
+            QThread.msleep(_RETRY_MS)
+        return True
+
     def acquire(self) -> bool:
         """Become the one instance; False if another one runs.
 
@@ -41,13 +58,16 @@ class SingleInstance(QObject):
         return True
 
     def hand_over(self, path: str) -> bool:
-        """Ask the running instance to come to the front and open `path` (may be empty); False if it does not answer."""
+        """Ask the running instance to come to the front and open `path` (may be empty); False if it does not answer.
+
+        One that listens but is still starting answers late; asked twice it would open the file twice.
+        """
         socket = QLocalSocket()
         socket.connectToServer(self._name)
-        if not socket.waitForConnected(ANSWER_MS):
+        if not socket.waitForConnected(CONNECT_MS):
             return False
         socket.write(json.dumps({"open": path}).encode() + b"\n")
-        answered = socket.waitForBytesWritten(ANSWER_MS) and socket.waitForReadyRead(ANSWER_MS)
+        answered = socket.waitForBytesWritten(CONNECT_MS) and socket.waitForReadyRead(PATIENCE_MS)
         socket.abort()
         return bool(answered)
 
@@ -59,7 +79,7 @@ class SingleInstance(QObject):
     def _is_answered(self) -> bool:
         socket = QLocalSocket()
         socket.connectToServer(self._name)
-        answered = socket.waitForConnected(ANSWER_MS)
+        answered = socket.waitForConnected(CONNECT_MS)
         socket.abort()
         return answered
 
@@ -88,6 +108,7 @@ class SingleInstance(QObject):
 
 
 def _server_name(data_folder: Path) -> str:
-    """A name of this folder and this person; short, since socket paths are limited to some 100 bytes."""
-    key = f"{QStandardPaths.writableLocation(QStandardPaths.StandardLocation.HomeLocation)}\n{data_folder}"
+    """A name of this folder, however it is spelled, and this person; short: socket paths end at some 100 bytes."""
+    folder = os.path.normcase(os.path.realpath(data_folder))
+    key = f"{QStandardPaths.writableLocation(QStandardPaths.StandardLocation.HomeLocation)}\n{folder}"
     return "hearth-" + hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()[:20]

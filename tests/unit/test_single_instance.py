@@ -1,12 +1,14 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from PySide6.QtNetwork import QLocalSocket
 from pytestqt.qtbot import QtBot
 
+from app import single_instance
 from app.single_instance import MAX_MESSAGE_BYTES, SingleInstance
 
 Make = Callable[[Path], SingleInstance]
@@ -18,8 +20,10 @@ from PySide6.QtCore import QCoreApplication
 from app.single_instance import SingleInstance
 application = QCoreApplication([])
 instance = SingleInstance(Path(sys.argv[1]), application)
+instance.raised.connect(lambda path: print(path, flush=True))
 print(instance.acquire(), flush=True)
-time.sleep(60)
+time.sleep(float(sys.argv[2]))
+instance.release() if sys.argv[3] == "release" else application.exec()
 """
 
 HAND_OVER = """
@@ -81,19 +85,65 @@ def test_after_its_release_the_next_may_have_it(make: Make, tmp_path: Path) -> N
     assert make(tmp_path).acquire()
 
 
-def test_the_lock_of_a_killed_process_is_taken_over(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE) as holder:
+@contextmanager
+def another_instance(folder: Path, busy_s: float, then: str = "answer") -> Iterator[subprocess.Popen[str]]:
+    """A process that has the lock, does nothing for a while, and then answers or releases the lock."""
+    command = [sys.executable, "-c", HOLD, str(folder), str(busy_s), then]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as holder:
         try:
             assert holder.stdout is not None
-            assert holder.stdout.readline() == b"True\n"
-            assert not make(tmp_path).acquire()
+            assert holder.stdout.readline() == "True\n"
+            yield holder
         finally:
             holder.kill()
+
+
+def test_the_lock_of_a_killed_process_is_taken_over(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+    with another_instance(tmp_path, 60):
+        assert not make(tmp_path).acquire()
     instance, opened = make(tmp_path), []
     instance.raised.connect(opened.append)
     assert instance.acquire()
     assert hand_over(qtbot, tmp_path, "x")
     assert opened == ["x"]
+
+
+def test_the_one_that_is_still_starting_is_asked_once_and_waited_for(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(single_instance, "CONNECT_MS", 200)
+    with another_instance(tmp_path, 1) as first:
+        assert not make(tmp_path).become_the_one("/a model.gguf")
+        first.kill()
+        assert first.stdout is not None
+        assert first.stdout.read() == "/a model.gguf\n"
+
+
+def test_the_one_that_is_closing_makes_room(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+    with another_instance(tmp_path, 0.5, "release"):
+        assert make(tmp_path).become_the_one("/a model.gguf")
+    assert not make(tmp_path).acquire(), "the second has the lock"
+
+
+def test_one_that_hangs_keeps_nobody_out(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(single_instance, "PATIENCE_MS", 200)
+    with another_instance(tmp_path, 60):
+        assert make(tmp_path).become_the_one("")
+
+
+def test_a_folder_under_another_name_is_the_same(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+    folder, link = tmp_path / "folder", tmp_path / "link"
+    folder.mkdir()
+    try:
+        link.symlink_to(folder, target_is_directory=True)
+    except OSError:
+        pytest.skip("links are not allowed here")
+    first, opened = make(folder), []
+    first.raised.connect(opened.append)
+    assert first.acquire()
+    for other in (link, folder / ".." / "folder"):
+        assert hand_over(qtbot, other, "x")
+    assert opened == ["x", "x"]
 
 
 def test_nobody_there_is_told(make: Make, tmp_path: Path) -> None:
