@@ -107,6 +107,8 @@ class BlockSplitter:
         line, self._pending = self._pending, ""
         if line:
             self._take(line)
+        if self._kind is BlockKind.MATH:
+            self._kind = BlockKind.PROSE  # it never ended: show what was written
 
     @property
     def tail(self) -> Block:

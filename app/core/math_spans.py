@@ -18,6 +18,7 @@ _PRIVATE = re.compile("[\U00100000-\U0010fffd]")
 _SPAN = re.compile(
     r"(?P<code>(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`))"  # code is left alone
     r"|(?P<escape>\\[\\$`])"
+    r"|(?P<address>https?://[^\s<>]+)"  # may have dollar signs of its own
     r"|\$\$(?P<display>[^$]+?)\$\$"
     r"|\\\[(?P<bracket>.+?)\\\]"
     r"|\\\((?P<paren>.+?)\\\)"
@@ -53,11 +54,8 @@ def mark_formulas(markdown: str) -> MarkedText:
     formulas: list[Formula] = []
 
     def replace(match: re.Match[str]) -> str:
-        name = match.lastgroup
         whole = match[0]
-        if name in ("code", "ticks", "escape") or match["code"] is not None:
-            return whole
-        tex = next(match[group] for group in ("display", "bracket", "paren", "inline") if match[group] is not None)
+        tex = next((match[group] for group in ("display", "bracket", "paren", "inline") if match[group]), "")
         if not tex.strip() or _BLANK_LINE.search(tex) or len(formulas) >= MARKER_COUNT:
             return whole
         display = match["display"] is not None or match["bracket"] is not None

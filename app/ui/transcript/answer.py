@@ -77,6 +77,7 @@ class AnswerWidget(MessageWidget):
         self.body.set_blocks(self._splitter.blocks(), stable)
         if first:
             self._show_thought_state()
+        if first or self._waiting is not None:
             self._show_state()
 
     def append_reasoning(self, text: str) -> None:
@@ -138,7 +139,8 @@ class AnswerWidget(MessageWidget):
         self._show_card()
 
     def _show_waiting(self) -> None:
-        wanted = self.is_streaming and not self._text and not (self._reasoning and self.state.progress is None)
+        reads = self.state.progress is not None  # an answer that goes on has text while the model still reads
+        wanted = self.is_streaming and (reads or not (self._text or self._reasoning))
         if wanted and self._waiting is None:
             self._waiting = WaitingLine(self.context, self)
             self._waiting.show()

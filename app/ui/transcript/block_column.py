@@ -177,9 +177,22 @@ class BlockColumn(QWidget):
 
     def text_of(self, index: int, start: int, end: int | None) -> str:
         """The shown text of a block between two positions; a block without a widget gets one for it."""
-        view = self._views[index] or self._make(index)
+        view = self._views[index]
+        if view is None:
+            view = self._make(index)
+            self._place()
+            self.height_changed.emit()
         text = view.text if isinstance(view, CodeView) else view
         return text.plain_text(start, end)
+
+    def break_after(self, index: int) -> str:
+        """What stands between the text of a block and that of the next one where both are copied."""
+        if index + 1 >= len(self._blocks):
+            return "\n\n"
+        source = self._blocks[index].source
+        if not source.endswith("\n"):  # a line too long for one block
+            return " " if source.endswith(" ") and not self._plain else ""
+        return "\n" if self._plain or self._blocks[index + 1].continues_list else "\n\n"
 
     @property
     def blocks(self) -> list[Block]:
@@ -224,9 +237,7 @@ class BlockColumn(QWidget):
     def _drop(self, index: int) -> None:
         view = self._views[index]
         if view is not None:
-            self._context.slices.cancel(view)
-            if isinstance(view, CodeView):
-                self._context.slices.cancel(view.text)
+            view.release()
             view.hide()
             view.deleteLater()
             self._views[index] = None

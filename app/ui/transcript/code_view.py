@@ -82,13 +82,18 @@ class CodeView(QWidget):
         """The height at a width."""
         return HEADER_PX + self.text.height_for(width - 2 * PADDING_PX) + PADDING_PX
 
+    def release(self) -> None:
+        """Stop what is under way; to be called before it is deleted."""
+        self._recolor.stop()
+        self.text.release()
+
     def _on_recolor_timeout(self) -> None:
         if self._block is None or not self._block.language:
             return
-        self._context.slices.cancel(self)
         context, block = self._context, self._block
+        context.slices.cancel(self.text)
         job = highlight(self.text.document(), block.text, block.language, context.lexers, context.code_colors)
-        self._context.slices.add(self, job)
+        context.slices.add(self.text, job)  # the text cancels it when it takes another document
 
     def _on_copy_clicked(self) -> None:
         if self._block is not None:

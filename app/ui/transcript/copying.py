@@ -25,7 +25,7 @@ def shown_text(rows: Rows, selection: Selection) -> str:
 
 def _part_of_row(rows: Rows, row: int, first: Place, last: Place) -> str:
     widget = rows.widget_for(row)
-    texts = []
+    copied = between = ""
     for part, column in widget.columns():
         for index in range(len(column.blocks)):
             key = (row, part, index)
@@ -34,5 +34,7 @@ def _part_of_row(rows: Rows, row: int, first: Place, last: Place) -> str:
             if first_key <= key <= last_key:
                 start = first.position if key == first_key else 0
                 end = last.position if key == last_key else None
-                texts.append(column.text_of(index, start, end))
-    return "\n\n".join(text for text in texts if text)
+                if text := column.text_of(index, start, end):
+                    copied += between + text if copied else text
+                between = column.break_after(index)
+    return copied

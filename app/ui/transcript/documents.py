@@ -29,7 +29,9 @@ from app.ui.transcript.formulas import OBJECT_CHAR, FormulaCache, formula_format
 from app.ui.transcript.style import CODE_SCALE, TextStyle, scaled
 
 _FEATURES = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
-_NAMELESS_PICTURE = re.compile(r"!\[\]\(([^)\s]+)")  # Qt drops pictures without words; these get their address
+_NAMELESS_PICTURE = re.compile(
+    r"(?P<code>(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`))|!\[\]\((?P<address>[^)\s]+)", re.DOTALL
+)
 _HEADING_SCALES = {1: 1.4, 2: 1.22, 3: 1.1}
 _LIST_INDENT_EM = 1.7
 QUOTE_INDENT_PX = 16
@@ -70,7 +72,7 @@ def markdown_document(markdown: str, style: TextStyle, cache: FormulaCache, pare
     """Prose as Markdown in GitHub's dialect, HTML shown as it was written."""
     marked = mark_formulas(markdown)
     document = _new_document(style, parent)
-    document.setMarkdown(_NAMELESS_PICTURE.sub(r"![\1](\1", marked.text), _FEATURES)
+    document.setMarkdown(_NAMELESS_PICTURE.sub(_with_a_name, marked.text), _FEATURES)
     built = Built(document)
     cursor = QTextCursor(document)
     cursor.beginEditBlock()
@@ -88,6 +90,11 @@ def markdown_document(markdown: str, style: TextStyle, cache: FormulaCache, pare
     _replace(spans, cursor, style, cache, built)
     cursor.endEditBlock()
     return built
+
+
+def _with_a_name(match: re.Match[str]) -> str:
+    """Qt drops pictures without words: these get their address. Code is left alone."""
+    return match[0] if match["code"] is not None else f"![{match['address']}]({match['address']}"
 
 
 def formula_document(formula: Formula, style: TextStyle, cache: FormulaCache, parent: QObject) -> Built:

@@ -31,12 +31,15 @@ def _next_stop(area: QAbstractScrollArea, rows: Rows, *, forward: bool) -> QWidg
     step = 1 if forward else -1
     index = stops.index(focused) + step if focused in stops else 0
     if 0 <= index < len(stops):
-        return stops[index]
-    row += step
-    if not 0 <= row < len(rows.states):
-        return None
-    rows.scroll_to_row(row)
-    return rows.widget_for(row).tab_stops()[0 if forward else -1]
+        stop = stops[index]
+    else:
+        row += step
+        if not 0 <= row < len(rows.states):
+            return None
+        rows.scroll_to_row(row)
+        stop = rows.widget_for(row).tab_stops()[0 if forward else -1]
+    rows.scroll_to_row(row, stop)
+    return stop
 
 
 def _entry(area: QAbstractScrollArea, rows: Rows) -> QWidget | None:

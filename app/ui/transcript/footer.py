@@ -86,8 +86,8 @@ class Footer(QWidget):
         self._place()
 
     def tab_stops(self) -> list[QWidget]:
-        """The buttons that can be pressed, in order."""
-        return [button for button in self._row() if isinstance(button, QuietButton) and button.isEnabled()]
+        """The buttons, in order."""
+        return [button for button in self._row() if isinstance(button, QuietButton)]
 
     def _row(self) -> list[QWidget]:
         order = (

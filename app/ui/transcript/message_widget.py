@@ -150,7 +150,7 @@ class MessageWidget(QWidget):
             footer = self._make_footer()
             footer.show()  # the keyboard may enter from below
             stops += footer.tab_stops()
-        return stops
+        return [stop for stop in stops if stop.isEnabled()]
 
     def release(self) -> None:
         """Let go of everything that others hold of this widget; to be called before it is deleted."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from app.core.events import PromptProgress
+from app.core.messages import MessageState
 from app.core.tree import MessageItem
 
 
@@ -40,6 +41,8 @@ class RowState:
         """Another value of the message, in place of what has streamed in as well."""
         self.base = item
         self._text = self._reasoning = None
+        if item.message.state is not MessageState.STREAMING:
+            self.progress = None
 
     def append(self, text: str, *, is_reasoning: bool) -> None:
         """Text that streamed in."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PySide6.QtWidgets import QAbstractScrollArea
+from PySide6.QtCore import QPoint
+from PySide6.QtWidgets import QAbstractScrollArea, QWidget
 
 from app.core.messages import MessageState, Role
 from app.core.tree import MessageItem
@@ -175,19 +176,26 @@ class Rows:
         self._place(first, last, top)
         self._anchor = self._anchor_at(top)
 
-    def scroll_to_row(self, row: int) -> None:
-        """Bring a whole row on screen, or its beginning if it is too tall."""
+    def scroll_to_row(self, row: int, part: QWidget | None = None) -> None:
+        """Bring a whole row, or a part of it, on screen; its beginning if it is too tall."""
         bar = self._area.verticalScrollBar()
         height = self._area.viewport().height()
         for _round in range(_ROUNDS):
-            top, bottom = self._heights.top_of(row), self._heights.top_of(row + 1)
+            top, bottom = extent = self._extent(row, part)
             self.widget_for(row)
             if top < bar.value() or bottom - top > height:
                 bar.setValue(top)
             elif bottom > bar.value() + height:
                 bar.setValue(bottom - height)
-            if (top, bottom) == (self._heights.top_of(row), self._heights.top_of(row + 1)):
+            if extent == self._extent(row, part):
                 break
+
+    def _extent(self, row: int, part: QWidget | None) -> tuple[int, int]:
+        """Where a row, or a part of it, begins and ends."""
+        if part is None:
+            return self._heights.top_of(row), self._heights.top_of(row + 1)
+        top = self._heights.top_of(row) + part.mapTo(self.live[row], QPoint(0, 0)).y()
+        return top, top + part.height()
 
     def prepare_ahead(self) -> Job:
         """A job that makes the texts just outside the screen, one at a time, before the person scrolls to them."""

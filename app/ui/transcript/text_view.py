@@ -105,6 +105,10 @@ class TextView(QTextBrowser):
         if any(not self._context.formulas.is_tried(number) for _position, number in built.formulas):
             self._context.slices.add(self, self._typeset())
 
+    def release(self) -> None:
+        """Stop what is under way; to be called before it is deleted."""
+        self._context.slices.cancel(self)
+
     def _typeset(self) -> Job:
         """Have the formulas drawn one after the other, then put them in their places together."""
         cache = self._context.formulas

@@ -18,7 +18,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame, QMenu, QWidget
 
 from app.core.events import PromptProgress
-from app.core.messages import MessageState, Role
+from app.core.messages import Message, MessageState, Role
 from app.core.tree import MessageItem
 from app.ui.scroll_column import SlimScrollBar
 from app.ui.tab_order import OWN_ORDER
@@ -105,7 +105,6 @@ class TranscriptView(QAbstractScrollArea):
         An empty sequence shows the empty widget.
         """
         self._context.selection.clear()
-        self._rows.boundary_id = None
         self._rows.show(items)
         self._after_change()
 
@@ -122,13 +121,21 @@ class TranscriptView(QAbstractScrollArea):
         state = self._rows.states[row]
         was_streaming = state.base.message.state is MessageState.STREAMING
         state.replace(item)
-        if item.message.state is not MessageState.STREAMING:
-            state.progress = None
-            if was_streaming and item.message.role is Role.ASSISTANT:
-                announce(self, self.tr("Answer finished: {0}").format(item.message.text[:_ANNOUNCED_CHARS]))
+        if was_streaming and item.message.role is Role.ASSISTANT:
+            self._announce_end(item.message)
         if (widget := self._rows.live.get(row)) is not None:
             widget.refresh()
         self._relayout_row(row)
+
+    def _announce_end(self, answer: Message) -> None:
+        """Say to screen readers how an answer ended; the card of a failed one speaks for itself."""
+        words = {
+            MessageState.COMPLETE: self.tr("Answer finished: {0}"),
+            MessageState.STOPPED: self.tr("Answer stopped: {0}"),
+            MessageState.INTERRUPTED: self.tr("Answer interrupted: {0}"),
+        }.get(answer.state)
+        if words is not None:
+            announce(self, words.format(answer.text[:_ANNOUNCED_CHARS]))
 
     def remove_from(self, message_id: str) -> None:
         """Remove a message and everything below it."""
@@ -190,12 +197,14 @@ class TranscriptView(QAbstractScrollArea):
         state = self._rows.states[row]
         if state.base.message.role is not Role.USER:
             return
-        state.draft = state.item.message.text if text is None else text
+        if state.draft is None:  # else it is being edited already
+            state.draft = state.item.message.text if text is None else text
+        self._rows.scroll_to_row(row)  # before its widget is taken: rows far from the screen lose theirs
         widget = self._rows.widget_for(row)
-        widget.refresh()
-        self._relayout_row(row)
-        self._rows.scroll_to_row(row)
         if isinstance(widget, QuestionWidget):
+            widget.refresh()
+            self._relayout_row(row)
+            self._rows.scroll_to_row(row)
             widget.start_editing()
 
     def items(self) -> list[MessageItem]:
@@ -275,6 +284,7 @@ class TranscriptView(QAbstractScrollArea):
     # -- inner signals
 
     def _after_change(self) -> None:
+        self._context.slices.cancel(self)  # it prepares rows that may be gone
         self._show_empty_widget()
         self._layout_rows()
         self._prepare_timer.start()

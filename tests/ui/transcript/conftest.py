@@ -61,7 +61,7 @@ def question(message_id: str, text: str, version: tuple[int, int] = (0, 1)) -> M
 
 
 def answer(message_id: str, text: str, **details: object) -> MessageItem:
-    return item(message_id, Role.ASSISTANT, text, **details)  # type: ignore[arg-type]
+    return item(message_id, Role.ASSISTANT, text, **details)
 
 
 def streaming(message_id: str) -> MessageItem:

@@ -57,3 +57,12 @@ def drag(text: TextView, point: QPoint) -> None:
     left = Qt.MouseButton.LeftButton
     event = QMouseEvent(QEvent.Type.MouseMove, local, shown, left, left, Qt.KeyboardModifier.NoModifier)
     QApplication.sendEvent(text.viewport(), event)
+
+
+def select(first: TextView, last: TextView) -> None:
+    """Drag the mouse from the beginning of one text to the end of another."""
+    left = Qt.MouseButton.LeftButton
+    QTest.mousePress(first.viewport(), left, pos=QPoint(0, 2))
+    end = first.viewport().mapFromGlobal(last.mapToGlobal(QPoint(last.width() - 1, last.height() - 2)))
+    drag(first, end)
+    QTest.mouseRelease(first.viewport(), left, pos=end)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QContextMenuEvent, QGuiApplication
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLabel, QPlainTextEdit
+from PySide6.QtWidgets import QApplication, QLabel, QMenu, QPlainTextEdit
 from pytestqt.qtbot import QtBot
 
 from app.core.errors import ErrorKind, UserError
@@ -17,7 +17,7 @@ from app.services.explain import Action
 from app.ui.cards import ErrorCard
 from app.ui.theme import apply_theme
 from app.ui.transcript import TranscriptView
-from tests.ui.transcript.conftest import USAGE, answer, many, question
+from tests.ui.transcript.conftest import USAGE, answer, many, question, streaming
 from tests.ui.transcript.driving import all_text, button, click, has_button, hover, row, texts
 
 pytestmark = pytest.mark.ui
@@ -117,6 +117,76 @@ def test_an_edit_survives_scrolling_and_a_change_of_theme(view: TranscriptView, 
     qapp.sendPostedEvents(None, 52)
     boxes = [box for box in view.findChildren(QPlainTextEdit) if box.isVisible()]
     assert [box.toPlainText() for box in boxes] == ["Go on"]
+
+
+def test_a_message_out_of_sight_can_be_edited(view: TranscriptView) -> None:
+    view.set_items(many(60))
+    view.verticalScrollBar().setValue(0)
+    view.begin_edit("m58")
+    box = QApplication.focusWidget()
+    assert isinstance(box, QPlainTextEdit)
+    assert box.isVisible()
+    assert box.toPlainText() == "Question 58"
+
+
+def test_an_edit_out_of_sight_is_not_begun_anew(view: TranscriptView) -> None:
+    view.set_items(many(60))
+    view.begin_edit("m58")
+    QTest.keyClicks(QApplication.focusWidget(), " changed")
+    view.setFocus()
+    view.verticalScrollBar().setValue(0)
+    view.begin_edit("m58")
+    box = QApplication.focusWidget()
+    assert isinstance(box, QPlainTextEdit)
+    assert box.toPlainText() == "Question 58 changed"
+
+
+def test_the_tab_key_leaves_an_empty_editor(view: TranscriptView) -> None:
+    view.set_items([question("q", "Go"), answer("a", "Yes.")])
+    view.begin_edit("q")
+    box = QApplication.focusWidget()
+    assert isinstance(box, QPlainTextEdit)
+    box.clear()
+    seen = []
+    for _ in range(2):
+        QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+        focused = QApplication.focusWidget()
+        assert focused is not None
+        seen.append(focused.accessibleName() or focused.property("text"))
+    assert seen == ["Cancel", "Answer by Testing 1B"]
+
+
+def test_a_link_is_copied_by_the_menu(view: TranscriptView) -> None:
+    view.set_items([answer("a", "[link](https://example.org/page)")])
+    text = texts(row(view, "a"))[0]
+    point = text.viewport().mapToGlobal(QPoint(8, 10))
+    place = view.viewport().mapFromGlobal(point)
+    event = QContextMenuEvent(QContextMenuEvent.Reason.Mouse, place, point)
+    QApplication.sendEvent(view.viewport(), event)
+    menu = view.findChild(QMenu)
+    assert menu is not None
+    next(action for action in menu.actions() if action.text() == "Copy link").trigger()
+    menu.close()
+    assert QGuiApplication.clipboard().text() == "https://example.org/page"
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (MessageState.COMPLETE, ["Answer finished: Half"]),
+        (MessageState.STOPPED, ["Answer stopped: Half"]),
+        (MessageState.INTERRUPTED, ["Answer interrupted: Half"]),
+        (MessageState.FAILED, []),
+    ],
+)
+def test_screen_readers_hear_how_an_answer_ended(
+    view: TranscriptView, monkeypatch: pytest.MonkeyPatch, state: MessageState, words: list[str]
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("app.ui.transcript.view.announce", lambda _widget, sentence: said.append(sentence))
+    view.set_items([question("q", "Go"), streaming("a")])
+    view.update_item(answer("a", "Half", state=state))
+    assert said == words
 
 
 def test_code_is_copied_by_its_button(view: TranscriptView, qtbot: QtBot) -> None:

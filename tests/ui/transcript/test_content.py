@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtGui import QTextDocument
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QApplication, QLabel
+from pytestqt.qtbot import QtBot
 
 from app.core.events import PromptProgress
+from app.core.messages import MessageState
 from app.ui.transcript import TranscriptView
+from app.ui.transcript.highlighting import LexerShelf
 from app.ui.transcript.text_view import TextView
 from app.ui.transcript.waiting import WaitingLine
 from tests.ui.transcript.conftest import answer, many, question, streaming
@@ -77,7 +80,7 @@ def test_a_picture_is_never_loaded(view: TranscriptView, tmp_path: Path, monkeyp
 
     def record(document: QTextDocument, kind: int, name: object) -> object:
         loaded.append(str(name))
-        return plain(document, kind, name)  # type: ignore[arg-type]
+        return plain(document, kind, name)
 
     monkeypatch.setattr(QTextDocument, "loadResource", record)
     picture = tmp_path / "picture.png"
@@ -161,6 +164,42 @@ def test_the_thought_is_open_while_it_runs_and_folds_afterwards(view: Transcript
     assert all_text(row(view, "a")) == "Yes."
     click(button(row(view, "a"), "Thought"))
     assert "Hmm" in all_text(row(view, "a"))
+
+
+def test_an_answer_that_goes_on_shows_how_far_reading_has_come(view: TranscriptView) -> None:
+    view.set_items([question("q", "Go"), answer("a", "Half", state=MessageState.STREAMING)])
+    view.set_prompt_progress("a", PromptProgress(1, 450, 1000, 12_300.0))
+    assert row(view, "a").findChild(WaitingLine) is not None
+    view.append_text("a", " and whole")
+    assert not any(w.isVisible() for w in row(view, "a").findChildren(WaitingLine))
+    assert all_text(row(view, "a")) == "Half and whole"
+
+
+def test_the_first_line_of_code_may_be_late(
+    view: TranscriptView, settle: Settle, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def never(shelf: LexerShelf, language: str) -> bool:
+        asked.append(language)
+        return False
+
+    with monkeypatch.context() as slow:
+        slow.setattr(LexerShelf, "is_ready", never)
+        view.set_items([question("q", "Go"), streaming("a")])
+        view.append_text("a", "```python\n")
+        qtbot.waitUntil(lambda: bool(asked), timeout=5_000)
+        view.append_text("a", "def f():\n")
+        QApplication.sendPostedEvents(None, 52)  # DeferredDelete
+    qtbot.waitUntil(lambda: view.is_settled, timeout=5_000)
+    view.append_text("a", "    return 1\n```\n")
+    settle()
+    assert texts(row(view, "a"))[0].document().firstBlock().layout().formats()
+
+
+def test_markdown_about_pictures_is_shown_as_written(view: TranscriptView) -> None:
+    view.set_items([answer("a", "Write `![](a.png)` for ![](b.png)")])
+    assert all_text(row(view, "a")) == "Write ![](a.png) for b.png"
 
 
 def test_prompt_progress_in_words(view: TranscriptView) -> None:

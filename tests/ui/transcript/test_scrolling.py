@@ -8,7 +8,7 @@ import pytest
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
-from app.ui.transcript import TranscriptView
+from app.ui.transcript import TranscriptView, slices
 from app.ui.transcript.message_widget import MessageWidget
 from app.ui.transcript.text_view import TextView
 from tests.ui.transcript.conftest import answer, many, question, streaming
@@ -110,3 +110,17 @@ def test_fifty_formulas_do_not_block(view: TranscriptView, settle: Settle) -> No
     view.set_items([answer("a", formulas)])
     settle()  # the watchdog of all tests of the window looks on
     assert texts(row(view, "a"))[0].plain_text() == formulas
+
+
+@pytest.mark.parametrize("turns", range(1, 8))
+def test_other_messages_may_come_while_neighbours_are_being_made(
+    view: TranscriptView, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    monkeypatch.setattr(slices, "SLICE_MS", 0.01)  # one step per turn of the event loop
+    view.set_items(many(60))
+    for _ in range(turns):
+        QApplication.processEvents()
+    view.set_items([question("other", "Short")])
+    for _ in range(5):
+        QApplication.processEvents()
+    assert [widget.message_id for widget in rows(view)] == ["other"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -13,8 +14,9 @@ from pytestqt.qtbot import QtBot
 
 from app.ui.theme import apply_theme
 from app.ui.transcript import TranscriptView
+from app.ui.transcript.text_view import TextView
 from tests.ui.transcript.conftest import answer, many, question
-from tests.ui.transcript.driving import all_text, drag, row, rows, texts
+from tests.ui.transcript.driving import all_text, drag, row, rows, select, texts
 
 pytestmark = pytest.mark.ui
 Settle = Callable[[], None]
@@ -54,11 +56,55 @@ def test_select_all_is_the_whole_transcript(view: TranscriptView) -> None:
 def test_formulas_are_selected_as_their_source(view: TranscriptView, settle: Settle) -> None:
     view.set_items([answer("a", "Then $x^2$ and $y$ follow"), question("q", "Next")])
     settle()
-    text = texts(row(view, "a"))[0]
-    QTest.mouseClick(text.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(2, 10))
-    for _ in range(3):
-        QTest.mouseDClick(text.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(2, 10))
-    assert text.plain_text(0, text.length) == "Then $x^2$ and $y$ follow"
+    select(texts(row(view, "a"))[0], texts(row(view, "a"))[0])
+    assert view.selected_text() == "Then $x^2$ and $y$ follow"
+
+
+@pytest.mark.parametrize(
+    "text", ["word " * 560, "x" * 2_900, "\n".join(f"line {i} " + "word " * 20 for i in range(25))]
+)
+def test_the_pieces_of_a_long_question_are_copied_as_they_were_typed(
+    view: TranscriptView, settle: Settle, text: str
+) -> None:
+    view.set_items([question("q", text)])
+    view.verticalScrollBar().setValue(0)
+    settle()
+    pieces = texts(row(view, "q"))
+    assert len(pieces) == 2
+    select(pieces[0], pieces[-1])
+    assert view.selected_text().rstrip() == text.rstrip()
+
+
+def test_the_pieces_of_a_long_list_are_copied_without_gaps(view: TranscriptView, settle: Settle) -> None:
+    view.resize(900, 2_000)
+    view.set_items([answer("a", "\n".join(f"- item {i} " + "word " * 8 for i in range(60)))])
+    settle()
+    pieces = texts(row(view, "a"))
+    assert len(pieces) > 1
+    select(pieces[0], pieces[-1])
+    assert "\n\n" not in view.selected_text()
+
+
+def test_copying_texts_out_of_sight_leaves_nothing_on_screen_out_of_place(view: TranscriptView, settle: Settle) -> None:
+    view.set_items([answer("a", "\n\n".join(f"Paragraph {i} " + "word " * 250 for i in range(60)))])
+    settle()
+    bar = view.verticalScrollBar()
+    bar.setValue(0)
+    first = min(texts(row(view, "a")), key=TextView.y)
+    QTest.mouseClick(first.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(0, 2))
+    bar.setValue(bar.maximum())
+    last = max(texts(row(view, "a")), key=TextView.y)
+    end = QPoint(last.width() - 1, last.height() - 2)
+    QTest.mouseClick(last.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ShiftModifier, end)
+    assert view.selected_text().count("Paragraph") == 60
+    settle()
+    places = sorted((text.y(), text.geometry().bottom()) for text in texts(row(view, "a")))
+    assert all(bottom < top for (_, bottom), (top, _) in itertools.pairwise(places))
+
+
+def test_a_selection_in_a_text_that_became_shorter_ends_with_it(view: TranscriptView) -> None:
+    view.set_items([answer("a", "Short now")])
+    assert texts(row(view, "a"))[0].plain_text(0, 100) == "Short now"
 
 
 def test_the_tab_key_walks_through_the_messages(view: TranscriptView) -> None:
@@ -94,6 +140,23 @@ def test_the_way_back_goes_through_the_same_stops(view: TranscriptView) -> None:
         QTest.keyClick(QApplication.focusWidget() or view, Qt.Key.Key_Backtab, Qt.KeyboardModifier.ShiftModifier)
         backward.append(QApplication.focusWidget())
     assert backward == forward[::-1]
+
+
+def test_what_the_keyboard_reaches_is_on_screen(view: TranscriptView, settle: Settle) -> None:
+    code = "\n\n".join(f"```c\n{f'int x{i};' + chr(10) * 12}```" for i in range(8))
+    view.set_items([answer("a", code), question("q", "More"), answer("a2", code)])
+    view.verticalScrollBar().setValue(0)
+    settle()
+    view.setFocus()
+    for key in [Qt.Key.Key_Tab] * 22 + [Qt.Key.Key_Backtab] * 20:
+        QTest.keyClick(QApplication.focusWidget() or view, key)
+        settle()
+        focused = QApplication.focusWidget()
+        if focused is None or not view.viewport().isAncestorOf(focused):
+            break
+        top = focused.mapTo(view.viewport(), QPoint(0, 0)).y()
+        assert top >= 0
+        assert top + min(focused.height(), view.viewport().height()) <= view.viewport().height()
 
 
 def test_links_are_reached_and_followed_by_the_keyboard(view: TranscriptView, qtbot: QtBot) -> None:

@@ -63,8 +63,8 @@ def test_slices_share_the_time_and_end(qtbot: QtBot) -> None:
             yield 0
         done.append(name)
 
-    queue.add(owner, job("long", 12))  # type: ignore[arg-type]
-    queue.add(owner, job("short", 2))  # type: ignore[arg-type]
+    queue.add(owner, job("long", 12))
+    queue.add(owner, job("short", 2))
     assert done == []
     qtbot.waitUntil(lambda: queue.is_idle, timeout=2_000)
     assert sorted(done) == ["long", "short"]
@@ -85,8 +85,8 @@ def test_a_waiting_job_lets_others_pass(qtbot: QtBot) -> None:
         yield 0
         order.append("quick")
 
-    queue.add(owner, waiting())  # type: ignore[arg-type]
-    queue.add(owner, quick())  # type: ignore[arg-type]
+    queue.add(owner, waiting())
+    queue.add(owner, quick())
     qtbot.waitUntil(lambda: order == ["quick"], timeout=2_000)
     ready.append(True)
     qtbot.waitUntil(lambda: order == ["quick", "waiting"], timeout=2_000)
@@ -102,8 +102,8 @@ def test_a_cancelled_job_never_goes_on(qtbot: QtBot) -> None:
         yield 0
         ran.append(name)
 
-    queue.add(owner, job("kept"))  # type: ignore[arg-type]
-    queue.add(other, job("cancelled"))  # type: ignore[arg-type]
+    queue.add(owner, job("kept"))
+    queue.add(other, job("cancelled"))
     queue.cancel(other)
     qtbot.waitUntil(lambda: queue.is_idle, timeout=2_000)
     assert ran == ["kept", "kept"]

@@ -181,6 +181,11 @@ def test_a_formula_that_never_ends_becomes_text_again() -> None:
     assert "x is money" in blocks[0].text
 
 
+def test_a_formula_that_the_text_ends_in_is_shown_as_written() -> None:
+    assert shown("$$ is the number of the process") == [("prose", "$$ is the number of the process")]
+    assert shown("text\n\n$$\nx +") == [("prose", "text"), ("prose", "$$\nx +")]
+
+
 def test_a_math_fence_is_a_formula() -> None:
     assert shown("```math\n\\pi\n```") == [("math", "\\pi")]
 

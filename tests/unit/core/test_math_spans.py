@@ -37,6 +37,8 @@ def test_formulas_are_found(markdown: str, tex: list[str]) -> None:
         "$ x $ has spaces",
         "$x$5",
         "no formula at all",
+        "https://example.org/things?$filter=a&$top=5",
+        "[a](https://example.org/$x$)",
         "$a\n\nb$",
         "$$a\n\nb$$",
         "$$$$",
