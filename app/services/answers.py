@@ -23,6 +23,7 @@ from app.core.messages import ConversationId, Message, MessageId, MessageState, 
 from app.engine.client import EngineClient
 from app.engine.protocol import Generate
 from app.services.explain import explain_notice
+from app.services.models import ModelService
 from app.services.open_chat import OpenChat
 from app.services.store import StoreService
 from app.services.token_buffer import TokenBuffer
@@ -67,13 +68,16 @@ class AnswerWriter(QObject):
     save_failed = Signal(object)  # UserError, once until saving works again
     save_recovered = Signal()
 
-    def __init__(self, engine: EngineClient, store: StoreService, parent: QObject | None = None) -> None:
+    def __init__(
+        self, engine: EngineClient, store: StoreService, models: ModelService, parent: QObject | None = None
+    ) -> None:
         super().__init__(parent)
         self._engine = engine
         self._store = store
+        self._models = models
         self._answers: dict[int, _Answer] = {}
         self._unsaved: dict[MessageId, Message] = {}
-        self._saves_in_flight = 0
+        self._is_saving = False
         self._is_failing = False
         self._buffer = TokenBuffer(self.text_added.emit, self)
         self._save_timer = QTimer(self)
@@ -81,6 +85,7 @@ class AnswerWriter(QObject):
         self._save_timer.timeout.connect(self._save)
         engine.event_received.connect(self._on_event)
         engine.died.connect(self._on_died)
+        models.settled.connect(self._send_held)
 
     @property
     def conversations(self) -> frozenset[ConversationId]:
@@ -90,7 +95,7 @@ class AnswerWriter(QObject):
     def begin(self, chat: OpenChat, message: Message, request: Generate, *, is_held: bool = False) -> None:
         """Send the request and write what comes into `message` (which may already hold text, when it is continued).
 
-        A held request is sent by `release`.
+        A held request is sent when no model is being loaded any more.
         """
         answer = _Answer(chat, message, request, [message.text], [message.reasoning], is_held=is_held)
         self._answers[request.id] = answer
@@ -98,13 +103,6 @@ class AnswerWriter(QObject):
         self.running_changed.emit()
         if not is_held:
             self._engine.send(request)
-
-    def release(self) -> None:
-        """Send the requests that were held."""
-        for answer in self._answers.values():
-            if answer.is_held:
-                answer.is_held = False
-                self._engine.send(answer.request)
 
     def stop(self, conversation_id: ConversationId) -> None:
         """Stop the answer of a conversation; what has arrived stays."""
@@ -121,6 +119,10 @@ class AnswerWriter(QObject):
         self._buffer.flush()
         return next((a.current() for a in self._answers.values() if a.message.id == message_id), None)
 
+    def newest(self, message: Message) -> Message:
+        """A message as it is to be stored, if what was read from the database is older."""
+        return self._unsaved.get(message.id, message)
+
     def interrupt_all(self) -> list[Message]:
         """End every answer because the app ends; the messages to be stored."""
         error = UserError(ErrorKind.APP_ENDED).to_json()
@@ -130,6 +132,12 @@ class AnswerWriter(QObject):
         self._answers.clear()
         self._save_timer.stop()
         return [*self._unsaved.values(), *messages]
+
+    def _send_held(self) -> None:
+        for answer in self._answers.values():
+            if answer.is_held:
+                answer.is_held = False
+                self._engine.send(answer.request)
 
     def _on_event(self, event: Event) -> None:
         answer = self._answers.get(getattr(event, "request_id", -1))
@@ -145,6 +153,7 @@ class AnswerWriter(QObject):
                 answer.is_changed = True
                 self._buffer.add_reasoning(answer.message.id, text)
             case PromptStarted():
+                self._note_model(answer)
                 self.prompt_started.emit(answer.chat, event)
             case PromptProgress():
                 self.prompt_progressed.emit(answer.message.id, event)
@@ -154,6 +163,11 @@ class AnswerWriter(QObject):
                 self._end(answer, _state_after(event), event.usage, None, event)
             case Failed(error=error):
                 self._end(answer, _state_of_failure(answer), None, error, None)
+
+    def _note_model(self, answer: _Answer) -> None:
+        """Who writes it is certain only now: another model may have been loaded since it was asked for."""
+        if self._models.info is not None and not answer.message.text:
+            answer.message = replace(answer.message, model_name=self._models.info.name)
 
     def _on_died(self, error: UserError) -> None:
         for answer in list(self._answers.values()):
@@ -186,7 +200,7 @@ class AnswerWriter(QObject):
 
     def _save(self) -> None:
         """Write what changed; one save at a time, so that a slow disk never piles work up."""
-        if self._saves_in_flight:
+        if self._is_saving:
             return
         batch = list(self._unsaved.values())
         for answer in self._answers.values():
@@ -197,7 +211,7 @@ class AnswerWriter(QObject):
             if not self._answers:
                 self._save_timer.stop()
             return
-        self._saves_in_flight = 1
+        self._is_saving = True
 
         def done(_: object) -> None:
             self._on_saved(batch)
@@ -208,7 +222,7 @@ class AnswerWriter(QObject):
         self._store.run(lambda stores: stores.conversations.update_messages(batch), done, failed)
 
     def _on_saved(self, batch: list[Message]) -> None:
-        self._saves_in_flight = 0
+        self._is_saving = False
         for message in batch:
             if self._unsaved.get(message.id) is message:
                 del self._unsaved[message.id]
@@ -219,7 +233,7 @@ class AnswerWriter(QObject):
             self._save()
 
     def _on_save_failed(self, batch: list[Message], error: UserError) -> None:
-        self._saves_in_flight = 0
+        self._is_saving = False
         running = {answer.message.id: answer for answer in self._answers.values()}
         for message in batch:
             if message.id in running:

@@ -64,7 +64,7 @@ class ChatService(QObject):
         self._store = store
         self._models = models
         self._conversations = conversations
-        self.answers = AnswerWriter(engine, store, self)
+        self.answers = AnswerWriter(engine, store, models, self)
         self._open: dict[ConversationId, OpenChat] = {}
         self._current = _new_chat()
         self._wanted: ConversationId | None = None
@@ -72,7 +72,7 @@ class ChatService(QObject):
         self._prompter.context_counted.connect(self.context_changed)
         conversations.changed.connect(self._on_conversations_changed)
         models.loaded.connect(self._on_model_loaded)
-        models.settled.connect(self.answers.release)
+        store.restored.connect(self._on_restored)
         self.answers.prompt_started.connect(self._on_prompt_started)
         self.answers.ended.connect(self._on_answer_ended)
 
@@ -118,6 +118,8 @@ class ChatService(QObject):
     def close_conversation(self, conversation_id: ConversationId) -> None:
         """Leave a conversation that goes to the trash; its answer is stopped."""
         self.answers.stop(conversation_id)
+        if conversation_id == self._wanted:  # it is being read
+            self._wanted = None
         if conversation_id == self._current.conversation.id:
             self._show(_new_chat())
         if conversation_id not in self.answers.conversations:
@@ -187,7 +189,7 @@ class ChatService(QObject):
     def select_version(self, message_id: MessageId, step: int) -> None:
         """Show the version `step` places away."""
         chat = self._current
-        if chat.tree.select_version(message_id, step):
+        if not chat.is_saving and chat.tree.select_version(message_id, step):
             leaf, conversation_id = chat.tree.active_leaf_id, chat.conversation.id
             self._store.run(lambda stores: stores.conversations.set_active_leaf(conversation_id, leaf))
             self.path_changed.emit(chat)
@@ -256,15 +258,17 @@ class ChatService(QObject):
             stores.conversations.save_exchange(conversation, new, answer.id)
 
         def stored(_: object) -> None:
-            draft = chat.conversation.draft  # what was typed since
-            chat.conversation = conversation
+            draft = chat.conversation.draft
+            if is_sent and question is not None:
+                draft = draft.removeprefix(question.text)  # what was typed since
+            chat.conversation = replace(conversation, draft=draft)
             for message in new:
                 chat.tree.add(message)
             if is_sent and question is not None:
                 self._conversations.forget_draft(conversation.id)
+                if draft:
+                    self._conversations.keep_draft(conversation.id, draft)
                 self.accepted.emit(chat, question.text)
-            else:
-                chat.conversation = replace(conversation, draft=draft)
             if is_at_end:
                 self.items_added.emit(chat, [chat.item(message.id) for message in new])
             else:
@@ -275,18 +279,10 @@ class ChatService(QObject):
         self._save(chat, work, stored, refuse)
 
     def _create(self, chat: OpenChat) -> None:
-        """Store a conversation that has only a draft so far. Whatever comes next is stored after it, in order."""
-        conversation = chat.conversation
+        """Store a conversation that has only a draft so far."""
         chat.is_stored = True
-        self._open[conversation.id] = chat
-
-        def failed(error: UserError) -> None:
-            chat.is_stored = False
-            self.failed.emit(error, lambda: self._create(chat))
-
-        self._store.run(
-            lambda stores: stores.conversations.create(conversation), lambda _: self._conversations.refresh(), failed
-        )
+        self._open[chat.conversation.id] = chat
+        self._conversations.create(chat.conversation)
 
     def _save(
         self,
@@ -336,12 +332,25 @@ class ChatService(QObject):
 
     def _on_read(self, found: tuple[Conversation | None, list[Message]]) -> None:
         conversation, messages = found
-        if conversation is None or conversation.id != self._wanted:
+        if conversation is None or conversation.id != self._wanted or conversation.id == self._current.conversation.id:
             return
         draft = self._conversations.waiting_draft(conversation.id)
         if draft is not None:
             conversation = replace(conversation, draft=draft)
-        self._show(OpenChat(conversation, MessageTree(messages, conversation.active_leaf_id)))
+        tree = MessageTree([self.answers.newest(message) for message in messages], conversation.active_leaf_id)
+        self._show(OpenChat(conversation, tree))
+
+    def _on_restored(self) -> None:
+        """Other conversations are stored now: none that is open may be written to. The draft goes into a new one."""
+        for conversation_id in self.answers.conversations:
+            self.answers.stop(conversation_id)
+        self._wanted = None
+        self._open.clear()
+        self._current = _new_chat(self._current.conversation.draft)
+        if self._current.conversation.draft.strip():
+            self._create(self._current)
+        self.opened.emit(self._current)
+        self._prompter.count_soon(self._current)
 
     def _on_conversations_changed(self, conversations: list[Conversation]) -> None:
         """Take over the titles that a person gave."""
@@ -377,5 +386,5 @@ class ChatService(QObject):
         self._prompter.count_soon(self._current)
 
 
-def _new_chat() -> OpenChat:
-    return OpenChat(Conversation(new_conversation_id()), MessageTree(), is_stored=False)
+def _new_chat(draft: str = "") -> OpenChat:
+    return OpenChat(Conversation(new_conversation_id(), draft=draft), MessageTree(), is_stored=False)

@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.errors import UserError
 from app.core.messages import Conversation, ConversationId, utc_now
+from app.core.text import clean_text
 from app.services.store import Stores, StoreService
 
 TRASH_DAYS = 30
@@ -32,6 +33,7 @@ class ConversationsService(QObject):
         self._store = store
         self._conversations: list[Conversation] = []
         self._last_trashed: ConversationId | None = None
+        self._new: dict[ConversationId, Conversation] = {}  # only a draft so far, and not stored yet
         self._drafts: dict[ConversationId, str] = {}
         self._drafts_fail = False
         self._draft_timer = self._timer(DRAFT_DELAY_MS, self.flush_drafts, single=True)
@@ -54,14 +56,13 @@ class ConversationsService(QObject):
 
     def rename(self, conversation_id: ConversationId, title: str) -> None:
         """Give a title by hand; an empty one is ignored."""
-        title = " ".join(title.split())
+        title = " ".join(clean_text(title).split())
         if title:
             self._change(lambda stores: stores.conversations.rename(conversation_id, title, True))
 
     def trash(self, conversation_id: ConversationId) -> None:
         """Move a conversation to the trash; `undo_trash` brings the last one back."""
         conversation = self.find(conversation_id)
-
         self._last_trashed = conversation_id
 
         def done(_: object) -> None:
@@ -81,7 +82,9 @@ class ConversationsService(QObject):
         self._change(lambda stores: stores.conversations.restore(conversation_id))
 
     def delete_for_ever(self, conversation_id: ConversationId) -> None:
-        """Delete one trashed conversation with all its messages."""
+        """Delete one conversation with all its messages and what waits to be written of it."""
+        self._new.pop(conversation_id, None)
+        self.forget_draft(conversation_id)
         self._change(lambda stores: stores.conversations.delete_for_ever(conversation_id))
 
     def empty_trash(self) -> None:
@@ -92,6 +95,11 @@ class ConversationsService(QObject):
         """Delete what has been in the trash for 30 days."""
         limit = utc_now() - timedelta(days=TRASH_DAYS)
         self._change(lambda stores: stores.conversations.empty_trash(limit))
+
+    def create(self, conversation: Conversation) -> None:
+        """Store a conversation that has only a draft so far; what comes next is stored after it, in order."""
+        self._new[conversation.id] = conversation
+        self.flush_drafts()
 
     def keep_draft(self, conversation_id: ConversationId, text: str) -> None:
         """Remember the unsent text of a conversation; written after a short pause in typing."""
@@ -110,14 +118,29 @@ class ConversationsService(QObject):
     def flush_drafts(self) -> None:
         """Write the drafts that are waiting to be written; if that fails, again and again until it works."""
         self._draft_timer.stop()
+        new = dict(self._new)
         drafts, self._drafts = self._drafts, {}
 
         def work(stores: Stores) -> None:
+            for conversation in new.values():
+                if stores.conversations.get(conversation.id) is None:  # its first message may have been quicker
+                    stores.conversations.create(conversation)
             for conversation_id, text in drafts.items():
                 stores.conversations.save_draft(conversation_id, text)
 
-        if drafts:
-            self._store.run(work, self._on_drafts_stored, lambda error: self._on_drafts_failed(drafts, error))
+        def done(_: None) -> None:
+            for conversation_id in new:
+                self._new.pop(conversation_id, None)
+            if new:
+                self.refresh()
+            self._on_drafts_stored()
+
+        def failed(error: UserError) -> None:
+            self._drafts = {**drafts, **self._drafts}  # what was typed since is newer
+            self._on_drafts_failed(error)
+
+        if new or drafts:
+            self._store.run(work, done, failed)
 
     def _timer(self, interval_ms: int, slot: Callable[[], None], *, single: bool) -> QTimer:
         timer = QTimer(self)
@@ -145,13 +168,12 @@ class ConversationsService(QObject):
     def _on_list_failed(self, error: UserError) -> None:
         self.failed.emit(error, self.refresh)
 
-    def _on_drafts_stored(self, _: object) -> None:
+    def _on_drafts_stored(self) -> None:
         if self._drafts_fail:
             self._drafts_fail = False
             self.drafts_recovered.emit()
 
-    def _on_drafts_failed(self, drafts: dict[ConversationId, str], error: UserError) -> None:
-        self._drafts = {**drafts, **self._drafts}  # what was typed since is newer
+    def _on_drafts_failed(self, error: UserError) -> None:
         self._draft_timer.start(DRAFT_RETRY_MS)
         if not self._drafts_fail:
             self._drafts_fail = True

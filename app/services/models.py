@@ -53,7 +53,7 @@ class ModelService(QObject):
         self._info: ModelInfo | None = None
         self._path = self._builtin
         self._failed_path: str | None = None  # what Try again tries
-        self._failed: set[str] = set()  # since the person last chose: falling back must come to an end
+        self._given_up: set[str] = set()  # failed or cancelled since the person chose: falling back must end
         self._pending: Load | None = None
         self._superseded: dict[int, Load] = {}  # told to stop, perhaps too late
         self._is_cancelled = False
@@ -111,7 +111,7 @@ class ModelService(QObject):
 
     def load(self, path: str | None) -> None:
         """Load a file in place of the current model; None is the built-in one."""
-        self._failed.clear()
+        self._given_up.clear()
         self._failed_path = None
         self._send(path or self._builtin)
 
@@ -179,6 +179,7 @@ class ModelService(QObject):
             case Loaded(model=model):
                 self._on_loaded(self._pending, model)
             case LoadCancelled():
+                self._given_up.add(self._pending.path)
                 self._pending = None
                 self.load_cancelled.emit()
                 self._fall_back()
@@ -213,12 +214,12 @@ class ModelService(QObject):
 
     def _note_failure(self, path: str) -> None:
         self._failed_path = path
-        self._failed.add(path)
+        self._given_up.add(path)
 
     def _fall_back(self) -> None:
         """With nothing loaded at all, the model that was current comes back, or else the built-in one."""
         if self._info is None and self._pending is None:
-            untried = (path for path in (self._path, self._builtin) if path not in self._failed)
+            untried = (path for path in (self._path, self._builtin) if path not in self._given_up)
             if (path := next(untried, None)) is not None:
                 self._send(path)
         if self._pending is None:
@@ -233,6 +234,7 @@ class ModelService(QObject):
         if pending is None:
             return
         if self._is_cancelled:  # it did not hear that and had to be ended
+            self._given_up.add(pending.path)
             self.load_cancelled.emit()
         else:
             self._note_failure(pending.path)

@@ -69,11 +69,11 @@ class Prompter(QObject):
     ) -> None:
         """Go on at once, or after counting a long text that may not fit the context.
 
-        While the engine answers in another conversation nothing is counted: that would have to wait for its end. Then
-        the engine itself says that the text is too long.
+        While the engine loads a model or answers in another conversation nothing is counted: that would have to wait
+        for its end. Then the engine itself says that the text is too long.
         """
         info = self._models.info
-        if info is None or self._answers.conversations or len(text) < CHECKED_LENGTH:
+        if info is None or self._models.is_loading or self._answers.conversations or len(text) < CHECKED_LENGTH:
             go_on()
             return
         chat.is_saving = True

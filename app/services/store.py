@@ -6,11 +6,10 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from app.core.errors import ErrorKind, UserError
 from app.core.messages import utc_now
@@ -22,6 +21,7 @@ from app.storage.writer import StoreThread
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+BACKUP_CHECK_MS = 6 * 60 * 60 * 1000  # a window may stay open for weeks
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class StoreService(QObject):
     """Owns the store thread and the database. Its methods are called on the main thread and never wait."""
 
     opened = Signal()
+    restored = Signal()  # a backup is in place of the database; `opened` follows
     open_failed = Signal(object)  # UserError
     backups_listed = Signal(object)  # list[app.storage.backups.Backup], newest first
     backup_failed = Signal(object)  # UserError
@@ -48,7 +49,11 @@ class StoreService(QObject):
         self._backups = backups
         self._thread = StoreThread()
         self._stores: Stores | None = None
+        self._damage: UserError | None = None  # found but not told yet; used on the store thread only
         self._is_closed = False
+        self._backup_timer = QTimer(self)
+        self._backup_timer.setInterval(BACKUP_CHECK_MS)
+        self._backup_timer.timeout.connect(self._back_up_weekly)
         self._delivered.connect(self._on_delivered, Qt.ConnectionType.QueuedConnection)
 
     @property
@@ -66,7 +71,7 @@ class StoreService(QObject):
 
     def restore(self, backup: Path) -> None:
         """Open a backup in place of the database, which is set aside; ends as `open` does."""
-        self._submit(lambda: self._restore(backup), self._on_opened, self.open_failed.emit)
+        self._submit(lambda: self._restore(backup), self._on_restored, self.open_failed.emit)
 
     def run(
         self,
@@ -76,7 +81,8 @@ class StoreService(QObject):
     ) -> None:
         """Do `work` on the store thread, then call `on_done` or `on_failed` on the main thread.
 
-        A failure nobody listens to is logged. Any error but a UserError is a bug and reaches the crash window.
+        A failure nobody listens to is logged. Any error but a UserError is a bug: it reaches the crash window, and
+        `on_failed` as STORAGE_FAILED, so that nobody waits for ever.
         """
         self._submit(lambda: work(self._require()), on_done, on_failed)
 
@@ -124,17 +130,17 @@ class StoreService(QObject):
         self._close()
         if restore is not None:
             restore_backup(Backup.of(restore), self._path)  # sets aside what is there
-        damage: UserError | None = None
         try:
             database = Database.open(self._path, self._backups)
         except UserError as error:
             if error.kind is not ErrorKind.DATABASE_CORRUPT:
                 raise
             aside = set_aside(self._path)
-            damage = UserError(error.kind, **{**error.details, "set_aside_path": str(aside)})
+            self._damage = UserError(error.kind, **{**error.details, "set_aside_path": str(aside)})
             database = Database.open(self._path, self._backups)
         self._stores = _stores_of(database)
         self._stores.conversations.interrupt_streaming()
+        damage, self._damage = self._damage, None
         return damage
 
     def _close(self) -> None:
@@ -146,11 +152,21 @@ class StoreService(QObject):
         self.opened.emit()
         if damage is not None:
             self.open_failed.emit(damage)
-        self.run(lambda stores: self._weekly_backup(stores, utc_now()), lambda _: self.list_backups())
+        self._back_up_weekly()
+        self._backup_timer.start()
 
-    def _weekly_backup(self, stores: Stores, now: datetime) -> None:
-        if backup_is_due(self._backups, now):
-            make_backup(stores.database, self._backups)
+    def _on_restored(self, damage: UserError | None) -> None:
+        self.restored.emit()
+        self._on_opened(damage)
+
+    def _back_up_weekly(self) -> None:
+        now = utc_now()
+
+        def work(stores: Stores) -> None:
+            if backup_is_due(self._backups, now):
+                make_backup(stores.database, self._backups)
+
+        self.run(work, lambda _: self.list_backups())
 
     def _submit(
         self,
@@ -163,7 +179,7 @@ class StoreService(QObject):
         future = self._thread.submit(job)
 
         def deliver(done: Future[T]) -> None:
-            self._delivered.emit(lambda: _settle(done, on_done, on_failed))
+            self._delivered.emit(lambda: _settle(done, self._path, on_done, on_failed))
 
         future.add_done_callback(deliver)
 
@@ -173,6 +189,7 @@ class StoreService(QObject):
 
 def _settle(
     done: Future[Any],
+    path: Path,
     on_done: Callable[[Any], None] | None,
     on_failed: Callable[[UserError], None] | None,
 ) -> None:
@@ -184,6 +201,10 @@ def _settle(
         else:
             on_failed(error)
         return
+    except Exception as error:
+        if on_failed is not None:
+            on_failed(UserError(ErrorKind.STORAGE_FAILED, path=str(path), reason=type(error).__name__))
+        raise
     if on_done is not None:
         on_done(result)
 

@@ -5,48 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sqlite3
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
-from typing import Any
 
 import pytest
 from pytestqt.qtbot import QtBot
 
 from app.core.errors import ErrorKind, UserError
-from app.core.messages import Message, MessageState, Role
+from app.core.messages import MessageState, Role
 from app.services.open_chat import OpenChat
 from app.services.profile import Profile
 from tests.services.conftest import WAIT_MS, StartProfile
-
-SLOW = {"text": "word ", "repeat": 10_000, "tokens_per_second": 200}
-
-
-def path(profile: Profile) -> list[Message]:
-    return profile.chat.current.tree.active_path()
-
-
-def states(profile: Profile) -> list[MessageState]:
-    return [message.state for message in path(profile)]
-
-
-def say(qtbot: QtBot, profile: Profile, text: str) -> None:
-    """Send and wait for the end of the answer."""
-    with qtbot.waitSignal(profile.chat.answers.ended, timeout=WAIT_MS):
-        profile.chat.send(text)
-
-
-def say_and_wait_for_text(qtbot: QtBot, profile: Profile, text: str) -> None:
-    """Send and wait until the answer has begun."""
-    with qtbot.waitSignal(profile.chat.answers.text_added, timeout=WAIT_MS):
-        profile.chat.send(text)
-
-
-def stored(profile: Profile, statement: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(profile.paths.database, timeout=5)) as connection:
-        return connection.execute(statement).fetchall()
+from tests.services.person import SLOW, locked, path, say, say_and_wait_for_text, states, stored
 
 
 def test_a_question_and_its_answer_are_stored(qtbot: QtBot, start_profile: StartProfile) -> None:
@@ -241,11 +212,8 @@ def test_sending_clears_the_draft(qtbot: QtBot, start_profile: StartProfile) -> 
 @pytest.mark.logs_warnings
 def test_a_locked_database_keeps_the_text_and_recovers(qtbot: QtBot, start_profile: StartProfile) -> None:
     profile = start_profile(answers=[{"text": "an answer"}])
-    with closing(sqlite3.connect(profile.paths.database, isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
-        with qtbot.waitSignal(profile.chat.refused, timeout=WAIT_MS) as refused:
-            profile.chat.send("keep me")
-        other.execute("ROLLBACK")
+    with locked(profile), qtbot.waitSignal(profile.chat.refused, timeout=WAIT_MS) as refused:
+        profile.chat.send("keep me")
     assert refused.args is not None
     assert refused.args[1].error.kind is ErrorKind.DATABASE_LOCKED
     assert refused.args[1].text == "keep me"
@@ -257,12 +225,10 @@ def test_a_locked_database_keeps_the_text_and_recovers(qtbot: QtBot, start_profi
 def test_an_answer_is_stored_as_soon_as_the_database_is_free_again(qtbot: QtBot, start_profile: StartProfile) -> None:
     profile = start_profile(answers=[SLOW])
     say_and_wait_for_text(qtbot, profile, "go")
-    with closing(sqlite3.connect(profile.paths.database, isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
-        with qtbot.waitSignal(profile.chat.answers.save_failed, timeout=WAIT_MS):
-            profile.chat.stop()
-        with qtbot.waitSignal(profile.chat.answers.save_recovered, timeout=WAIT_MS):
-            other.execute("ROLLBACK")
+    with locked(profile), qtbot.waitSignal(profile.chat.answers.save_failed, timeout=WAIT_MS):
+        profile.chat.stop()
+    with qtbot.waitSignal(profile.chat.answers.save_recovered, timeout=WAIT_MS):
+        pass
     text = path(profile)[1].text
     qtbot.waitUntil(lambda: text in stored(profile, "SELECT parts FROM messages WHERE role = 'assistant'")[0][0])
 

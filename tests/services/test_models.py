@@ -106,6 +106,19 @@ def test_a_cancelled_load_keeps_the_model_before(qtbot: QtBot, start_profile: St
     assert profile.models.info is not None
 
 
+def test_a_cancelled_load_is_not_begun_again(qtbot: QtBot, start_profile: StartProfile) -> None:
+    profile = start_profile(loads=[{"path": "slow", "duration_ms": 1_000}, BUILTIN])
+    load(qtbot, profile, "/slow.gguf")
+    assert profile.engine.pid is not None
+    with qtbot.waitSignal(profile.models.unloaded, timeout=WAIT_MS):
+        os.kill(profile.engine.pid, signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
+    with qtbot.waitSignal(profile.models.load_progressed, timeout=WAIT_MS):
+        profile.models.ensure_loaded()
+    with qtbot.waitSignals([profile.models.load_cancelled, profile.models.loaded], timeout=WAIT_MS):
+        profile.models.cancel_load()
+    assert profile.models.is_builtin
+
+
 def test_another_context_length_loads_the_model_again(qtbot: QtBot, start_profile: StartProfile) -> None:
     profile = start_profile(loads=[BUILTIN])
     with qtbot.waitSignal(profile.models.loaded, timeout=WAIT_MS):
