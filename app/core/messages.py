@@ -116,10 +116,11 @@ class Usage:
         return self.completion_tokens * 1000.0 / self.generation_ms
 
     def plus(self, other: Usage) -> Usage:
-        """This usage followed by a continuation: the prompt counts of the later, the sums of what was generated."""
+        """This usage followed by a continuation: the prompt of the first that read one, the sums of everything else."""
+        first = self if self.prompt_tokens else other
         return Usage(
-            prompt_tokens=self.prompt_tokens or other.prompt_tokens,
-            reused_tokens=self.reused_tokens,
+            prompt_tokens=first.prompt_tokens,
+            reused_tokens=first.reused_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
             prompt_ms=self.prompt_ms + other.prompt_ms,
             generation_ms=self.generation_ms + other.generation_ms,

@@ -121,3 +121,7 @@ def test_usage_of_a_continued_answer_adds_up() -> None:
     assert (total.prompt_tokens, total.completion_tokens, total.first_token_ms) == (100, 30, 60.0)
     assert total.tokens_per_second == pytest.approx(20.0)
     assert Usage(completion_tokens=1, generation_ms=1.0).tokens_per_second is None
+
+
+def test_usage_of_an_answer_stopped_before_its_prompt_was_read_takes_the_prompt_of_the_continuation() -> None:
+    assert Usage().plus(Usage(120, 119, 10)) == Usage(120, 119, 10)
