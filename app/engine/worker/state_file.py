@@ -1,0 +1,109 @@
+"""The file of a saved sequence state: llama.cpp's bytes, the tokens they stand for, and checksums over both.
+
+llama.cpp believes whatever it is given: damaged bytes become a damaged memory without a word, and bytes that end too
+early end the process. So nothing of a file is handed on before its checksum was compared.
+
+Layout, in the byte order of the machine (a state is of no use on another): the fixed part `_HEAD`, its checksum and
+that of the tokens as u32, the tokens as i32, the data. The checksum is CRC-32: damage by a torn write or a tired disk
+is what it must find, and at 3.8 GiB/s it is five times as fast as BLAKE2b (0.74 GiB/s; measured on 64 MiB).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+FORMAT_VERSION = 1
+DIGEST_BYTES = 16
+
+_MAGIC = b"HearthSt"
+_HEAD = struct.Struct(f"=8sI{DIGEST_BYTES}s{DIGEST_BYTES}sIQI")  # up to and with the checksum of the data
+_CHECKSUM = struct.Struct("=I")
+_CHUNK_BYTES = 8 * 1024 * 1024  # so that a cancelled write ends soon
+
+
+class StateError(Exception):
+    """A state file that must not be used; the text says why, for the log."""
+
+
+class WriteCancelledError(Exception):
+    """The state that was being written is no longer wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateHead:
+    """Everything of a state but its data, which is the last `data_bytes` bytes of the file."""
+
+    key: bytes  # digest of what the state belongs to
+    conversation: bytes  # digest of the conversation's id
+    tokens: array[int]
+    data_bytes: int
+    data_checksum: int
+
+    @property
+    def file_bytes(self) -> int:
+        """The size of the whole file."""
+        return _HEAD.size + _CHECKSUM.size + 4 * len(self.tokens) + self.data_bytes
+
+
+def write_state(path: Path, head: StateHead, data: memoryview, is_cancelled: Callable[[], bool]) -> None:
+    """Write a new file that only its owner may read.
+
+    Raises:
+        OSError: also when the file exists.
+        WriteCancelledError: `is_cancelled`, asked every few megabytes, said so.
+    """
+    fixed = _pack(head)
+    tokens = head.tokens.tobytes()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags, 0o600), "wb") as stream:
+        stream.write(fixed + _CHECKSUM.pack(zlib.crc32(tokens, zlib.crc32(fixed))) + tokens)
+        for start in range(0, len(data), _CHUNK_BYTES):
+            if is_cancelled():
+                raise WriteCancelledError
+            stream.write(data[start : start + _CHUNK_BYTES])
+
+
+def read_head(path: Path) -> StateHead:
+    """The head of a state file whose size is right. Raises StateError and OSError."""
+    with path.open("rb") as stream:
+        size_bytes = os.fstat(stream.fileno()).st_size
+        fixed, checksum = stream.read(_HEAD.size), stream.read(_CHECKSUM.size)
+        if len(checksum) < _CHECKSUM.size:
+            raise StateError("too short")
+        magic, version, key, conversation, token_count, data_bytes, data_checksum = _HEAD.unpack(fixed)
+        if magic != _MAGIC or version != FORMAT_VERSION:
+            raise StateError("not a state file of this version")
+        if size_bytes != _HEAD.size + _CHECKSUM.size + 4 * token_count + data_bytes:
+            raise StateError("wrong size")
+        raw = stream.read(4 * token_count)
+        if _CHECKSUM.unpack(checksum)[0] != zlib.crc32(raw, zlib.crc32(fixed)):
+            raise StateError("the head is damaged")
+        return StateHead(key, conversation, array("i", raw), data_bytes, data_checksum)
+
+
+def read_data(path: Path, head: StateHead) -> bytes:
+    """The data of the state file with this head. Raises StateError and OSError."""
+    with path.open("rb") as stream:
+        stream.seek(head.file_bytes - head.data_bytes)
+        data = stream.read(head.data_bytes)
+    if len(data) != head.data_bytes or zlib.crc32(data) != head.data_checksum:
+        raise StateError("the data is damaged")
+    return data
+
+
+def _pack(head: StateHead) -> bytes:
+    return _HEAD.pack(
+        _MAGIC,
+        FORMAT_VERSION,
+        head.key,
+        head.conversation,
+        len(head.tokens),
+        head.data_bytes,
+        head.data_checksum,
+    )
