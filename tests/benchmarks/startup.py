@@ -1,4 +1,4 @@
-"""What starting costs. Run: python tests/benchmarks/startup.py [--rounds N] [--messages N] [--platform offscreen|xcb]
+"""What starting costs. Run: python -m tests.benchmarks.startup [--rounds N] [--messages N] [--platform offscreen|xcb]
 
 Interactive means: the window is exposed, the message box has the focus, and one turn of the event loop has passed. The
 clock starts before the process does. Everything is warm: bytecode is compiled first and two starts are not counted.
@@ -17,8 +17,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from app.core.messages import Conversation, ConversationId, Message, MessageId
 from app.paths import choose_paths

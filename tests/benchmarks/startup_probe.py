@@ -70,7 +70,7 @@ def main() -> int:
         show(window)
         probes.append(Probe(window, started, messages))
 
-    MainWindow.show = show_and_watch  # type: ignore[method-assign]
+    MainWindow.show = show_and_watch
     return run(sys.argv[3:])
 
 

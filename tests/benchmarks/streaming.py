@@ -1,4 +1,4 @@
-"""What an answer costs the window while it streams. Run: python tests/benchmarks/streaming.py [--stops N]
+"""What an answer costs the window while it streams. Run: python -m tests.benchmarks.streaming [--stops N]
 
 The real window, database and child process. The child plays a scripted answer for the first figures and runs llama.cpp
 on a tiny endless model for the last. CPU time is that of the main thread, painting included, in one turn of its event
@@ -20,7 +20,6 @@ from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ["QT_NO_GLIB"] = "1"  # Qt's own dispatcher says when a turn begins
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from PySide6.QtCore import QAbstractEventDispatcher, QCoreApplication, QEventLoop, QObject, Qt, QTimer
 from PySide6.QtTest import QTest

@@ -1,4 +1,4 @@
-"""What the transcript costs. Run: python tests/benchmarks/transcript.py [--messages N]
+"""What the transcript costs. Run: python -m tests.benchmarks.transcript [--messages N]
 
 All times are CPU time of the main thread, painting included, in milliseconds; memory is the resident set.
 The conversation is made here: prose, lists, code, tables, formulas, quotes and right-to-left text.
@@ -13,10 +13,8 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import psutil
 from PySide6.QtCore import QEvent
@@ -29,7 +27,7 @@ from app.ui.transcript import TranscriptView
 
 WORDS = tuple(
     """the model reads a token and writes another while the window draws what came so that nobody has to wait for
-    long because patience is short and answers are many even when the question was simple""".split()  # noqa: SIM905
+    long because patience is short and answers are many even when the question was simple""".split()  # noqa: SIM905  # a sentence reads better than its words in quotes
 )
 FORMULAS = (r"\frac{a}{b}", r"x_1^2 + x_2^2", r"\sum_{i=1}^n i", r"\int_0^1 x\,dx", r"\sqrt{1 + y}", r"\alpha\beta")
 CODE = '''def solve(a: float, b: float, c: float) -> list[float]:
@@ -107,7 +105,7 @@ def long_texts() -> dict[str, str]:
         "one paragraph": " ".join(sentence(rng) for _ in range(260))[:16_000],
         "one list": "\n".join(f"{i}. {sentence(rng)}" for i in range(1, 260))[:16_000],
         "one table": "| a | b |\n|---|---|\n" + "".join(f"| {i} | {sentence(rng)[:30]} |\n" for i in range(400)),
-    }  # fmt: skip
+    }
 
 
 class Bench:
@@ -199,6 +197,7 @@ def main() -> None:
     longest_gap(bench)
     bench.settle(1.0)
     report_one("memory of the process", memory_mb(), "MB", 150)
+    sys.stdout.flush()
     os._exit(0)  # no teardown of 5,000 messages
 
 

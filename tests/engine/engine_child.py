@@ -85,9 +85,9 @@ class EngineChild:
 
     def send(self, request: Request) -> int:
         """Send a request under a fresh id, which is returned."""
-        request = replace(request, id=next(self._ids))  # type: ignore[call-arg]
+        request = replace(request, id=next(self._ids))
         self.write(encode(request))
-        return request.id  # type: ignore[union-attr]
+        return request.id
 
     def stop(self, request_id: int) -> None:
         self.write(encode(Stop(request_id)))

@@ -118,7 +118,7 @@ def test_reasons_to_end(loaded: EngineDriver) -> None:
     assert isinstance(shortened, Finished)
     assert (shortened.reason, loaded.text(shortened.request_id)) == (FinishReason.LENGTH, "Hello there,")
     failed = loaded.ask("fail")
-    assert failed == Failed(failed.request_id, UserError(ErrorKind.DECODE_FAILED, reason="made up"))  # type: ignore[union-attr]
+    assert failed == Failed(failed.request_id, UserError(ErrorKind.DECODE_FAILED, reason="made up"))
     broken = loaded.ask("break")
     assert isinstance(broken, Failed)
     assert loaded.text(broken.request_id) == "one two"
@@ -175,7 +175,7 @@ def test_a_load_can_be_cancelled(driver: EngineDriver) -> None:
 
 def test_a_failed_load_leaves_the_previous_model(loaded: EngineDriver) -> None:
     failed = loaded.load("/broken.gguf")
-    assert failed == Failed(failed.request_id, UserError(ErrorKind.CORRUPT, reason="made up"))  # type: ignore[union-attr]
+    assert failed == Failed(failed.request_id, UserError(ErrorKind.CORRUPT, reason="made up"))
     assert isinstance(loaded.ask(), Finished)
 
 

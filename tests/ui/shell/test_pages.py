@@ -25,7 +25,7 @@ def click(widget: QAbstractButton, qtbot: QtBot) -> None:
 
 
 def button(parent: object, words: str) -> QAbstractButton:
-    found = [b for b in parent.findChildren(QAbstractButton) if b.text() == words]  # type: ignore[attr-defined]
+    found = [b for b in parent.findChildren(QAbstractButton) if b.text() == words]
     assert len(found) == 1
     return found[0]
 

@@ -125,13 +125,13 @@ def test_models_to_choose_from(qtbot: QtBot) -> None:
     assert button.text() == "Model C"
     assert button.accessibleName() == "Model: Model C"
     with qtbot.waitSignal(button.model_chosen) as chosen:
-        actions(button)["Model A && B"].trigger()  # type: ignore[attr-defined]  # a QAction
+        actions(button)["Model A && B"].trigger()
     assert chosen.args == ["/m/a.gguf"]
     with qtbot.waitSignal(button.model_chosen) as chosen:
-        actions(button)["Built-in model"].trigger()  # type: ignore[attr-defined]  # a QAction
+        actions(button)["Built-in model"].trigger()
     assert chosen.args == [None]
     with qtbot.waitSignal(button.open_requested):
-        actions(button)["Open a model file…"].trigger()  # type: ignore[attr-defined]  # a QAction
+        actions(button)["Open a model file…"].trigger()
 
 
 def test_loading_shows_progress_and_can_be_cancelled(qtbot: QtBot) -> None:

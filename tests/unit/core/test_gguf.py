@@ -190,7 +190,7 @@ HUGE = 1 << 62
         gguf({}, tensor_count=HUGE),
         gguf({}, key_count=HUGE),
         gguf({}, tensor_count=(1 << 64) - 1, key_count=(1 << 64) - 1),
-        gguf({}) [:16] + struct.pack("<Q", 1) + struct.pack("<Q", HUGE) + b"key",
+        gguf({})[:16] + struct.pack("<Q", 1) + struct.pack("<Q", HUGE) + b"key",
         gguf({}, key_count=1) + struct.pack("<Q", 3) + b"abcd"[:3] + struct.pack("<IQ", STRING, HUGE),
         gguf({}, key_count=1) + struct.pack("<Q", 3) + b"abc" + struct.pack("<IIQ", 9, I32, HUGE),
         gguf({}, key_count=1) + struct.pack("<Q", 3) + b"abc" + struct.pack("<IIQ", 9, STRING, HUGE),
@@ -233,7 +233,7 @@ def test_a_header_without_end_is_given_up() -> None:
             return given + bytes(size - len(given))
 
     with pytest.raises(UserError) as caught:
-        read_header(Endless(), size_bytes=1 << 40)  # type: ignore[arg-type]
+        read_header(Endless(), size_bytes=1 << 40)
     assert caught.value.kind is ErrorKind.CORRUPT
 
 

@@ -163,6 +163,6 @@ def test_the_tiny_model() -> None:
     data = tiny_llama()
     header = read_header(data)
     model = shape_of(header, sum(tensor.size_bytes for tensor in header.tensors))
-    assert model.vocabulary == header.array("tokenizer.ggml.tokens").count  # type: ignore[union-attr]
+    assert model.vocabulary == header.array("tokenizer.ggml.tokens").count
     assert model.need(ContextPlan(512)).cache_bytes == 512 * 2 * 2 * 8 * 2
     assert llama_keys()["llama.block_count"] == model.layers == 1

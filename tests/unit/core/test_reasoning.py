@@ -7,7 +7,7 @@ from app.core.reasoning import KNOWN_MARKS, Piece, ReasoningSplitter, marks_of, 
 
 def split(pieces: list[str], **options: object) -> tuple[str, str]:
     """Thinking and answer."""
-    splitter = ReasoningSplitter(KNOWN_MARKS, **options)  # type: ignore[arg-type]
+    splitter = ReasoningSplitter(KNOWN_MARKS, **options)
     found: list[Piece] = []
     for piece in pieces:
         found += splitter.feed(piece)

@@ -82,7 +82,7 @@ def test_a_value_that_is_not_legal_is_refused(make: Make, path: Path, key: str, 
     settings = make(path)
     before = settings.value(key)
     with pytest.raises(ValueError, match="does not accept"):
-        settings.set_value(key, value)  # type: ignore[arg-type]
+        settings.set_value(key, value)
     assert settings.value(key) == before
 
 
