@@ -38,6 +38,6 @@ class MainThreadCollector(QObject):
     def _collect(self) -> None:
         counts, limits = gc.get_count(), gc.get_threshold()
         for generation in (2, 1, 0):
-            if counts[generation] > limits[generation]:
+            if 0 < limits[generation] < counts[generation]:  # 0 is no limit: Python 3.14 has none for the oldest
                 gc.collect(generation)
                 return

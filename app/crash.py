@@ -97,11 +97,11 @@ def start_logging(file: Path) -> Callable[[], None]:
 
     def stop() -> None:
         qInstallMessageHandler(None)
-        faulthandler.disable()
         for handler in handlers:
             root.removeHandler(handler)
             handler.close()
         if fatal is not None:
+            faulthandler.disable()
             fatal.close()
 
     return stop

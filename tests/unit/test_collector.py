@@ -48,6 +48,17 @@ def test_an_allocation_storm_on_a_thread_ends_nothing_there(qtbot: QtBot, collec
     assert ended_on == [threading.main_thread()]
 
 
+def test_a_generation_without_a_limit_is_not_collected_all_the_time(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collected: list[int] = []
+    monkeypatch.setattr(gc, "get_count", lambda: (10, 10, 10))
+    monkeypatch.setattr(gc, "get_threshold", lambda: (2_000, 5, 0))  # Python 3.14's kind
+    monkeypatch.setattr(gc, "collect", collected.append)
+    MainThreadCollector()._collect()
+    assert collected == [1]
+
+
 def test_it_gives_back_what_it_took(qtbot: QtBot) -> None:
     gc.enable()
     collector = MainThreadCollector()
