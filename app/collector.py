@@ -38,6 +38,6 @@ class MainThreadCollector(QObject):
     def _collect(self) -> None:
         counts, limits = gc.get_count(), gc.get_threshold()
         for generation in (2, 1, 0):
-            if 0 < limits[generation] < counts[generation]:  # 0 is no limit: Python 3.14 has none for the oldest
+            if 0 < limits[generation] < counts[generation]:  # 0 is none: so in Python 3.14.0 to 3.14.4
                 gc.collect(generation)
                 return

@@ -53,7 +53,7 @@ def test_a_generation_without_a_limit_is_not_collected_all_the_time(
 ) -> None:
     collected: list[int] = []
     monkeypatch.setattr(gc, "get_count", lambda: (10, 10, 10))
-    monkeypatch.setattr(gc, "get_threshold", lambda: (2_000, 5, 0))  # Python 3.14's kind
+    monkeypatch.setattr(gc, "get_threshold", lambda: (2_000, 5, 0))  # as in Python 3.14.0
     monkeypatch.setattr(gc, "collect", collected.append)
     MainThreadCollector()._collect()
     assert collected == [1]
