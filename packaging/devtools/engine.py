@@ -1,8 +1,8 @@
 """The engine as one wheel, compiled once per machine and kept in the user's cache.
 
 llama-cpp-python is published as source only, and its own build compiles three times what Hearth
-uses. Here the vendored llama.cpp is compiled with the target `llama` alone, and its libraries are
-laid into the package. packaging/engine/README.md says why each choice was made.
+uses. Here the vendored llama.cpp is compiled with the target `llama` alone, in the way that a profile
+says, and its libraries are laid into the package. packaging/engine/README.md says why each choice was made.
 """
 
 import hashlib
@@ -22,34 +22,13 @@ from devtools.cache import ROOT
 from devtools.console import Console, SetupError, ToolError, spell_duration
 from devtools.locking import exclusive
 from devtools.pip import Pip
+from devtools.profiles import COMMON_OPTIONS, DEV, Profile, amx_options
+from devtools.vulkan_sdk import vulkan_options
 from devtools.wheel import write_wheel
-
-RECIPE = 1
-"""Raise when the way of building changes: cached wheels of an older recipe are then not used."""
 
 ENGINE_LOCK = ROOT / "packaging" / "engine" / "engine.lock"
 TOOLS_LOCK = ROOT / "packaging" / "engine" / "tools.lock"
 
-BUILD_OPTIONS = (
-    "-DCMAKE_BUILD_TYPE=Release",
-    "-DBUILD_SHARED_LIBS=ON",
-    "-DGGML_NATIVE=OFF",
-    "-DGGML_BACKEND_DL=OFF",
-    "-DGGML_CCACHE=OFF",
-    "-DLLAMA_BUILD_COMMON=OFF",
-    "-DLLAMA_BUILD_TESTS=OFF",
-    "-DLLAMA_BUILD_TOOLS=OFF",
-    "-DLLAMA_BUILD_EXAMPLES=OFF",
-    "-DLLAMA_BUILD_SERVER=OFF",
-    "-DLLAMA_BUILD_APP=OFF",
-    "-DLLAMA_CURL=OFF",
-    "-DLLAMA_OPENSSL=OFF",
-    # One file per library, without version links: a wheel cannot hold links.
-    "-DCMAKE_PLATFORM_NO_VERSIONED_SONAME=ON",
-    # The libraries find each other beside themselves.
-    "-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON",
-    f"-DCMAKE_INSTALL_RPATH={'@loader_path' if sys.platform == 'darwin' else '$ORIGIN'}",
-)
 NO_AVX2_OPTIONS = (
     "-DGGML_AVX=OFF",
     "-DGGML_AVX2=OFF",
@@ -107,16 +86,21 @@ def platform_tag() -> str:
 class Engine:
     """The pinned engine for this machine: where its wheel lies, and how to make it."""
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, profile: Profile = DEV) -> None:
+        self._profile = profile
         self.pin = read_pin(ENGINE_LOCK.read_text("utf-8"))
         self.avx2 = not Path("/proc/cpuinfo").exists() or has_avx2(Path("/proc/cpuinfo").read_text("utf-8"))
         # Home folders are shared between machines: what the libraries depend on is in the name.
         libc = "".join(platform.libc_ver()) if sys.platform == "linux" else ""
-        parts = [self.pin.version, f"r{RECIPE}", platform_tag(), libc, "" if self.avx2 else "noavx2"]
+        avx2 = "" if self.avx2 or profile.has_variants else "noavx2"
+        name = "" if profile is DEV else profile.name
+        parts = [self.pin.version, f"r{profile.recipe}", platform_tag(), libc, avx2, name]
         self.key = "-".join(part for part in parts if part)
         self._folder = cache / "engines" / self.key
         self._work = cache / "build" / self.key
-        self.wheel = self._folder / f"llama_cpp_python-{self.pin.version}-{RECIPE}-py3-none-{platform_tag()}.whl"
+        self._build_tag = f"{profile.recipe}{name}"
+        file_name = f"llama_cpp_python-{self.pin.version}-{self._build_tag}-py3-none-{platform_tag()}.whl"
+        self.wheel = self._folder / file_name
 
     def is_built(self) -> bool:
         """Whether the wheel is in the cache."""
@@ -155,7 +139,7 @@ class Engine:
             name="llama_cpp_python",
             version=self.pin.version,
             tag=f"py3-none-{platform_tag()}",
-            build=RECIPE,
+            build=self._build_tag,
             files=dict(_packaged_files(source, libraries)),
         )
         unfinished.replace(self.wheel)
@@ -183,7 +167,12 @@ class Engine:
         cmake = tools / "cmake" / "data" / "bin" / ("cmake.exe" if sys.platform == "win32" else "cmake")
         ninja = tools / "bin" / "ninja"
         configure: list[str | os.PathLike[str]] = [cmake, "-S", source / "vendor" / "llama.cpp", "-B", build]
-        configure += BUILD_OPTIONS if self.avx2 else BUILD_OPTIONS + NO_AVX2_OPTIONS
+        configure += [*COMMON_OPTIONS, *self._profile.options, *amx_options(self._profile)]
+        if not self.avx2 and not self._profile.has_variants:
+            configure += NO_AVX2_OPTIONS
+        if self._profile.uses_vulkan:
+            with console.step("Fetching Vulkan's headers and shader compiler"):
+                configure += vulkan_options(self._work / "vulkan", console)
         if platform_tag() == "win_arm64":
             configure.append("-DGGML_NATIVE=ON")  # llama.cpp refuses Microsoft's compiler on ARM without it
         if sys.platform != "win32":  # Visual Studio's own generator finds its compiler by itself
@@ -204,7 +193,7 @@ class Engine:
             console.run(make)
         except ToolError as error:
             raise ToolError("The engine could not be compiled.", error.output) from error
-        return _find_libraries(build / "bin")
+        return _find_libraries(build / "bin", self._profile)
 
 
 def _needed_members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
@@ -226,12 +215,16 @@ def _packaged_files(source: Path, libraries: Sequence[Path]) -> Iterator[tuple[s
     yield "licenses/llama.cpp/LICENSE", source / "vendor" / "llama.cpp" / "LICENSE"
 
 
-def _find_libraries(folder: Path) -> list[Path]:
-    suffix = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
-    found = sorted(path for path in folder.rglob(f"*{suffix}") if re.match(r"(lib)?(llama|ggml)", path.name))
+def _find_libraries(folder: Path, profile: Profile) -> list[Path]:
+    endings = {"win32": (".dll",), "darwin": (".dylib", ".so")}.get(sys.platform, (".so",))
+    files = sorted(path for path in folder.rglob("*") if path.suffix in endings)
+    found = [path for path in files if re.match(r"(lib)?(llama|ggml)", path.name)]
     stems = {path.stem.removeprefix("lib") for path in found}
-    if not {"llama", "ggml", "ggml-base", "ggml-cpu"} <= stems:
-        raise SetupError(f"The engine's compile left no usable libraries in {folder}: {sorted(stems)}")
+    if any(stem.startswith("ggml-cpu-") for stem in stems):  # every variant, and none without a name
+        stems.add("ggml-cpu")
+    missing = [name for name in profile.libraries if name not in stems]
+    if missing:
+        raise SetupError(f"The engine's compile left no {' or '.join(missing)} in {folder}: {sorted(stems)}")
     return found
 
 

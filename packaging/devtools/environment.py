@@ -14,9 +14,10 @@ from pathlib import Path
 from devtools import system
 from devtools.cache import ROOT, cache_folder
 from devtools.console import Console, SetupError, ToolError, spell_duration
-from devtools.engine import ENGINE_LOCK, RECIPE, Engine
+from devtools.engine import ENGINE_LOCK, Engine
 from devtools.locking import exclusive
 from devtools.pip import Pip
+from devtools.profiles import DEV
 
 FORMAT = 1
 """Raise when the meaning of a ready environment changes: all are then set up again."""
@@ -166,5 +167,5 @@ class Environment:
 
 def fingerprint(purpose: Purpose) -> str:
     """A hash of all that decides what a ready environment contains."""
-    parts = (f"{FORMAT} {RECIPE} {ROOT}".encode(), purpose.lock.read_bytes(), ENGINE_LOCK.read_bytes())
+    parts = (f"{FORMAT} {DEV.recipe} {ROOT}".encode(), purpose.lock.read_bytes(), ENGINE_LOCK.read_bytes())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()

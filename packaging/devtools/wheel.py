@@ -11,7 +11,7 @@ EXECUTABLE = 0o755 << 16
 PLAIN = 0o644 << 16
 
 
-def write_wheel(path: Path, *, name: str, version: str, tag: str, build: int, files: Mapping[str, Path]) -> None:
+def write_wheel(path: Path, *, name: str, version: str, tag: str, build: str, files: Mapping[str, Path]) -> None:
     """Writes a wheel to `path`.
 
     `files` maps a path in the wheel to a file on disk; `METADATA` and `licenses/…` go into the

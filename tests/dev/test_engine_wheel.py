@@ -30,7 +30,7 @@ def write_small_wheel(folder: Path) -> Path:
         name="small_engine",
         version="1.2.3",
         tag=f"py3-none-{platform_tag()}",
-        build=7,
+        build="7",
         files={
             "small_engine/__init__.py": folder / "module.py",
             "small_engine/lib/library.so": folder / "library.so",
