@@ -14,12 +14,11 @@ BUILTIN_MODEL_NAME = "hearth-guide-q8_0.gguf"
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """The folders of one profile; `chosen` says that the person named the data folder."""
+    """The folders of one profile."""
 
     data: Path
     logs: Path
     cache: Path
-    chosen: bool = False
 
     @property
     def database(self) -> Path:
@@ -57,7 +56,7 @@ def choose_paths(data_dir: str | None = None) -> Paths:
         data_dir = str(beside) if beside.is_dir() else None
     if data_dir is not None:
         root = Path(data_dir).expanduser().absolute()
-        return Paths(root, root / "logs", root / "cache", chosen=True)
+        return Paths(root, root / "logs", root / "cache")
     dirs = platformdirs.PlatformDirs("Hearth", appauthor=False)
     return Paths(dirs.user_data_path, dirs.user_log_path, dirs.user_cache_path)
 

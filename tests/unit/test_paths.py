@@ -12,14 +12,12 @@ def test_without_a_choice_the_account_has_its_own_folders(monkeypatch: pytest.Mo
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     paths = choose_paths()
-    assert not paths.chosen
     assert all(tmp_path in folder.parents for folder in (paths.data, paths.logs, paths.cache))
     assert list(tmp_path.iterdir()) == [], "nothing is made"
 
 
 def test_a_chosen_folder_holds_everything(tmp_path: Path) -> None:
     paths = choose_paths(str(tmp_path / "d"))
-    assert paths.chosen
     for place in (paths.database, paths.backups, paths.settings, paths.engine_log, paths.app_log, paths.cache):
         assert tmp_path / "d" in place.parents
     assert list(tmp_path.iterdir()) == []
@@ -39,7 +37,7 @@ def _freeze(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 def test_a_portable_copy_keeps_everything_beside_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     _freeze(monkeypatch, tmp_path)
-    assert not choose_paths().chosen
+    assert choose_paths().data != tmp_path / PORTABLE_FOLDER
     (tmp_path / PORTABLE_FOLDER).mkdir()
     assert choose_paths().data == tmp_path / PORTABLE_FOLDER
     assert choose_paths(str(tmp_path / "else")).data == tmp_path / "else", "who says so goes first"
