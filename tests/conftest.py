@@ -17,10 +17,6 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 LEAK_GRACE_S = 3.0
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "logs_warnings: this test provokes warnings in the log")
-
-
 @pytest.fixture(autouse=True, scope="session")
 def collect_on_the_main_thread() -> Iterator[None]:
     """As the application does (`app.collector`): no thread may destroy another's widgets and timers."""

@@ -20,7 +20,6 @@ from app.ui.transcript import TranscriptView
 from tests.ui.transcript.conftest import USAGE, answer, many, question, streaming
 from tests.ui.transcript.driving import all_text, button, click, has_button, hover, row, texts
 
-pytestmark = pytest.mark.ui
 Settle = Callable[[], None]
 
 

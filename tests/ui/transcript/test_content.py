@@ -19,7 +19,6 @@ from app.ui.transcript.waiting import WaitingLine
 from tests.ui.transcript.conftest import answer, many, question, streaming
 from tests.ui.transcript.driving import all_text, button, click, has_button, row, rows, texts
 
-pytestmark = pytest.mark.ui
 Settle = Callable[[], None]
 
 

@@ -14,7 +14,6 @@ from app.ui.transcript.text_view import TextView
 from tests.ui.transcript.conftest import answer, many, question, streaming
 from tests.ui.transcript.driving import all_text, button, click, row, rows, texts
 
-pytestmark = pytest.mark.ui
 Settle = Callable[[], None]
 
 

@@ -18,7 +18,6 @@ from app.ui.transcript.text_view import TextView
 from tests.ui.transcript.conftest import answer, many, question
 from tests.ui.transcript.driving import all_text, drag, row, rows, select, texts
 
-pytestmark = pytest.mark.ui
 Settle = Callable[[], None]
 
 

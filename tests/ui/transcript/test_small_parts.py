@@ -6,7 +6,6 @@ import random
 import time
 from collections.abc import Iterator
 
-import pytest
 from PySide6.QtCore import QObject
 from pytestqt.qtbot import QtBot
 
@@ -18,8 +17,6 @@ from app.ui.transcript.question import FOLD_CHARS, folded
 from app.ui.transcript.row_heights import RowHeights
 from app.ui.transcript.selection import Place, Selection, TextId
 from app.ui.transcript.slices import SLICE_MS, SliceQueue
-
-pytestmark = pytest.mark.ui
 
 
 def test_row_heights_agree_with_plain_sums() -> None:
