@@ -12,7 +12,7 @@ from pathlib import Path
 from app.core.errors import ErrorKind, UserError
 from app.core.file_kinds import FileKind
 from app.core.gguf import GgufHeader, read_header
-from app.core.memory import ModelShape, shape_of
+from app.core.model_shape import ModelShape, shape_of
 from app.engine.worker.architectures import refusal
 from app.engine.worker.plausibility import TOKENS_KEY, check_header
 
@@ -69,7 +69,7 @@ def _inspect(path: Path) -> ModelFacts:
         size_bytes=size_bytes + sum(found_bytes for _, found_bytes in others),
         parameters=sum(tensor.elements for tensor in tensors),
         context_length_trained=header.integer(f"{architecture}.context_length") or 0,
-        shape=shape_of(header, sum(tensor.size_bytes for tensor in tensors)),
+        shape=shape_of(header, tensors),
         header=header,
     )
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import psutil
 
 from app.core.errors import ErrorKind, UserError
-from app.core.memory import CONTEXT_STEP_TOKENS, ContextPlan, longest_context, round_up
+from app.core.memory import CONTEXT_STEP_TOKENS, ContextPlan, memory_need, round_up
+from app.core.model_shape import ModelShape
 from app.engine.worker.inspection import ModelFacts
 
 DEFAULT_CONTEXT_LENGTH = 8192
@@ -38,11 +39,23 @@ def choose_context_length(facts: ModelFacts, wanted: int, plan: ContextPlan) -> 
     raise UserError(
         ErrorKind.NOT_ENOUGH_MEMORY,
         path=str(facts.path),
-        needed_bytes=facts.shape.need(plan.with_length(smallest)).total_bytes,
+        needed_bytes=memory_need(facts.shape, plan.with_length(smallest)).total_bytes,
         free_bytes=free_bytes,
         context_length=smallest,
         suggested_context_length=min(fits, round_up(trained, CONTEXT_STEP_TOKENS)) if fits >= MIN_CONTEXT_LENGTH else 0,
     )
+
+
+def longest_context(shape: ModelShape, plan: ContextPlan, budget_bytes: int) -> int:
+    """The longest context up to the plan's that fits into the budget, a multiple of 256 tokens; 0 if none does."""
+    low, high = 0, round_up(plan.context_length, CONTEXT_STEP_TOKENS) // CONTEXT_STEP_TOKENS
+    while low < high:
+        middle = (low + high + 1) // 2
+        if memory_need(shape, plan.with_length(middle * CONTEXT_STEP_TOKENS)).total_bytes <= budget_bytes:
+            low = middle
+        else:
+            high = middle - 1
+    return low * CONTEXT_STEP_TOKENS
 
 
 def usable_bytes() -> int:

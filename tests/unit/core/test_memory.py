@@ -1,15 +1,19 @@
+from dataclasses import replace
+
 import pytest
 
 from app.core.gguf import read_header
-from app.core.memory import ContextPlan, ModelShape, longest_context, round_up, shape_of
-from tests.fixtures.gguf_bytes import F32, I32, Array, gguf, llama_keys, tiny_llama
+from app.core.memory import CACHE_TYPES, ContextPlan, fits_cache_type, layer_cache_bytes, memory_need, round_up
+from app.core.model_shape import ModelShape, shape_of
+from tests.fixtures.gguf_bytes import F32, I32, Array, Tensor, gguf, llama_keys, tiny_llama
 
 MIB = 1024 * 1024
 
 
 def shape(architecture: str, *, weights_bytes: int = 0, **keys: object) -> ModelShape:
     named = {f"{architecture}.{name.replace('__', '.')}": value for name, value in keys.items()}
-    return shape_of(read_header(gguf({"general.architecture": architecture, **named})), weights_bytes)
+    described = shape_of(read_header(gguf({"general.architecture": architecture, **named})), ())
+    return replace(described, weights_bytes=weights_bytes)
 
 
 LLAMA_3_8B = {
@@ -93,20 +97,24 @@ QWEN_3_NEXT = {
 def test_against_what_llama_cpp_reports(
     architecture: str, keys: dict[str, int], plan: ContextPlan, cache_mib: float, compute_mib: float
 ) -> None:
-    need = shape(architecture, **keys).need(plan)
+    need = memory_need(shape(architecture, **keys), plan)
     assert need.cache_bytes / MIB == pytest.approx(cache_mib, rel=0.001)
     assert need.compute_bytes / MIB == pytest.approx(compute_mib, rel=0.1)
 
 
 def test_weights_count_and_the_total_is_the_sum() -> None:
-    need = shape("llama", weights_bytes=4_000_000_000, **LLAMA_3_8B).need(ContextPlan(4096))
+    need = memory_need(shape("llama", weights_bytes=4_000_000_000, **LLAMA_3_8B), ContextPlan(4096))
     assert need.weights_bytes == 4_000_000_000
-    assert need.total_bytes == need.weights_bytes + need.cache_bytes + need.compute_bytes
+    assert need.total_bytes == (need.weights_bytes + need.cache_bytes + need.compute_bytes + need.surrounding_bytes)
 
 
 def test_contexts_are_rounded_up_as_llama_cpp_does() -> None:
     model = shape("llama", **LLAMA_3_8B)
-    assert model.need(ContextPlan(1)) == model.need(ContextPlan(256)) != model.need(ContextPlan(257))
+    assert (
+        memory_need(model, ContextPlan(1))
+        == memory_need(model, ContextPlan(256))
+        != memory_need(model, ContextPlan(257))
+    )
     assert round_up(257, 256) == 512 == round_up(512, 256)
 
 
@@ -124,21 +132,21 @@ def test_one_number_per_layer() -> None:
     changed = {**LLAMA_3_8B, "block_count": 4, "attention__head_count_kv": Array(I32, [8, 0, 8, 4])}
     model = shape("llama", **changed)
     assert model.kv_heads == (8, 0, 8, 4)
-    flash = model.need(ContextPlan(256, flash_attention=True)).cache_bytes
+    flash = memory_need(model, ContextPlan(256, flash_attention=True)).cache_bytes
     assert flash == (8 + 8 + 4) * 256 * 256 * 2
     # without flash attention all values are as wide as the widest layer's
-    assert model.need(ContextPlan(256)).cache_bytes == flash + 4 * 128 * 256 * 2
+    assert memory_need(model, ContextPlan(256)).cache_bytes == flash + 4 * 128 * 256 * 2
 
 
 def test_layers_that_share_a_cache_take_none() -> None:
-    alone = shape("gemma3n", **GEMMA_2_9B).need(ContextPlan(1024)).cache_bytes
-    shared = shape("gemma3n", **GEMMA_2_9B, attention__shared_kv_layers=21).need(ContextPlan(1024)).cache_bytes
+    alone = memory_need(shape("gemma3n", **GEMMA_2_9B), ContextPlan(1024)).cache_bytes
+    shared = memory_need(shape("gemma3n", **GEMMA_2_9B, attention__shared_kv_layers=21), ContextPlan(1024)).cache_bytes
     assert shared * 2 == alone
 
 
 def test_a_state_does_not_grow_with_the_context() -> None:
     model = shape("mamba", **MAMBA_3B)
-    assert model.need(ContextPlan(512)).cache_bytes == model.need(ContextPlan(65536)).cache_bytes > 0
+    assert memory_need(model, ContextPlan(512)).cache_bytes == memory_need(model, ContextPlan(65536)).cache_bytes > 0
 
 
 def test_values_of_the_wrong_kind_do_not_stop_the_estimate() -> None:
@@ -147,22 +155,44 @@ def test_values_of_the_wrong_kind_do_not_stop_the_estimate() -> None:
     assert odd.feed_forward == 4 * 4096
 
 
-def test_longest_context() -> None:
-    model = shape("llama", weights_bytes=4_900_000_000, **LLAMA_3_8B)
-    plan = ContextPlan(131072, output_tokens=1)
-    budget = 8_000_000_000
-    found = longest_context(model, plan, budget)
-    assert found % 256 == 0
-    assert model.need(plan.with_length(found)).total_bytes <= budget
-    assert model.need(plan.with_length(found + 256)).total_bytes > budget
-    assert longest_context(model, plan, 4_900_000_000) == 0
-    assert longest_context(model, plan, 1 << 50) == 131072
+def test_each_conversation_has_a_cache_of_its_own() -> None:
+    for model in (shape("llama", **LLAMA_3_8B), shape("mamba", **MAMBA_3B)):
+        one, four = memory_need(model, ContextPlan(4096)), memory_need(model, ContextPlan(4096, sequences=4))
+        assert four.cache_bytes == 4 * one.cache_bytes
+        assert four.compute_bytes == one.compute_bytes
+
+
+def test_quantized_caches_are_smaller_and_need_heads_of_whole_blocks() -> None:
+    model = shape("llama", **LLAMA_3_8B)
+    f16, q8_0, q4_0 = (sum(layer_cache_bytes(model, ContextPlan(4096, cache_type=kind))) for kind in CACHE_TYPES)
+    assert (q8_0 / f16, q4_0 / f16) == (34 / 64, 18 / 64)
+    assert all(fits_cache_type(model, kind) for kind in CACHE_TYPES)
+    odd = shape("llama", **LLAMA_3_8B, attention__key_length=80)
+    assert [fits_cache_type(odd, kind) for kind in CACHE_TYPES] == [True, False, False]
+    assert fits_cache_type(shape("mamba", **MAMBA_3B), "q4_0")
+
+
+def test_weights_are_told_apart_by_where_they_can_lie() -> None:
+    tensors = (
+        Tensor("token_embd.weight", (32, 10)),
+        Tensor("blk.0.attn_q.weight", (32, 32)),
+        Tensor("blk.0.ffn_gate_exps.weight", (32, 8, 4)),
+        Tensor("blk.1.ffn_up.weight", (32, 8)),
+        Tensor("output_norm.weight", (32,)),
+    )
+    header = read_header(gguf({"general.architecture": "llama", "llama.block_count": 2}, tensors))
+    model = shape_of(header, header.tensors)
+    assert model.layer_bytes == (4 * (32 * 32 + 32 * 8 * 4), 4 * 32 * 8)
+    assert model.expert_bytes == (4 * 32 * 8 * 4, 0)
+    assert model.embedding_bytes == 4 * 320
+    assert model.output_bytes == 4 * 32 + 4 * 320  # tied: on another device the table is needed again
+    assert model.weights_bytes == sum(model.layer_bytes) + 4 * 320 + 4 * 32
 
 
 def test_the_tiny_model() -> None:
     data = tiny_llama()
     header = read_header(data)
-    model = shape_of(header, sum(tensor.size_bytes for tensor in header.tensors))
+    model = shape_of(header, header.tensors)
     assert model.vocabulary == header.array("tokenizer.ggml.tokens").count
-    assert model.need(ContextPlan(512)).cache_bytes == 512 * 2 * 2 * 8 * 2
+    assert memory_need(model, ContextPlan(512)).cache_bytes == 512 * 2 * 2 * 8 * 2
     assert llama_keys()["llama.block_count"] == model.layers == 1

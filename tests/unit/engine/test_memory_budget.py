@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from app.core.errors import ErrorKind, UserError
-from app.core.memory import ContextPlan
+from app.core.memory import ContextPlan, memory_need
 from app.engine.worker import memory_budget
 from app.engine.worker.inspection import ModelFacts, inspect_model_file
 from app.engine.worker.memory_budget import choose_context_length, usable_bytes
@@ -38,7 +38,7 @@ def test_by_default_as_long_as_trained_and_at_most_8192(
 
 
 def test_by_default_reduced_to_what_fits(monkeypatch: pytest.MonkeyPatch, facts: ModelFacts) -> None:
-    enough_for_3000 = facts.shape.need(PLAN.with_length(3000)).total_bytes
+    enough_for_3000 = memory_need(facts.shape, PLAN.with_length(3000)).total_bytes
     have(monkeypatch, enough_for_3000)
     assert choose_context_length(facts, 0, PLAN) == 3072
 
