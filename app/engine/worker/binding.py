@@ -10,14 +10,19 @@ import ctypes
 import importlib
 import importlib.metadata
 import importlib.util
+import logging
+import os
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from app.engine.worker.backend import RequestControl
+from app.engine.worker.backend_libraries import GPU_BACKENDS, load_backends
+
+log = logging.getLogger(__name__)
 
 
 def _import_declarations() -> Any:
@@ -67,11 +72,14 @@ def ggml_function(name: str, result: Any, *arguments: Any) -> Any:
 LogCallback = Callable[[int, str], None]
 
 
-def initialize(on_log: LogCallback, on_abort: Callable[[str], None]) -> list[Any]:
+def initialize(
+    on_log: LogCallback, on_abort: Callable[[str], None], backends: Collection[str] = GPU_BACKENDS
+) -> list[Any]:
     """Register the backends and start the library; once per process.
 
     `on_log` gets every line with its ggml level, from any thread; `on_abort` the reason right before ggml ends the
-    process. Returns what must be kept alive as long as the library is used.
+    process. `backends`: which to load beside the processor's where the build has libraries for them. Returns what must
+    be kept alive as long as the library is used.
     """
 
     @llama.llama_log_callback  # type: ignore[untyped-decorator]  # made by ctypes
@@ -87,11 +95,15 @@ def initialize(on_log: LogCallback, on_abort: Callable[[str], None]) -> list[Any
     with suppress(AttributeError):  # builds may leave it out
         ggml_function("ggml_set_abort_callback", ctypes.c_void_p, abort_type)(abort_callback)
     if ggml_function("ggml_backend_reg_count", ctypes.c_size_t)() == 0:
-        # Backends are libraries of their own. ggml's own search would look into the current directory as well.
-        load = ggml_function("ggml_backend_load_all_from_path", None, ctypes.c_char_p)
-        load(str(LIBRARY_FOLDER).encode())
+        for name, reason in load_backends(LIBRARY_FOLDER, load_library, backends).items():
+            log.warning("the backend %s cannot be used: %s", name, reason)
     llama.llama_backend_init()
     return [log_line, abort_callback]
+
+
+def load_library(path: Path) -> bool:
+    """Register the backend in a library; False if it cannot be loaded, or does not start."""
+    return bool(ggml_function("ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)(os.fsencode(path)))
 
 
 class AbortCallback:
