@@ -14,7 +14,8 @@ COMMANDS = ("ask", "doctor")
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The arguments after the program's name; `command` is "window", "ask" or "doctor". Exits 2 on a mistake."""
-    command = next((word for word in _words(argv) if word in COMMANDS), None)
+    word = _first_word(argv)
+    command = word if word in COMMANDS else None
     parser = _ask_parser() if command == "ask" else _doctor_parser() if command == "doctor" else _window_parser()
     rest = list(argv)
     if command is not None:
@@ -24,7 +25,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return arguments
 
 
-def _words(argv: Sequence[str]) -> list[str]:
+def _first_word(argv: Sequence[str]) -> str | None:
     """The first word that is neither an option nor the value of --data-dir or --model."""
     takes_value = False
     for word in argv:
@@ -33,8 +34,8 @@ def _words(argv: Sequence[str]) -> list[str]:
         elif word in ("--data-dir", "--model"):
             takes_value = True
         elif not word.startswith("-"):
-            return [word]
-    return []
+            return word
+    return None
 
 
 def _parser(command: str, description: str) -> argparse.ArgumentParser:

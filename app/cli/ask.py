@@ -45,8 +45,6 @@ def _question(text: str, show: Show) -> str:
 def _answer(session: Session, arguments: argparse.Namespace, question: str, show: Show) -> int:
     path = str(Path(arguments.model).absolute()) if arguments.model else str(builtin_model())
     session.call(Load(session.next_id(), path, arguments.context), show)
-    if session.is_interrupted:
-        return EXIT_INTERRUPTED
     sampling = {"temperature": arguments.temperature, "seed": arguments.seed}
     request = Generate(
         session.next_id(),

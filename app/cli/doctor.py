@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -31,7 +32,7 @@ SELF_TEST_TOKENS = 64
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Print the findings; 0 when everything works, 1 otherwise."""
+    """Print the findings; 0 when everything works, 1 otherwise. Raises KeyboardInterrupt after Ctrl+C."""
     paths = choose_paths(arguments.data_dir)
     findings: dict[str, Any] = {
         "versions": _versions(),
@@ -62,10 +63,18 @@ def _folders(paths: Paths) -> dict[str, dict[str, Any]]:
     named = {"data": paths.data, "logs": paths.logs, "cache": paths.cache}
     found: dict[str, dict[str, Any]] = {}
     for name, path in named.items():
-        existing = next((folder for folder in (path, *path.parents) if folder.exists()), path)
-        free = shutil.disk_usage(existing).free if existing.exists() else 0
-        found[name] = {"path": str(path), "exists": path.exists(), "free_bytes": free}
+        existing = next((folder for folder in (path, *path.parents) if _exists(folder)), None)
+        free = shutil.disk_usage(existing).free if existing else 0
+        found[name] = {"path": str(path), "exists": existing == path, "free_bytes": free}
     return found
+
+
+def _exists(path: Path) -> bool:
+    """False also for a path that may not be looked at or cannot be: the findings are to tell, not to fail."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _memory() -> dict[str, int]:
@@ -74,7 +83,7 @@ def _memory() -> dict[str, int]:
 
 
 def _database(paths: Paths) -> dict[str, Any]:
-    if not paths.database.exists():
+    if not _exists(paths.database):
         return {"ok": True, "path": str(paths.database), "state": "not made yet"}
     from app.storage.database import Database
 
@@ -99,6 +108,8 @@ def _engine(paths: Paths) -> dict[str, dict[str, Any]]:
                     "devices": [asdict(device) for device in listed.devices],
                 }
             self_test = _self_test(session)
+            if session.is_interrupted:
+                raise KeyboardInterrupt
     except UserError as error:
         words = explain(error)
         self_test["error"] = f"{words.title}. {words.text}"

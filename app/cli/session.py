@@ -43,10 +43,12 @@ class Session:
     ) -> Event:
         """Send a request, pass its events on, return the last.
 
-        Raises UserError when it failed, and whatever `on_event` raises.
+        Raises UserError when it failed, KeyboardInterrupt when Ctrl+C came before it, and whatever `on_event` raises.
         """
         self._request_id, self._on_event, self._last = request.id, on_event, None
         self._client.send(request)
+        if self.is_interrupted:  # before there was this request to stop
+            raise KeyboardInterrupt
         last = self._wait()
         if isinstance(last, Failed):
             raise last.error
@@ -58,7 +60,8 @@ class Session:
         self._client.stop(self._request_id)
 
     def _wait(self) -> Event:
-        self._loop.exec()
+        if self._last is None:  # an engine that cannot even be started may have said so at once
+            self._loop.exec()
         if self._trouble is not None:
             raise self._trouble
         if self._last is None:

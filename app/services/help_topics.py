@@ -25,7 +25,7 @@ class HelpTopic:
 
 
 def load_help_topics(path: Path) -> list[HelpTopic]:
-    """The topics in the order of the file. Raises OSError or ValueError for a damaged installation."""
+    """The topics in the order of the file. Raises OSError, ValueError or KeyError for a damaged installation."""
     return [
         HelpTopic(
             id=item["id"],
@@ -33,11 +33,7 @@ def load_help_topics(path: Path) -> list[HelpTopic]:
             title=item["title"],
             answer=item["answer"],
             body=item["body"],
-            keywords=_keywords(item["keywords"]),
+            keywords=tuple(item["keywords"]),
         )
         for item in json.loads(path.read_text("utf-8"))
     ]
-
-
-def _keywords(value: str | list[str]) -> tuple[str, ...]:
-    return tuple(value.split()) if isinstance(value, str) else tuple(value)

@@ -134,7 +134,9 @@ def test_ctrl_c_stops_the_answer_and_keeps_what_was_said(hearth: Hearth, endless
 
 def test_ctrl_c_before_the_answer_ends_quietly(hearth: Hearth, endless_model: str) -> None:
     with hearth.start("ask", "-", "--model", endless_model, stdin=subprocess.PIPE) as process:
-        time.sleep(1)  # it waits for the question
+        assert process.stdin is not None
+        process.stdin.write(b"more than a pipe holds: now it is reading " * 50_000)
+        process.stdin.flush()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (130, b"", b"")

@@ -1,8 +1,10 @@
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 from app import __version__
-from tests.cli.hearth import ROOT, Hearth, files_under
+from tests.cli.hearth import ROOT, Hearth, engines_of, files_under
 
 
 def findings_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -114,6 +116,25 @@ def test_a_read_only_data_folder_is_checked_too(hearth: Hearth, read_only: Path)
     assert done.stderr == ""
     assert found["self_test"]["ok"]
     assert found["engine"]["ok"]
+
+
+def test_a_data_folder_that_cannot_be_is_no_reason_to_fail(hearth: Hearth) -> None:
+    impossible = Hearth(hearth.home, hearth.home / ("x" * 300))
+    done = impossible.run("doctor", "--json")
+    found = findings_of(done)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert found["folders"]["data"]["exists"] is False
+    assert found["folders"]["data"]["free_bytes"] > 0
+
+
+def test_ctrl_c_ends_it_quietly(hearth: Hearth) -> None:
+    with hearth.start("doctor") as process:
+        while not engines_of(process):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, b"", b"")
 
 
 def test_version_and_help(hearth: Hearth) -> None:
