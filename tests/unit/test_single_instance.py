@@ -114,9 +114,10 @@ def test_the_one_that_is_still_starting_is_asked_once_and_waited_for(
     monkeypatch.setattr(single_instance, "CONNECT_MS", 200)
     with another_instance(tmp_path, 1) as first:
         assert not make(tmp_path).become_the_one("/a model.gguf")
-        first.kill()
         assert first.stdout is not None
-        assert first.stdout.read() == "/a model.gguf\n"
+        assert first.stdout.readline() == "/a model.gguf\n"
+        first.kill()
+        assert first.stdout.read() == ""
 
 
 def test_the_one_that_is_closing_makes_room(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
