@@ -16,9 +16,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from app.core.messages import Conversation, ConversationId, Message, MessageId
+from app.core.messages import Conversation, ConversationId, Message
 from app.paths import choose_paths
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database
@@ -57,13 +58,8 @@ def store_conversation(data: Path, count: int) -> None:
     store.create(Conversation(key, "Benchmark"))
     messages: list[Message] = []
     for item in conversation(count):
-        text = item.message
         parent = messages[-1].id if messages else None
-        messages.append(
-            Message(
-                MessageId(text.id), key, parent, text.role, text.parts, model_name=text.model_name, usage=text.usage
-            )
-        )
+        messages.append(replace(item.message, conversation_id=key, parent_id=parent))
     store.add_messages(key, messages, messages[-1].id)
     database.close()
     paths.settings.write_text(json.dumps({"window.last_conversation": key}), "utf-8")
