@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn, TextIO
 
-from devtools.cache import ROOT
+from devtools import system
+from devtools.cache import ROOT, cache_folder
 from devtools.checks import run_checks
 from devtools.console import Console, SetupError, Terminated, ToolError
+from devtools.engine import Engine
 from devtools.environment import RUN, TEST, Environment, Purpose
 from devtools.lockfiles import write_lock_files
+from devtools.profiles import PROFILES, require_system
 
 LOG = ROOT / "build" / "setup.log"
 LAST_LINES = 15
@@ -23,6 +26,8 @@ python3 dev.py run [arguments of Hearth]    set everything up, then open the win
 python3 dev.py test [arguments of pytest]   set everything up, then run every check and test
 python3 dev.py setup [--check]              set everything up, or only say what is missing
 python3 dev.py lock [--upgrade]             write the lock files anew (needs uv)
+python3 dev.py engine [--profile NAME] [--install]
+                                            compile the engine as a release has it, or for one kind of GPU
 
 Examples:
   python3 dev.py run --model ~/Downloads/model.gguf
@@ -37,7 +42,7 @@ def run_command(arguments: Sequence[str]) -> int:
     if command in ("-h", "--help"):
         print(USAGE)
         return 0
-    if command not in ("run", "test", "setup", "lock"):
+    if command not in ("run", "test", "setup", "lock", "engine"):
         print(USAGE, file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, _stop)
@@ -45,6 +50,8 @@ def run_command(arguments: Sequence[str]) -> int:
     try:
         if command == "setup":
             return _set_up(environment, rest)
+        if command == "engine":
+            return _build_engine(environment, rest)
         if command == "lock":
             write_lock_files(environment.python.parent, rest, Console(LOG))
             return 0
@@ -71,6 +78,29 @@ def _set_up(environment: Environment, arguments: Sequence[str]) -> int:
         return _report(environment)
     environment.prepare(TEST, Console(LOG))
     print("Hearth is set up. Start it with: python3 dev.py run")
+    return 0
+
+
+def _build_engine(environment: Environment, arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="dev.py engine",
+        description="Compiles the engine into one wheel in the cache folder. packaging/engine/README.md tells more.",
+    )
+    parser.add_argument("--profile", choices=PROFILES, default="release", help="which parts it has (default: release)")
+    parser.add_argument("--install", action="store_true", help="use it here, until the next complete set-up")
+    options = parser.parse_args(arguments)
+    profile = PROFILES[options.profile]
+    require_system(profile)
+    console = Console(LOG)
+    engine = Engine(cache_folder(), profile)
+    pip = environment.prepare_pip(console)
+    if not engine.is_built():
+        system.ensure(profile.needs, venv=False, compiler=True, console=console)
+        engine.build(pip, console)
+    if options.install:
+        with console.step("Installing the engine"):
+            pip.install_file(engine.wheel, console)
+    print(engine.wheel)
     return 0
 
 

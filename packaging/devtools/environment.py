@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,15 +73,27 @@ class Environment:
             system.ensure(purpose.needs, venv=False, compiler=False, console=console)
             return
 
-        def announce() -> None:
-            console.say("Another set-up of this folder is running; waiting for it …")
-
-        with exclusive(ROOT / "build" / "setup.lock", announce) as lock:
+        with self._lock(console) as lock:
             if self.is_ready(purpose):
                 return
             console.inherited_locks.append(lock)
             console.log_path.unlink(missing_ok=True)
             self._prepare(purpose, console)
+
+    def prepare_pip(self, console: Console) -> Pip:
+        """pip, in an environment that is made if there is none. Nothing of Hearth's needs is installed into it."""
+        with self._lock(console):
+            if not self._works():
+                system.ensure((), venv=True, compiler=False, console=console)
+                with console.step("Making a Python environment"):
+                    self._make(console)
+        return Pip(self.python)
+
+    def _lock(self, console: Console) -> AbstractContextManager[int]:
+        def announce() -> None:
+            console.say("Another set-up of this folder is running; waiting for it …")
+
+        return exclusive(ROOT / "build" / "setup.lock", announce)
 
     def _prepare(self, purpose: Purpose, console: Console) -> None:
         began = time.monotonic()
