@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QFocusEvent, QKeyEvent, QResizeEvent
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QResizeEvent, QTextCursor
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QSizePolicy, QWidget
 
 from app.ui.long_lines import has_text, insert_line_break, insert_text, portions, selected_text, text_of
@@ -25,6 +25,7 @@ class MessageEdit(QPlainTextEdit):
     """Enter sends, Shift+Enter begins a new line; while an input method composes, Enter belongs to it.
 
     A long text goes in portion by portion, so that the window stays responsive; who asks for the text gets all of it.
+    Wherever the person clicks meanwhile, it stays in one piece, and keys wait until it is in.
     """
 
     edited = Signal()  # by the person
@@ -34,11 +35,13 @@ class MessageEdit(QPlainTextEdit):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._portions: list[str] = []  # still to be inserted, the next one last
+        self._insertion = QTextCursor()  # where
+        self._waiting_keys: list[QKeyEvent] = []
         self._portion_timer = QTimer(self)
         self._portion_timer.setInterval(0)
         self._portion_timer.timeout.connect(self._insert_portion)
         self._setting_text = False
-        self._send_waits = False  # until everything is inserted
+        self._send_waits = False  # until everything is inserted, as the keys do
         self._lines = 1
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setTabChangesFocus(True)
@@ -57,6 +60,8 @@ class MessageEdit(QPlainTextEdit):
     def set_text(self, text: str) -> None:
         """Replace everything; not told as an edit, cannot be undone. The cursor goes to the end."""
         self._portions.clear()
+        self._waiting_keys.clear()
+        self._send_waits = False
         self._setting_text = True
         self.clear()
         self.document().setUndoRedoEnabled(False)
@@ -74,7 +79,8 @@ class MessageEdit(QPlainTextEdit):
     def _begin(self, text: str) -> None:
         first, *others = portions(text) if text else [""]
         self._portions = others[::-1]
-        insert_text(self.textCursor(), first)
+        self._insertion = self.textCursor()
+        insert_text(self._insertion, first)
         self.ensureCursorVisible()
         if others:
             self.setReadOnly(True)
@@ -88,10 +94,9 @@ class MessageEdit(QPlainTextEdit):
             self.send_wished.emit()
 
     def _insert_portion(self) -> None:
-        cursor = self.textCursor()
-        cursor.joinPreviousEditBlock()
-        insert_text(cursor, self._portions.pop())
-        cursor.endEditBlock()
+        self._insertion.joinPreviousEditBlock()
+        insert_text(self._insertion, self._portions.pop())
+        self._insertion.endEditBlock()
         self._end_if_done()
 
     def _insert_all(self) -> None:
@@ -109,6 +114,9 @@ class MessageEdit(QPlainTextEdit):
         self.ensureCursorVisible()
         if was_pasted:
             self.edited.emit()
+        keys, self._waiting_keys = self._waiting_keys, []
+        for key in keys:
+            self.keyPressEvent(key)
         if self._send_waits:
             self._send_waits = False
             self.send_wished.emit()
@@ -152,6 +160,10 @@ class MessageEdit(QPlainTextEdit):
         return min(lines, MOST_LINES)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        if self._portions:
+            self._waiting_keys.append(event.clone())
+            event.accept()
+            return
         enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
         modifiers = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
         if enter and modifiers == Qt.KeyboardModifier.NoModifier:

@@ -238,3 +238,38 @@ def test_undo_takes_back_a_paste(qtbot: QtBot, composer: Composer) -> None:
     paste(composer, "b" * 5_000)
     qtbot.keyClick(edit_of(composer), Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert composer.text() == "a"
+
+
+def large(edit: MessageEdit) -> str:
+    """A text that takes several portions; the box is still taking it in when this returns."""
+    text = "line of text\n" * 30_000
+    data = QMimeData()
+    data.setText(text)
+    edit.insertFromMimeData(data)
+    assert edit.isReadOnly()
+    return text
+
+
+def test_a_click_in_the_middle_of_a_paste_does_not_tear_it(composer: Composer) -> None:
+    edit = edit_of(composer)
+    text = large(edit)
+    edit.selectAll()
+    assert composer.text() == text
+
+
+def test_keys_in_the_middle_of_a_paste_are_not_lost(qtbot: QtBot, composer: Composer) -> None:
+    edit = edit_of(composer)
+    text = large(edit)
+    qtbot.keyClicks(edit, "end")
+    with qtbot.waitSignal(composer.submitted, timeout=20_000) as submitted:
+        qtbot.keyClick(edit, Qt.Key.Key_Return)
+    assert submitted.args == [text + "end"]
+
+
+def test_another_draft_is_not_sent_for_the_one_that_was_to_be_sent(qtbot: QtBot, composer: Composer) -> None:
+    edit = edit_of(composer)
+    large(edit)
+    edit.send()
+    with qtbot.assertNotEmitted(composer.submitted, wait=50):
+        composer.set_text("the draft of another chat")
+    assert composer.text() == "the draft of another chat"
