@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
-from PySide6.QtGui import QFocusEvent, QWheelEvent
+from PySide6.QtGui import QFocusEvent, QHideEvent, QWheelEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -115,7 +115,7 @@ class SwitchField(SettingField):
 
 
 class TextField(SettingField):
-    """Several lines; a change is told after a pause in typing or when the focus leaves."""
+    """Several lines; a change is told after a pause in typing, or when the focus or the window goes away."""
 
     def __init__(self, setting: Setting, words: SettingWords, parent: QWidget | None = None) -> None:
         super().__init__(setting, words, parent)
@@ -139,7 +139,7 @@ class TextField(SettingField):
 
     def set_value(self, value: Value) -> None:
         text = str(value or "")
-        if text != self.value():
+        if text != self.value() and not self._pause.isActive():  # what is being typed is newer
             self._setting_text = True
             self._edit.setPlainText(text)
             self._setting_text = False
@@ -159,6 +159,11 @@ class TextField(SettingField):
         if watched is self._edit and isinstance(event, QFocusEvent) and event.lostFocus() and self._pause.isActive():
             self._tell()
         return super().eventFilter(watched, event)  # type: ignore[arg-type]  # always a QObject
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        if self._pause.isActive():
+            self._tell()
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)

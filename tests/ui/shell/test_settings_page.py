@@ -136,6 +136,25 @@ def test_instructions_are_told_after_a_pause_and_keep_the_cursor(qtbot: QtBot, p
     assert edit.textCursor().position() == len("Be brief")
 
 
+def test_instructions_being_typed_stay_when_something_else_changes(qtbot: QtBot, page: SettingsPage) -> None:
+    edit = page.field("answers.system_prompt").findChild(QPlainTextEdit)
+    assert edit is not None
+    with qtbot.waitSignal(page.setting_changed) as changed:
+        qtbot.keyClicks(edit, "Be brief.")
+        page.set_values(read_settings({}))  # such as a larger text, by key
+    assert changed.args == ["answers.system_prompt", "Be brief."]
+
+
+def test_instructions_are_told_when_the_window_closes(qtbot: QtBot, page: SettingsPage) -> None:
+    edit = page.field("answers.system_prompt").findChild(QPlainTextEdit)
+    assert edit is not None
+    qtbot.keyClicks(edit, "Be brief.")
+    told = Recorder()
+    page.setting_changed.connect(told)
+    page.close()
+    assert told.calls == [("answers.system_prompt", "Be brief.")]
+
+
 def test_expert_settings_are_folded_away(qtbot: QtBot, page: SettingsPage) -> None:
     assert not page.field("sampling.mirostat").isVisible()
     qtbot.mouseClick(button(page, "More settings: Answers"), Qt.MouseButton.LeftButton)
