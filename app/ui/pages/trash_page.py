@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from PySide6.QtCore import QDateTime, QLocale, Qt, Signal
@@ -44,7 +44,6 @@ class TrashPage(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._question: QMessageBox | None = None
         self._list = _TrashList(self)
         self._list.setAccessibleName(self.tr("Chats in the trash"))
         self._list.setFrameShape(QListWidget.Shape.NoFrame)
@@ -132,20 +131,21 @@ class TrashPage(QWidget):
             self.restore_requested.emit(conversation_id)
 
     def _ask_to_delete(self) -> None:
-        count = len(self._list.selectedItems())
-        if count:
-            words = self.tr("Delete %n chat(s) for ever?", "", count)
-            self._ask(words, self.tr("Delete for ever"), self._delete)
+        asked_about = self.selected_ids()  # whatever is selected by the time of the answer
+
+        def delete() -> None:
+            for conversation_id in asked_about:
+                self.delete_requested.emit(conversation_id)
+
+        if asked_about:
+            words = self.tr("Delete %n chat(s) for ever?", "", len(asked_about))
+            self._ask(words, self.tr("Delete for ever"), delete)
 
     def _ask_to_empty(self) -> None:
         words = self.tr("Delete all %n chat(s) in the trash for ever?", "", self._list.count())
         self._ask(words, self.tr("Empty trash"), self.empty_requested.emit)
 
-    def _delete(self) -> None:
-        for conversation_id in self.selected_ids():
-            self.delete_requested.emit(conversation_id)
-
-    def _ask(self, words: str, yes: str, on_yes: object) -> None:
+    def _ask(self, words: str, yes: str, on_yes: Callable[[], None]) -> None:
         box = QMessageBox(QMessageBox.Icon.NoIcon, self.tr("Trash"), words, QMessageBox.StandardButton.Cancel, self)
         box.setInformativeText(self.tr("This cannot be undone."))
         agree = box.addButton(yes, QMessageBox.ButtonRole.DestructiveRole)

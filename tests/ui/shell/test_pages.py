@@ -256,6 +256,19 @@ def test_deleting_for_ever_is_asked_first(qtbot: QtBot, trash_page: TrashPage) -
     qtbot.waitUntil(lambda: trash_page.findChild(QMessageBox) is None)
 
 
+def test_only_what_was_asked_about_is_deleted(qtbot: QtBot, trash_page: TrashPage) -> None:
+    items = trash_list(trash_page)
+    items.setCurrentRow(2)
+    told = Recorder()
+    trash_page.delete_requested.connect(told)
+    qtbot.keyClick(items, Qt.Key.Key_Delete)
+    question = open_question(qtbot, trash_page)
+    trash_page.set_conversations([trashed(1, "New", 0.1)], NOW)  # its thirty days are over
+    button(question, "Delete for ever").click()
+    assert told.calls == [("c0",)]
+    qtbot.waitUntil(lambda: trash_page.findChild(QMessageBox) is None)
+
+
 def test_emptying_is_asked_first(qtbot: QtBot, trash_page: TrashPage) -> None:
     click(button(trash_page, "Empty trash"), qtbot)
     question = open_question(qtbot, trash_page)
