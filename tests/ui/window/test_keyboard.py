@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.core.errors import ErrorKind, UserError
 from app.ui.shortcuts import SHORTCUTS
 from tests.ui.window.conftest import OpenWindow
 from tests.ui.window.person import CONTROL, Person
@@ -177,3 +178,19 @@ def test_quit_by_key_closes_the_window(open_window: OpenWindow) -> None:
     person = open_window()
     person.press(Key.Key_Q, CONTROL)
     person.wait(lambda: not person.window.isVisible())
+
+
+def test_the_keyboard_goes_on_where_a_card_or_a_notice_was(open_window: OpenWindow) -> None:
+    """Not to the first button of the window, which makes a new chat."""
+    person = open_window()
+    page = person.window.chat_page
+    page.show_failure(UserError(ErrorKind.DISK_FULL, path="x"))
+    person.button("Try again").setFocus()
+    person.press(Key.Key_Space)
+    assert person.cards == []
+    assert QApplication.focusWidget() is person.box
+    page.notices.show_notice("Done.")
+    person.button("Close the notice").setFocus()
+    person.press(Key.Key_Space)
+    assert person.notice == ""
+    assert QApplication.focusWidget() is person.box
