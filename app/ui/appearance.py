@@ -1,9 +1,8 @@
-"""Theme and text size as the settings say, kept up with both the settings and the system."""
+"""Theme and text size as the settings say; the theme itself follows the system."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import QObject
-from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
 from app.core.settings import SETTING_OF
@@ -20,8 +19,6 @@ class Appearance(QObject):
         super().__init__(parent)
         self._settings = settings
         settings.changed.connect(self._on_setting_changed)
-        if hints := QGuiApplication.styleHints():
-            hints.colorSchemeChanged.connect(self.apply)
 
     def apply(self) -> None:
         """Put the settings into effect."""

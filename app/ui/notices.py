@@ -28,7 +28,10 @@ PADDING_PX = 12
 
 
 class NoticeBar(QWidget):
-    """One notice at a time; a new one takes the place of the old. Pointing at it or focusing it keeps it."""
+    """One notice at a time; a new one takes the place of the old. It goes by itself when it could be seen.
+
+    Pointing at it or focusing it keeps it, and so does another page in front of it.
+    """
 
     closed = Signal()
 
@@ -93,7 +96,7 @@ class NoticeBar(QWidget):
             action()
 
     def _on_time_over(self) -> None:
-        if self.underMouse() or self._action.hasFocus() or self._close.hasFocus():
+        if not self.isVisible() or self.underMouse() or self._action.hasFocus() or self._close.hasFocus():
             self._timer.start()
         else:
             self.dismiss()

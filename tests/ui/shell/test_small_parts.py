@@ -104,6 +104,16 @@ def test_pointing_at_a_notice_keeps_it(qtbot: QtBot, notices: NoticeBar) -> None
         QApplication.sendEvent(notices, QEvent(QEvent.Type.Leave))
 
 
+def test_a_notice_behind_another_page_waits_to_be_seen(qtbot: QtBot, notices: NoticeBar) -> None:
+    notices._timer.setInterval(20)
+    notices.window().hide()
+    notices.show_notice("Done.")
+    qtbot.wait(60)
+    assert notices.text() == "Done."
+    with qtbot.waitSignal(notices.closed):
+        notices.window().show()
+
+
 def test_a_notice_can_be_closed(qtbot: QtBot, notices: NoticeBar) -> None:
     notices.show_notice("Done.")
     close = next(b for b in notices.findChildren(Button) if b.accessibleName() == "Close the notice")
