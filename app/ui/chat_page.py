@@ -32,8 +32,9 @@ class ChatPage(QWidget):
     def __init__(self, profile: Profile, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._profile = profile
+        self._card_error: UserError | None = None
         self._retry: Callable[[], None] | None = None
-        self._is_damage = False  # the card offers a backup in place of damaged chats
+        self._damage: UserError | None = None  # while a backup is offered in place of damaged chats
         self._shown: OpenChat | None = None
         self.model_button = ModelButton(self)
         self.transcript = TranscriptView(self)
@@ -67,7 +68,7 @@ class ChatPage(QWidget):
             case ActionKind.RETRY:
                 self._try_again()
             case ActionKind.RESTORE_BACKUP:
-                self._is_damage = False
+                self._damage = None
                 self.clear_card()
                 self._profile.store.restore(Path(str(action.value)))
             case ActionKind.COPY_DETAILS:
@@ -76,13 +77,16 @@ class ChatPage(QWidget):
     def show_failure(self, error: UserError, retry: Callable[[], None] | None = None) -> None:
         """Say above the message box what went wrong; `retry` is what Try again does."""
         self._retry = retry
-        self._is_damage = error.kind is ErrorKind.DATABASE_CORRUPT and bool(error.string("backup_path"))
+        if error.kind is ErrorKind.DATABASE_CORRUPT and error.string("backup_path"):
+            self._damage = error
+        self._card_error = error
         self.composer.show_error(explain(error))
 
     def clear_card(self) -> None:
-        """Take the card away, unless it offers a backup: that offer stays until it is taken or Hearth ends."""
-        if not self._is_damage:
-            self.composer.show_error(None)
+        """Take the card away; the offer of a backup stays, or comes back, until it is taken or Hearth ends."""
+        if self._card_error is not self._damage:
+            self._card_error = self._damage
+            self.composer.show_error(explain(self._damage) if self._damage else None)
 
     def regenerate_last(self) -> None:
         """Answer the last question again."""

@@ -3,46 +3,44 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
 
+from app.core.errors import ErrorKind, UserError
 from app.core.messages import MessageState
 from app.services.store import Stores
 from tests.ui.window.conftest import OpenWindow
 from tests.ui.window.person import CONTROL, Person
 from tests.unit.storage.disks import fill_disk
+from tests.unit.storage.locks import locked_by_another_process
 
 SLOW = {"text": "word ", "repeat": 10_000, "tokens_per_second": 200}
 Key = Qt.Key
 pytestmark = pytest.mark.logs_warnings
-HOLD_LOCK = """
-import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
-connection.execute("BEGIN EXCLUSIVE")
-print("locked", flush=True)
-sys.stdin.read()
-"""
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Another process holds the database."""
-    command = [sys.executable, "-c", HOLD_LOCK, str(path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdin is not None
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "locked\n"
-        try:
-            yield
-        finally:
-            holder.stdin.close()
-            holder.wait(10)
+@pytest.fixture
+def database(open_window: OpenWindow) -> Path:
+    """The database of a start before, with one chat."""
+    person = open_window(answers=[{"text": "an answer"}])
+    person.say("first")
+    person.profile.shut_down()
+    return person.profile.paths.database
+
+
+def starts_with(open_window: OpenWindow, words: str) -> Person:
+    """A start that ends in a card with these words; what is written and sent then stays in the box, and the card."""
+    person = open_window(answers=[{"text": "an answer"}], wait=False)
+    person.wait(lambda: words in person.card_text)
+    person.send("hello")
+    person.qtbot.wait(300)
+    assert person.written == "hello"
+    assert words in person.card_text
+    return person
 
 
 def pragma(person: Person, statement: str) -> None:
@@ -103,12 +101,7 @@ def test_a_really_full_disk(small_disk: Path, open_window: OpenWindow, tmp_path:
 def test_a_full_disk_at_the_first_start(small_disk: Path, open_window: OpenWindow, tmp_path: Path) -> None:
     (tmp_path / "data").symlink_to(small_disk)
     ballast = fill_disk(small_disk)
-    person = open_window(answers=[{"text": "an answer"}], wait=False)
-    person.wait(lambda: "The disk is full" in person.card_text)
-    person.send("hello")
-    person.qtbot.wait(300)
-    assert person.written == "hello"
-    assert "The disk is full" in person.card_text
+    person = starts_with(open_window, "The disk is full")
     ballast.unlink()
     with person.qtbot.waitSignal(person.profile.chat.answers.ended, timeout=20_000):
         person.click("Try again")
@@ -129,24 +122,16 @@ def test_a_disk_that_becomes_read_only(open_window: OpenWindow) -> None:
 
 
 def test_a_read_only_folder_at_the_start(
-    read_only: Callable[[Path], None], open_window: OpenWindow, tmp_path: Path
+    database: Path, read_only: Callable[[Path], None], open_window: OpenWindow
 ) -> None:
-    person = open_window(answers=[{"text": "an answer"}])
-    person.say("first")
-    person.profile.shut_down()
-    read_only(tmp_path / "data")
-    again = open_window(answers=[{"text": "an answer"}], wait=False)
-    again.wait(lambda: "cannot be written" in again.card_text)
-    again.send("hello")
-    again.qtbot.wait(300)
-    assert again.written == "hello"
-    assert "cannot be written" in again.card_text
+    read_only(database.parent)
+    starts_with(open_window, "cannot be written")
 
 
 def test_a_lock_keeps_the_text_and_try_again_sends_it(open_window: OpenWindow) -> None:
     person = open_window(answers=[{"text": "an answer"}])
     person.say("first")
-    with locked(person.profile.paths.database):
+    with locked_by_another_process(person.profile.paths.database):
         person.send("second")
         person.wait(lambda: "Another program holds your chats" in person.card_text)
         assert person.written == "second"
@@ -157,11 +142,8 @@ def test_a_lock_keeps_the_text_and_try_again_sends_it(open_window: OpenWindow) -
     assert person.written == ""
 
 
-def test_a_lock_at_the_start(open_window: OpenWindow) -> None:
-    first = open_window(answers=[{"text": "an answer"}])
-    first.say("first")
-    first.profile.shut_down()
-    with locked(first.profile.paths.database):
+def test_a_lock_at_the_start(database: Path, open_window: OpenWindow) -> None:
+    with locked_by_another_process(database):
         person = open_window(answers=[{"text": "an answer"}], wait=False)
         person.wait(lambda: "Another program holds your chats" in person.card_text)
     person.click("Try again")
@@ -171,11 +153,8 @@ def test_a_lock_at_the_start(open_window: OpenWindow) -> None:
     assert person.texts == ["second", "an answer"]
 
 
-def test_a_lock_at_the_start_that_goes_away_by_itself(open_window: OpenWindow) -> None:
-    first = open_window(answers=[{"text": "an answer"}])
-    first.say("first")
-    first.profile.shut_down()
-    with locked(first.profile.paths.database):
+def test_a_lock_at_the_start_that_goes_away_by_itself(database: Path, open_window: OpenWindow) -> None:
+    with locked_by_another_process(database):
         person = open_window(answers=[{"text": "an answer"}], wait=False)
         person.wait(lambda: "Another program holds your chats" in person.card_text)
     person.say("second")
@@ -186,7 +165,7 @@ def test_a_lock_at_the_start_that_goes_away_by_itself(open_window: OpenWindow) -
 def test_a_lock_while_an_answer_streams_loses_nothing(open_window: OpenWindow) -> None:
     person = open_window(answers=[SLOW])
     person.say_and_wait_for_words("go")
-    with locked(person.profile.paths.database):
+    with locked_by_another_process(person.profile.paths.database):
         person.wait(lambda: "Another program holds your chats" in person.card_text)
         person.press(Key.Key_Escape)
         person.wait(lambda: person.answer.state is MessageState.STOPPED)
@@ -260,21 +239,13 @@ def test_a_draft_that_could_not_be_stored_is_stored_later(open_window: OpenWindo
     assert person.cards == []
 
 
-def test_a_newer_database_is_refused_with_words(open_window: OpenWindow) -> None:
-    first = open_window(answers=[{"text": "an answer"}])
-    first.say("first")
-    first.profile.shut_down()
-    with closing(sqlite3.connect(first.profile.paths.database)) as newer:
+def test_a_newer_database_is_refused_with_words(database: Path, open_window: OpenWindow) -> None:
+    with closing(sqlite3.connect(database)) as newer:
         newer.execute("UPDATE alembic_version SET version_num = '0417'")
         newer.execute("UPDATE meta SET value = '9.1.0' WHERE key = 'app_version'")
         newer.commit()
-    person = open_window(answers=[{"text": "an answer"}], wait=False)
-    person.wait(lambda: "newer Hearth" in person.card_text)
+    person = starts_with(open_window, "newer Hearth")
     assert "9.1.0" in person.card_text
-    person.send("hello")
-    person.qtbot.wait(300)
-    assert person.written == "hello"
-    assert "newer Hearth" in person.card_text
 
 
 def test_a_damaged_database_is_set_aside_and_the_backup_comes_back(open_window: OpenWindow) -> None:
@@ -291,6 +262,8 @@ def test_a_damaged_database_is_set_aside_and_the_backup_comes_back(open_window: 
     person.wait(lambda: "damaged" in person.card_text)
     assert "set aside" in person.card_text
     person.say("in between")  # work goes on in a new database
+    person.window.chat_page.show_failure(UserError(ErrorKind.DISK_FULL, path="x"))
+    person.click("Try again")  # another card takes the place of the offer, which comes back
     person.click("Restore the backup")
     person.wait(lambda: person.chats == ["First"])
     assert person.cards == []

@@ -6,8 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,15 +27,8 @@ from app.storage.conversations import ConversationStore
 from app.storage.database import Database
 
 from .disks import fill_disk
+from .locks import HOLD_LOCK, locked_by_another_process
 
-HOLD_LOCK = """
-import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
-for statement in sys.argv[2].split(";"):
-    connection.execute(statement)
-print("locked", flush=True)
-sys.stdin.read()
-"""
 HALF_A_CHANGE = """
 import os, signal, sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -78,20 +70,6 @@ def told(action: Callable[[], object]) -> ErrorKind:
         action()
     assert caught.value.string("path")
     return caught.value.kind
-
-
-@contextmanager
-def locked_by_another_process(path: Path, statements: str) -> Iterator[None]:
-    command = [sys.executable, "-c", HOLD_LOCK, str(path), statements]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdin is not None
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "locked\n"
-        try:
-            yield
-        finally:
-            holder.stdin.close()
-            holder.wait(10)
 
 
 def test_no_room_says_so_keeps_what_was_stored_and_recovers(database: Database, store: ConversationStore) -> None:
@@ -173,7 +151,7 @@ def test_locked_by_another_process_says_so_soon_and_recovers(
 ) -> None:
     conversation = Conversation(new_conversation_id())
     store.create(conversation)
-    with locked_by_another_process(path, "BEGIN EXCLUSIVE"):
+    with locked_by_another_process(path):
         assert store.list() == [conversation]  # readers do not wait
         started = time.monotonic()
         assert told(lambda: store.save_draft(conversation.id, "x")) is ErrorKind.DATABASE_LOCKED
