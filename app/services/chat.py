@@ -171,6 +171,8 @@ class ChatService(QObject):
         if chat.is_saving or self.is_streaming or not chat.is_continuable(message_id):
             return
         message = replace(chat.tree[message_id], state=MessageState.STREAMING, error=None)
+        if not message.text:  # nothing to go on from: the model begins again, its thoughts as well
+            message = replace(message.with_text(""), usage=None)
 
         def stored(_: object) -> None:
             chat.tree.replace(message)

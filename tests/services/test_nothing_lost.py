@@ -83,6 +83,16 @@ def test_a_version_is_not_changed_under_a_message_that_is_being_stored(
     assert stored(profile, "SELECT active_leaf_id FROM conversations") == [(path(profile)[3].id,)]
 
 
+def test_an_answer_that_ended_in_thought_is_thought_afresh(qtbot: QtBot, start_profile: StartProfile) -> None:
+    profile = start_profile(answers=[{"reasoning": "First, ", "text": "x", "crash": {"exit_code": 3}}])
+    say(qtbot, profile, "go")
+    answer = path(profile)[1]
+    assert (answer.reasoning, answer.text, answer.state) == ("First, ", "", MessageState.INTERRUPTED)
+    with qtbot.waitSignal(profile.chat.answers.ended, timeout=WAIT_MS):
+        profile.chat.continue_answer(answer.id)
+    assert path(profile)[1].reasoning == "First, "
+
+
 def test_a_chat_asked_for_twice_is_opened_once(qtbot: QtBot, start_profile: StartProfile) -> None:
     profile = start_profile(answers=[{"text": "an answer"}])
     say(qtbot, profile, "go")
