@@ -19,6 +19,8 @@ LIST_LIMIT_CHARS = 2_400
 """A list goes on in another block from the first outermost item behind this length, or any item behind twice of it."""
 LINE_LIMIT_CHARS = 3_000
 """A paragraph longer than this is cut, behind a sentence if it has any: no person's paragraph is that long."""
+WORD_LIMIT_CHARS = 1_000
+"""So much without a space or the end of a sentence is cut: so many emoji take 27 ms to be laid out."""
 TABLE_LIMIT_LINES = 24
 """A table longer than this goes on in another block under the same head, as tables on the next page do."""
 WHOLE_ROWS_FROM_LINES = 12
@@ -61,7 +63,7 @@ _ITEM_NUMBER = re.compile(r"([ \t]*)(\d{1,9})(?=[.)])")
 _SENTENCE_END = re.compile(r"[.!?…](?: |$)|[。！？]")
 _HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t]|$)")
 _RULE = re.compile(r" {0,3}(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,})$")
-_DELIMITER_ROW = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
+_DELIMITER_CELL = re.compile(r":?-+:?")
 _ENVIRONMENT = re.compile(r"\\begin\{((?:equation|align|alignat|gather|multline|eqnarray)\*?)\}")
 _CODE_LANGUAGE = re.compile(r"[\w+#.-]+")
 
@@ -241,10 +243,11 @@ class BlockSplitter:
 
     def _is_delimiter_row(self, line: str) -> bool:
         """Whether `line` makes the line before it the head of a table."""
-        if "|" not in line or not self._lines or not _DELIMITER_ROW.match(line.rstrip("\n")):
+        if "|" not in line or not self._lines or "|" not in self._lines[-1]:
             return False
-        head = self._lines[-1]
-        return "|" in head and not _LIST_ITEM.match(head) and _cells(head) == _cells(line)
+        head, marks = self._lines[-1], _cells(line)
+        is_marked = all(_DELIMITER_CELL.fullmatch(cell.strip()) for cell in marks)
+        return is_marked and not _LIST_ITEM.match(head) and len(_cells(head)) == len(marks)
 
     def _open_table(self, line: str) -> None:
         head = self._lines.pop()
@@ -305,13 +308,20 @@ class BlockSplitter:
                 return True
 
     def _cut_overlong(self, line: str) -> str:
-        while self._kind is BlockKind.PROSE and len(line) > LINE_LIMIT_CHARS:
-            sentences = [match.end() for match in _SENTENCE_END.finditer(line, 0, LINE_LIMIT_CHARS)]
-            cut = sentences[-1] if sentences else line.rfind(" ", 0, LINE_LIMIT_CHARS) + 1 or LINE_LIMIT_CHARS
+        while self._kind is BlockKind.PROSE and len(line) > (limit := _limit_chars(line)):
+            sentences = [match.end() for match in _SENTENCE_END.finditer(line, 0, limit)]
+            cut = sentences[-1] if sentences else line.rfind(" ", 0, limit) + 1 or limit
             self._take(line[:cut])
             self._close()
             line = line[cut:]
         return line
+
+
+def _limit_chars(line: str) -> int:
+    """How long a line may be; shorter when it begins with an endless word."""
+    if len(line) <= WORD_LIMIT_CHARS or " " in line[:WORD_LIMIT_CHARS]:
+        return LINE_LIMIT_CHARS
+    return LINE_LIMIT_CHARS if _SENTENCE_END.search(line, 0, WORD_LIMIT_CHARS) else WORD_LIMIT_CHARS
 
 
 def _indent_of(line: str) -> int:
@@ -376,6 +386,6 @@ def _formula_text(source: str) -> str:
     return text
 
 
-def _cells(row: str) -> int:
-    """How many cells a table row has; bars behind a backslash do not count."""
-    return len(re.findall(r"(?<!\\)\|", row.strip().removeprefix("|").removesuffix("|"))) + 1
+def _cells(row: str) -> list[str]:
+    """The cells of a table row; a bar behind a backslash parts none."""
+    return re.split(r"(?<!\\)\|", row.strip().removeprefix("|").removesuffix("|"))

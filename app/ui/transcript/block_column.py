@@ -129,21 +129,28 @@ class BlockColumn(QWidget):
         """Where a block begins."""
         return sum(self._heights[:index]) + sum(map(self._gap_after, range(index)))
 
-    def realise(self, top: int, bottom: int, limit: int | None = None) -> bool:
-        """Make the widgets of the blocks between two heights, at most `limit`; whether any height changed."""
-        changed = made = False
+    def realise(self, top: int, bottom: int, limit: int | None = None, *, from_end: bool = False) -> bool:
+        """Make the widgets of the blocks between two heights, at most `limit`; whether any height changed.
+
+        Heights that become known push blocks out of the range: those below, or with `from_end` those above.
+        """
+        changed = False
         count = 0
-        y = 0
-        for index, block_height in enumerate(self._heights):
-            if y >= bottom or (limit is not None and count >= limit):
+        start, end = 0, self.content_height  # of the blocks still to be looked at
+        indexes = range(len(self._blocks))
+        for index in reversed(indexes) if from_end else indexes:
+            old = self._heights[index]
+            end -= self._gap_after(index) if from_end else 0
+            y = end - old if from_end else start
+            if (y + old <= top if from_end else y >= bottom) or (limit is not None and count >= limit):
                 break
-            if y + block_height > top and self._views[index] is None:
+            if y + old > top and y < bottom and self._views[index] is None:
                 self._make(index)
-                made = True
                 count += 1
-                changed |= self._heights[index] != block_height
-            y += self._heights[index] + self._gap_after(index)
-        if made:
+                changed |= self._heights[index] != old
+            start += self._heights[index] + self._gap_after(index)
+            end -= self._heights[index]
+        if count:
             self._place()
         return changed
 

@@ -83,12 +83,15 @@ class MessageWidget(QWidget):
             self._place_footer(self._footer)
         return y + self._footer_rect.height() + PADDING_PX
 
-    def realise(self, top: int, bottom: int, limit: int | None = None) -> bool:
-        """Make the texts between two heights of this row; whether the height of the row may have changed."""
+    def realise(self, top: int, bottom: int, limit: int | None = None, *, from_end: bool = False) -> bool:
+        """Make the texts between two heights of this row; whether the height of the row may have changed.
+
+        `from_end`: from the lowest to the highest, as fits a screen that stays at the end.
+        """
         changed = False
         for _part, column in self.columns():
             y = column.mapTo(self, column.rect().topLeft()).y()
-            changed |= column.realise(top - y, bottom - y, limit)
+            changed |= column.realise(top - y, bottom - y, limit, from_end=from_end)
         return changed
 
     def has_unmade(self, top: int, bottom: int) -> bool:

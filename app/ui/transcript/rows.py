@@ -230,7 +230,7 @@ class Rows:
             old = self._heights[row]
             widget = self.widget_for(row)
             row_top = self._heights.top_of(row)
-            if widget.realise(top - row_top, bottom - row_top):
+            if widget.realise(top - row_top, bottom - row_top, from_end=self.sticks_to_end):
                 self._measure(row)
             changed |= self._heights[row] != old
         return changed

@@ -13,6 +13,7 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
     QResizeEvent,
+    QShowEvent,
     QTextCursor,
     QTextDocument,
     QTextOption,
@@ -205,6 +206,9 @@ class TextView(QTextBrowser):
 
     def loadResource(self, kind: int, name: QUrl | str) -> None:
         return None  # nothing is read from disk or network
+
+    def showEvent(self, event: QShowEvent) -> None:
+        pass  # QTextEdit would look for its cursor, which takes 9 ms among 1,000 emoji
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         if self.document().textWidth() == self.viewport().width():

@@ -23,7 +23,9 @@ def row(view: TranscriptView, message_id: str) -> MessageWidget:
 
 
 def texts(widget: QWidget) -> list[TextView]:
-    return [text for text in widget.findChildren(TextView) if text.isVisible()]
+    """From top to bottom."""
+    shown = [text for text in widget.findChildren(TextView) if text.isVisible()]
+    return sorted(shown, key=lambda text: text.mapTo(widget, QPoint(0, 0)).y())
 
 
 def button(widget: QWidget, name: str) -> QAbstractButton:

@@ -7,6 +7,7 @@ from app.core.blocks import (
     LIST_LIMIT_CHARS,
     PROSE_LIMIT_CHARS,
     TABLE_LIMIT_LINES,
+    WORD_LIMIT_CHARS,
     Block,
     BlockKind,
     BlockSplitter,
@@ -246,8 +247,12 @@ def test_an_endless_line_is_cut_behind_a_sentence() -> None:
 
 
 def test_an_endless_word_is_cut_anywhere() -> None:
-    blocks = split("x" * (LINE_LIMIT_CHARS * 2 + 5))
-    assert [len(block.text) for block in blocks] == [LINE_LIMIT_CHARS, LINE_LIMIT_CHARS, 5]
+    text = "x" * (WORD_LIMIT_CHARS * 2 + 5)
+    assert [len(block.text) for block in split(text)] == [WORD_LIMIT_CHARS, WORD_LIMIT_CHARS, 5]
+    splitter = BlockSplitter()
+    for char in text:
+        splitter.feed(char)
+    assert [block.text for block in splitter.blocks()] == [block.text for block in split(text)]
 
 
 def test_a_quote_without_end_is_cut_at_a_line() -> None:
