@@ -72,7 +72,7 @@ def shape_file(shape: str, quant: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}")
         try:
-            _write(part, f"{shape} {quant}", SHAPES[shape], quant)
+            write_file(part, f"{shape} {quant}", SHAPES[shape], quant)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
@@ -92,7 +92,8 @@ def _cache_folder() -> Path:
     return base / "shapes"
 
 
-def _write(path: Path, name: str, shape: Shape, quant: str) -> None:
+def write_file(path: Path, name: str, shape: Shape, quant: str) -> None:
+    """Write a model of a shape of one's own; `quant` is a key of QUANTS."""
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name(name)
     writer.add_description("random weights, for measurements only")
