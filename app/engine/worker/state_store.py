@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 _REDUNDANT_SHARE = 0.95
 # Where a state cannot be cut, going back needs an earlier one: the last answer regenerated, or an edit a little before.
 _KEPT_CHECKPOINTS = 3
+_MAX_WAITING_BYTES = 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class StateStore:
         self._folder = StateFolder(folder, limit_bytes)
         self._heads: dict[Path, StateHead] = {}
         self._jobs: set[_Job] = set()  # waiting or being written
-        self._waiting: _Job | None = None
+        self._waiting: list[_Job] = []  # oldest first
         self._is_closed = False
         self._changed = threading.Condition()  # guards everything above
         self._thread: threading.Thread | None = None
@@ -162,17 +163,18 @@ class StateStore:
         data: bytes | bytearray | memoryview,
         can_cut: bool = True,
     ) -> None:
-        """`put` in a thread. While one state is written one can wait; a newer one takes its place.
+        """`put` in a thread. While one state is written others wait, one for each conversation: the newest.
 
-        `data` must not change any more.
+        `data` must not change any more. Of more than a gigabyte of waiting data the oldest is given up.
         """
         job = _Job(key.digest, _digest(conversation_id), array("i", tokens), memoryview(data).cast("B"), can_cut)
         with self._changed:
             if self._is_closed or not conversation_id or not tokens:
                 return
-            if self._waiting is not None:
-                self._jobs.discard(self._waiting)
-            self._waiting = job
+            self._cancel([other for other in self._waiting if other.conversation == job.conversation])
+            while self._waiting and len(job.data) + self._waiting_bytes() > _MAX_WAITING_BYTES:
+                self._cancel(self._waiting[:1])
+            self._waiting.append(job)
             self._jobs.add(job)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._write_waiting, name="states", daemon=True)
@@ -215,10 +217,10 @@ class StateStore:
     def _write_waiting(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting is not None or self._is_closed)
-                job, self._waiting = self._waiting, None
-            if job is None:
-                return
+                self._changed.wait_for(lambda: bool(self._waiting) or self._is_closed)
+                if not self._waiting:
+                    return
+                job = self._waiting.pop(0)
             self._save(job)
             del job  # its data may be hundreds of megabytes
 
@@ -264,10 +266,13 @@ class StateStore:
     def _cancel(self, jobs: Collection[_Job]) -> None:
         for job in list(jobs):
             job.cancelled = True
-            if job is self._waiting:
-                self._waiting = None
+            if job in self._waiting:
+                self._waiting.remove(job)
                 self._jobs.discard(job)
         self._changed.notify_all()
+
+    def _waiting_bytes(self) -> int:
+        return sum(len(job.data) for job in self._waiting)
 
     def _states(self, key: bytes) -> list[tuple[StateEntry, StateHead]]:
         """The states with this key; damaged files are removed."""

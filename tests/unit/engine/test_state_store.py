@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from app.engine.worker import state_folder, state_store
-from app.engine.worker.state_file import StateError
+from app.engine.worker.state_file import StateError, StateHead
 from app.engine.worker.state_folder import disk_reserve_bytes
 from app.engine.worker.state_store import StateKey, StateStore, StoredState
 
@@ -379,17 +379,30 @@ class TestThread:
         assert find(store, [1, 2, 3]).read() == b"x" * 1000
         assert store.close(5)
 
-    def test_the_newest_of_those_waiting_wins(self, store: StateStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_of_each_conversation_the_newest_waits(self, store: StateStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        written = self.note_writing(monkeypatch)
         begun, go_on = self.hold_writing(monkeypatch)
         store.put_soon(KEY, "first", [1, 1], b"first")
         assert begun.wait(5)
         store.put_soon(KEY, "second", [2, 2], b"second")
         store.put_soon(KEY, "third", [3, 3], b"third")
+        store.put_soon(KEY, "second", [2, 2, 2], b"second, newer")
         go_on.set()
         assert store.wait(5)
-        assert store.find(KEY, [1, 1, 1]) is not None
-        assert store.find(KEY, [2, 2, 2]) is None
-        assert store.find(KEY, [3, 3, 3]) is not None
+        assert written == [b"first", b"third", b"second, newer"]
+        store.close(5)
+
+    def test_what_waits_does_not_fill_the_memory(self, store: StateStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(state_store, "_MAX_WAITING_BYTES", 250)
+        written = self.note_writing(monkeypatch)
+        begun, go_on = self.hold_writing(monkeypatch)
+        store.put_soon(KEY, "0", [0, 0], b"")
+        assert begun.wait(5)
+        for number in (b"1", b"2", b"3"):
+            store.put_soon(KEY, number.decode(), [int(number)] * 2, number * 100)
+        go_on.set()
+        assert store.wait(5)
+        assert written == [b"", b"2" * 100, b"3" * 100]
         store.close(5)
 
     @pytest.mark.parametrize("delete", [lambda store: store.forget("c"), StateStore.clear])
@@ -424,14 +437,26 @@ class TestThread:
         assert store.wait(0)
 
     @staticmethod
+    def note_writing(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+        """The data of what is written from now on, in order."""
+        written, write = [], state_store.write_state
+
+        def noted(path: Path, head: StateHead, data: memoryview, is_cancelled: Callable[[], bool]) -> None:
+            written.append(bytes(data))
+            write(path, head, data, is_cancelled)
+
+        monkeypatch.setattr(state_store, "write_state", noted)
+        return written
+
+    @staticmethod
     def hold_writing(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
         """Writing says when it has begun, and waits to be told to go on."""
         begun, go_on, write = threading.Event(), threading.Event(), state_store.write_state
 
-        def held(path: Path, head: object, data: memoryview, is_cancelled: Callable[[], bool]) -> None:
+        def held(path: Path, head: StateHead, data: memoryview, is_cancelled: Callable[[], bool]) -> None:
             begun.set()
             go_on.wait(5)
-            write(path, head, data, is_cancelled)  # type: ignore[arg-type]
+            write(path, head, data, is_cancelled)
 
         monkeypatch.setattr(state_store, "write_state", held)
         return begun, go_on
@@ -440,7 +465,7 @@ class TestThread:
 CROWD = """
 import random, sys
 from pathlib import Path
-from app.engine.worker.state_file import StateError
+from app.engine.worker.state_file import StateError, StateHead
 from app.engine.worker.state_store import StateKey, StateStore, StoredState
 store, key, own = StateStore(Path(sys.argv[1]), 60_000), StateKey("m", "e", "t", "f16"), random.Random(sys.argv[2])
 read = 0
