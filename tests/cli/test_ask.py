@@ -126,7 +126,7 @@ def test_ctrl_c_stops_the_answer_and_keeps_what_was_said(hearth: Hearth, endless
         took_s = time.monotonic() - started
     assert process.returncode == 130
     assert err == b""
-    assert out.endswith(b"a\n")
+    assert out.strip(b"a") == b"\n"  # the stop may come before the second "a"
     assert took_s < 3
     assert len(engines) == 1
     assert not engines[0].is_running()
