@@ -10,8 +10,8 @@ from types import FrameType
 from PySide6.QtCore import QCoreApplication, QEventLoop, QTimer
 
 from app.core.errors import UserError
-from app.core.events import Event, Failed
-from app.engine.client import CLOSING_EVENTS, EngineClient
+from app.core.events import CLOSING_EVENTS, Event, Failed
+from app.engine.client import EngineClient
 from app.engine.command import engine_command, engine_environment
 from app.engine.protocol import Count, Devices, Generate, Load, Unload
 from app.paths import Paths

@@ -34,6 +34,7 @@ class ModelInfo:
     template: str  # "file", or the name of the known template in use
     recurrent: bool = False
     sampling: dict[str, float | int | None] = field(default_factory=dict)  # the file's own suggestions
+    plan: dict[str, Any] = field(default_factory=dict)  # `core.plan.EnginePlan` as JSON, with used_bytes per device
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,3 +249,18 @@ Event = (
     | Unloaded
     | Failed
 )
+
+CLOSING_EVENTS = (
+    Loaded,
+    LoadCancelled,
+    Finished,
+    Counted,
+    Adapted,
+    Embedded,
+    Ranked,
+    DeviceTested,
+    DevicesListed,
+    Unloaded,
+    Failed,
+)
+"""With one of these a request is over."""

@@ -10,23 +10,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
 
 from app.core.errors import ErrorKind, UserError
-from app.core.events import (
-    Adapted,
-    Counted,
-    DevicesListed,
-    DeviceTested,
-    Embedded,
-    Event,
-    Failed,
-    Finished,
-    LoadCancelled,
-    Loaded,
-    Ranked,
-    Ready,
-    ReasoningDelta,
-    TextDelta,
-    Unloaded,
-)
+from app.core.events import CLOSING_EVENTS, Event, Failed, PromptStarted, Ready, ReasoningDelta, TextDelta
 from app.engine.line_splitter import LineSplitter
 from app.engine.process_exit import count_oom_kills, crash_error, read_tail
 from app.engine.protocol import (
@@ -51,19 +35,6 @@ _KILL_GRACE_MS = 2_000
 _READ_BYTES = 256 * 1024  # per turn of the event loop, so that a flood cannot freeze the window
 _LOG_LIMIT_BYTES = 1024 * 1024
 _MAX_GARBAGE_REPORTS = 5
-CLOSING_EVENTS = (
-    Loaded,
-    LoadCancelled,
-    Finished,
-    Counted,
-    Adapted,
-    Embedded,
-    Ranked,
-    DeviceTested,
-    DevicesListed,
-    Unloaded,
-    Failed,
-)
 
 # libgomp's threads give up spinning soon, or they starve the window on a busy machine; a backtrace made while
 # crashing may hang; text is UTF-8 everywhere.
@@ -104,6 +75,7 @@ class EngineClient(QObject):
         self._splitter = LineSplitter(MAX_LINE_BYTES)
         self._garbage_lines = 0
         self._in_flight: dict[int, bool] = {}  # request id → whether it was told to stop; in order of sending
+        self._begun: set[int] = set()  # answers in flight that have begun: they go on side by side
         self._timed_id = 0  # the request that the stop timer runs for
         self._verdict: UserError | None = None  # why we killed the child, or what it said before it left
         self._log_start_bytes = 0
@@ -252,20 +224,29 @@ class EngineClient(QObject):
                 return
             self._is_ready = True
             self._watch_stop()
+        elif isinstance(event, PromptStarted):
+            self._begun.add(event.request_id)
         elif isinstance(event, Failed) and event.error.kind is ErrorKind.ENGINE_START_FAILED:
             self._verdict = event.error  # it is about to leave
         elif isinstance(event, CLOSING_EVENTS):
             self._in_flight.pop(event.request_id, None)
+            self._begun.discard(event.request_id)
             self._watch_stop()
 
     def _watch_stop(self) -> None:
-        """Time the request that is being served if it was told to stop; one that waits its turn has no say."""
-        head = next(iter(self._in_flight), 0)
-        if not self._is_ready or not self._in_flight.get(head):
+        """Time a request that is being served if it was told to stop; one that waits its turn has no say."""
+        stopped = self._served_and_stopped() if self._is_ready else 0
+        if not stopped:
             self._stop_timer.stop()
-        elif head != self._timed_id or not self._stop_timer.isActive():
-            self._timed_id = head
+        elif stopped != self._timed_id or not self._stop_timer.isActive():
+            self._timed_id = stopped
             self._stop_timer.start()
+
+    def _served_and_stopped(self) -> int:
+        """The first request in service that was told to stop: the oldest, or an answer that has begun; else 0."""
+        oldest = next(iter(self._in_flight), 0)
+        served = (key for key, is_stopped in self._in_flight.items() if is_stopped and key in {oldest, *self._begun})
+        return next(served, 0)
 
     def _on_stop_overdue(self) -> None:
         process = self._process
@@ -318,6 +299,7 @@ class EngineClient(QObject):
         self._is_ready = False
         self._unsent.clear()
         self._in_flight.clear()
+        self._begun.clear()
 
 
 def joined(events: Iterable[Event]) -> Iterator[Event]:

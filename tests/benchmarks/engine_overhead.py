@@ -27,6 +27,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the child has it; before g
 
 import gguf
 import numpy as np
+from app.engine.worker.kv_cache import KvCache
 
 from app.core.events import Finished, PromptProgress, TextDelta
 from app.core.sampling import Sampling
@@ -38,7 +39,6 @@ from app.engine.worker.binding import AbortCallback, llama
 from app.engine.worker.channel import EventWriter
 from app.engine.worker.conversation_format import ConversationFormat
 from app.engine.worker.engine_log import EngineLog
-from app.engine.worker.kv_cache import KvCache
 from app.engine.worker.loaded_model import BATCH_TOKENS, ContextSettings, LoadedModel
 from app.engine.worker.sampler import SamplerChain
 from app.engine.worker.text_stream import TextStream
@@ -161,7 +161,7 @@ class Loops:
         """The loop that the app runs, with its events, up to Finished."""
         model, control, emit = self._model, RequestControl(), self._writer.write
         stops = ("\nUser:", "<|im_end|>", "<|endoftext|>")
-        detokenizer, marks = self._format.detokenizer, self._format.marks
+        detokenizer, marks = self._format.detokenizer(), self._format.marks
         stream = TextStream(1, emit, detokenizer, stops, marks, None, False)
         limits = AnswerLimits(tokens, model.context_length, frozenset())  # no end tokens: equal length
         reused = self._cache.keep_prefix(self._prompt)

@@ -9,27 +9,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from app.core.events import (
-    Counted,
-    DevicesListed,
-    Event,
-    Failed,
-    Finished,
-    LoadCancelled,
-    Loaded,
-    ReasoningDelta,
-    TextDelta,
-    Unloaded,
-)
+from app.core.events import CLOSING_EVENTS, Event, Loaded, ReasoningDelta, TextDelta
 from app.core.messages import Role
 from app.engine.protocol import ChatMessage, Generate, Load, Request, Stop, decode_event, encode
 
-ENDS = (Loaded, LoadCancelled, Finished, Counted, DevicesListed, Unloaded, Failed)
 TIMEOUT_S = 30.0
 
 
@@ -64,6 +53,7 @@ class EngineChild:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
         self._ids = itertools.count(1)
         self._events: queue.Queue[Event | None] = queue.Queue()
+        self._set_aside: defaultdict[int, Run] = defaultdict(Run)
         self._reader = threading.Thread(target=self._read, name="events")
         self._reader.start()
         self.ready = self.next_event()
@@ -93,15 +83,13 @@ class EngineChild:
         self.write(encode(Stop(request_id)))
 
     def collect(self, request_id: int) -> Run:
-        """All events of a request up to its last; other requests' events must not come in between."""
-        run = Run()
-        while True:
+        """All events of a request up to its last; those of others that come in between are kept for later."""
+        run = self._set_aside.pop(request_id, Run())
+        while not (run.events and isinstance(run.last, CLOSING_EVENTS)):
             event = self.next_event()
             assert event is not None, "the child ended"
-            assert event.request_id == request_id, event
-            run.events.append(event)
-            if isinstance(event, ENDS):
-                return run
+            (run if event.request_id == request_id else self._set_aside[event.request_id]).events.append(event)
+        return run
 
     def ask(self, request: Request) -> Run:
         return self.collect(self.send(request))

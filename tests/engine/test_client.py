@@ -32,7 +32,7 @@ from app.core.events import (
 from app.core.messages import Role
 from app.engine.client import EngineClient, joined
 from app.engine.command import engine_command, engine_environment
-from app.engine.protocol import ChatMessage, Generate
+from app.engine.protocol import PROTOCOL_VERSION, ChatMessage, Generate
 from tests.engine.engine_driver import EngineDriver, write_script
 
 pytestmark = pytest.mark.engine
@@ -292,7 +292,7 @@ def test_garbage_between_the_events_is_passed_over(qapp: object, tmp_path: Path)
     program.write_text(
         "import sys\n"
         "out = sys.stdout.buffer\n"
-        'out.write(b\'{"type":"ready","protocol":1,"engine":"x","pid":1}\\n\')\n'
+        f'out.write(b\'{{"type":"ready","protocol":{PROTOCOL_VERSION},"engine":"x","pid":1}}\\n\')\n'
         "out.write(b'hello\\n' + bytes(range(256)) + b'\\n{}\\n[]\\n' + b'[' * 100000 + b'\\n')\n"
         'out.write(b\'{"type":"unloaded","request_id":1,"new":[1]}\\n\')\n'
         "out.flush()\n"

@@ -1,4 +1,4 @@
-"""Generates one answer: reads what of the prompt is new, then samples token after token."""
+"""One answer in the making: what it wants decoded next, and what it makes of the result."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.core.errors import UserError
-from app.core.events import Finished, FinishReason, PromptProgress
+from app.core.events import Failed, Finished, FinishReason, PromptProgress
 from app.core.messages import Usage
 from app.engine.worker.backend import Emit, RequestControl
-from app.engine.worker.binding import llama
-from app.engine.worker.kv_cache import DecodeStoppedError, KvCache
 from app.engine.worker.sampler import SamplerChain
+from app.engine.worker.sequence import ContextSequence
+from app.engine.worker.speculation import DraftControl, Drafter
 from app.engine.worker.text_stream import TextStream
 
 _PROGRESS_INTERVAL_S = 0.1
@@ -27,92 +27,172 @@ class AnswerLimits:
     end_tokens: frozenset[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Speculation:
+    """Who guesses tokens ahead, and how many are worth it."""
+
+    drafter: Drafter
+    control: DraftControl
+
+
 class Answer:
-    """One answer in the making."""
+    """Reads the new part of a prompt, then samples token after token. The scheduler decodes for it.
 
-    def __init__(self, request_id: int, cache: KvCache, chunk_tokens: int, emit: Emit, control: RequestControl) -> None:
-        """`chunk_tokens`: how much of the prompt is read between two looks at the clock."""
-        self._request_id = request_id
-        self._cache = cache
-        self._chunk_tokens = chunk_tokens
-        self._emit = emit
-        self._control = control
-        self._completion_tokens = 0
-        self._first_token_ms = 0.0
+    `chunk` and `pending` say what to decode next; `chunk_was_read` and `take_logits` are told that it was.
+    """
 
-    def run(
+    def __init__(
         self,
+        request_id: int,
+        sequence: ContextSequence,
         prompt: Sequence[int],
-        reused: int,
         chain: SamplerChain,
         seed: int,
         stream: TextStream,
         limits: AnswerLimits,
+        speculation: Speculation | None,
+        emit: Emit,
+        control: RequestControl,
     ) -> None:
-        """Read, generate and emit the text and Finished. Raises UserError(DECODE_FAILED)."""
-        started = time.perf_counter()
-        read = started
-        try:
-            self._read_prompt(prompt[reused:])
-            read = time.perf_counter()
-            reason = self._generate(chain, stream, limits)
-        except DecodeStoppedError:
-            reason = FinishReason.STOPPED
-            if read == started:
-                read = time.perf_counter()
-        except UserError:
-            stream.finish(is_complete=False)  # what was said so far is the person's
-            raise
+        """The beginning of `prompt` that `sequence` holds is not read again."""
+        self.sequence = sequence
+        self.control = control
+        self.is_over = False
+        self._request_id = request_id
+        self._prompt = prompt
+        self._reused = len(sequence.tokens)
+        self._chain = chain
+        self._seed = seed
+        self._stream = stream
+        self._limits = limits
+        self._speculation = speculation
+        self._emit = emit
+        self._pending: list[int] = []
+        self._completion_tokens = self._drafted_tokens = self._accepted_tokens = 0
+        self._first_token_ms = 0.0
+        self._started = time.perf_counter()
+        self._read_at: float | None = None
+        self._speed = _Speed(self._started)
+        self._next_progress_at = self._started + _PROGRESS_INTERVAL_S
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether the prompt is not read to its end yet."""
+        return self._read_at is None
+
+    # -- reading
+
+    def chunk(self, most: int) -> Sequence[int]:
+        """The next tokens of the prompt to be read.
+
+        The last one is read by itself where a place must be remembered before it: that is where other versions begin.
+        """
+        done, end = len(self.sequence.tokens), len(self._prompt)
+        if self.sequence.needs_marks and done < end - 1:
+            end -= 1
+        return self._prompt[done : min(done + most, end)]
+
+    def chunk_was_read(self, tokens: Sequence[int]) -> None:
+        """The chunk was decoded."""
+        self.sequence.extend(tokens)
+        done, total = len(self.sequence.tokens), len(self._prompt)
+        now = self._speed.add(len(tokens))
+        if done == total:
+            self._read_at = now
+            return
+        if done == total - 1:
+            self.sequence.mark()
+        if now >= self._next_progress_at:
+            remaining_ms = self._speed.remaining_ms(total - done)
+            read, unread = done - self._reused, total - self._reused
+            self._emit(PromptProgress(self._request_id, read, unread, remaining_ms))
+            self._next_progress_at = now + _PROGRESS_INTERVAL_S
+
+    # -- writing
+
+    def pending(self, most: int) -> Sequence[int]:
+        """The last token sampled and the guesses after it, to be decoded together; `most` of them."""
+        del self._pending[most:]
+        return self._pending
+
+    def take_logits(self, context: int, index: int, seconds: float) -> None:
+        """Sample from the outputs of the last decode, which took `seconds` and of which ours begin at `index`.
+
+        Each guess that is sampled indeed is accepted; the first that is not ends them.
+        """
+        pending, sample = self._pending, self._chain.sample
+        guesses = pending[1:]
+        self.sequence.extend(pending)
+        accepted = 0
+        token = sample(context, index)
+        while (reason := self._add(token)) is None and accepted < len(guesses) and guesses[accepted] == token:
+            accepted += 1
+            token = sample(context, index + accepted)
+        if pending and self._speculation is not None:
+            self._speculation.control.record(len(guesses), accepted, seconds)
+        if guesses:
+            self._drafted_tokens += len(guesses)
+            self._accepted_tokens += accepted
+            self.sequence.cut(len(self.sequence.tokens) - len(guesses) + accepted)
+        if reason is None and len(self.sequence.tokens) >= self._limits.context_tokens:
+            reason = FinishReason.CONTEXT_FULL
+        if reason is not None:
+            self.finish(reason)
+        else:
+            self._pending = [token, *self._guesses(token)]
+
+    def _add(self, token: int) -> FinishReason | None:
+        """One more token of the answer; why the answer ends with it, if it does."""
+        if token in self._limits.end_tokens:
+            return FinishReason.END
+        self._completion_tokens += 1
+        if self._completion_tokens == 1:
+            self._first_token_ms = self.control.elapsed_ms()
+        if self._stream.add(token):
+            return FinishReason.END
+        if self._completion_tokens == self._limits.max_tokens:
+            return FinishReason.LENGTH
+        return None
+
+    def _guesses(self, token: int) -> list[int]:
+        """Tokens that may follow, for which context and answer have room."""
+        if self._speculation is None:
+            return []
+        room = self._limits.context_tokens - len(self.sequence.tokens) - 1
+        if self._limits.max_tokens:
+            room = min(room, self._limits.max_tokens - self._completion_tokens - 1)
+        most = min(self._speculation.control.length(), room)
+        return self._speculation.drafter.propose(self.sequence.tokens, token, most) if most > 0 else []
+
+    # -- the end
+
+    def finish(self, reason: FinishReason) -> None:
+        """End: everything held back is emitted, then Finished."""
         ended = time.perf_counter()
-        stream.finish(is_complete=reason is FinishReason.END)
+        read = self._read_at or ended
+        self._stream.finish(is_complete=reason is FinishReason.END)
         usage = Usage(
-            prompt_tokens=len(prompt),
-            reused_tokens=reused,
+            prompt_tokens=len(self._prompt),
+            reused_tokens=self._reused,
             completion_tokens=self._completion_tokens,
-            prompt_ms=(read - started) * 1000.0,
+            prompt_ms=(read - self._started) * 1000.0,
             generation_ms=(ended - read) * 1000.0,
             first_token_ms=self._first_token_ms,
+            drafted_tokens=self._drafted_tokens,
+            accepted_tokens=self._accepted_tokens,
         )
-        self._emit(Finished(self._request_id, reason, usage, len(self._cache.tokens), seed))
+        self._close()
+        self._emit(Finished(self._request_id, reason, usage, len(self.sequence.tokens), self._seed))
 
-    def _read_prompt(self, tokens: Sequence[int]) -> None:
-        """Read the new part of the prompt piece by piece, telling how far it is."""
-        total = len(tokens)
-        speed = _Speed()
-        next_event_at = time.perf_counter() + _PROGRESS_INTERVAL_S
-        for start in range(0, total, self._chunk_tokens):
-            if self._control.is_stopped:
-                raise DecodeStoppedError
-            chunk = tokens[start : start + self._chunk_tokens]
-            self._cache.read(chunk)
-            done = start + len(chunk)
-            now = speed.add(len(chunk))
-            if now >= next_event_at and done < total:
-                remaining_ms = speed.remaining_ms(total - done)
-                self._emit(PromptProgress(self._request_id, done, total, remaining_ms))
-                next_event_at = now + _PROGRESS_INTERVAL_S
+    def fail(self, error: UserError) -> None:
+        """End with an error; what was said so far is the person's."""
+        self._stream.finish(is_complete=False)
+        self._close()
+        self._emit(Failed(self._request_id, error))
 
-    def _generate(self, chain: SamplerChain, stream: TextStream, limits: AnswerLimits) -> FinishReason:
-        """Sample, show, decode, and again. Nothing in this loop may cost: it runs for every token."""
-        cache, control = self._cache, self._control
-        sample, handle, context = llama.llama_sampler_sample, chain.handle, cache.context
-        end_tokens, context_tokens = limits.end_tokens, limits.context_tokens
-        most = limits.max_tokens or context_tokens
-        while not control.is_stopped:
-            token = sample(handle, context, -1)
-            if token in end_tokens:
-                return FinishReason.END
-            self._completion_tokens += 1
-            if self._completion_tokens == 1:
-                self._first_token_ms = control.elapsed_ms()
-            if stream.add(token):
-                return FinishReason.END
-            if self._completion_tokens >= most:
-                return FinishReason.LENGTH
-            if len(cache.tokens) >= context_tokens:
-                return FinishReason.CONTEXT_FULL
-            cache.read_one(token)
-        return FinishReason.STOPPED
+    def _close(self) -> None:
+        self.is_over = True
+        self._chain.close()
 
 
 class _Speed:
@@ -120,8 +200,8 @@ class _Speed:
 
     _WEIGHT = 0.4
 
-    def __init__(self) -> None:
-        self._last = time.perf_counter()
+    def __init__(self, now: float) -> None:
+        self._last = now
         self._seconds_per_token: float | None = None
 
     def add(self, tokens: int) -> float:

@@ -8,36 +8,60 @@ from collections.abc import Callable
 from typing import Protocol
 
 from app.core.events import Event
-from app.engine.protocol import Count, Devices, Generate, Load, Unload
+from app.engine.protocol import Adapt, Count, Devices, Embed, Generate, Load, Rank, TestDevice, Unload
 
 Emit = Callable[[Event], None]
 """Writes one event to the parent; may be called from any thread."""
 
 
-class RequestControl:
-    """One request's strings to the outside: when it came, and whether it is still wanted.
+class StopFlag:
+    """Two bytes of C memory, "" or "x": llama.cpp looks at them through a C function while it computes.
 
-    The flag is two bytes of C memory, "" or "x", so that llama.cpp can look at it through a C function while
-    a batch is being computed, without the interpreter lock (see `app.engine.worker.binding.AbortCallback`).
+    No interpreter lock is needed for that (see `app.engine.worker.binding.AbortCallback`).
     """
 
     def __init__(self) -> None:
-        self.received_at = time.perf_counter()
-        self._flag = ctypes.create_string_buffer(2)
+        self._bytes = ctypes.create_string_buffer(2)
 
     @property
-    def flag_address(self) -> int:
-        """Where the flag lies; valid as long as this object lives."""
-        return ctypes.addressof(self._flag)
+    def address(self) -> int:
+        """Where the bytes lie; valid as long as this object lives."""
+        return ctypes.addressof(self._bytes)
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it says stop."""
+        return self._bytes[0] != b"\0"
+
+    def set(self) -> None:
+        """Say stop; may be called from any thread, more than once."""
+        self._bytes[0] = b"x"
+
+
+class RequestControl:
+    """One request's strings to the outside: when it came, and whether it is still wanted."""
+
+    def __init__(self) -> None:
+        self.received_at = time.perf_counter()
+        self.flag = StopFlag()
+        self._shared: StopFlag | None = None
 
     @property
     def is_stopped(self) -> bool:
         """Whether the request shall end now."""
-        return self._flag[0] != b"\0"
+        return self.flag.is_set
 
     def stop(self) -> None:
         """Ask for the end; may be called from any thread, more than once."""
-        self._flag[0] = b"x"
+        self.flag.set()
+        if (shared := self._shared) is not None:
+            shared.set()
+
+    def share(self, flag: StopFlag) -> None:
+        """Set this flag too when the request is stopped, or now if it has been."""
+        self._shared = flag
+        if self.is_stopped:
+            flag.set()
 
     def elapsed_ms(self) -> float:
         """Time since the request arrived."""
@@ -45,31 +69,57 @@ class RequestControl:
 
 
 class Backend(Protocol):
-    """Serves requests one at a time, all on the worker thread.
+    """Serves requests, all on the worker thread.
 
-    Every method ends by emitting the closing event of its request (Loaded or LoadCancelled, Finished,
-    Counted, DevicesListed, Unloaded) or raises UserError, which becomes Failed. The backend is usable
-    afterwards in either case.
+    Answers are begun and then go on step by step, several at once. Every other method ends by emitting the closing
+    event of its request (Loaded or LoadCancelled, Counted, DevicesListed, ...) or raises UserError, which becomes
+    Failed. The backend is usable afterwards in either case.
     """
 
     @property
     def engine_name(self) -> str:
         """For the Ready event, e.g. "llama.cpp (llama-cpp-python 0.3.36)"."""
 
+    @property
+    def is_answering(self) -> bool:
+        """Whether `step` has something to do."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more answer can be begun beside those that go on."""
+
+    def begin(self, request: Generate, emit: Emit, control: RequestControl) -> None:
+        """Begin to answer or to continue. Ends as Finished, or Failed, perhaps at once; raises UserError instead."""
+
+    def step(self) -> None:
+        """Go on with all answers for a token or a piece of a prompt; never raises for the fault of one."""
+
+    def rest(self) -> None:
+        """Called once when there has been nothing to do for a while: time to put things away."""
+
     def load(self, request: Load, emit: Emit, control: RequestControl) -> None:
         """Load a model; on failure or cancellation the one loaded before stays where possible."""
 
-    def generate(self, request: Generate, emit: Emit, control: RequestControl) -> None:
-        """Answer or continue; a stop keeps what was generated and ends as Finished(STOPPED)."""
-
     def count(self, request: Count, emit: Emit) -> None:
         """Count the tokens of a conversation."""
+
+    def adapt(self, request: Adapt, emit: Emit) -> None:
+        """Change the adapters of the loaded model."""
+
+    def embed(self, request: Embed, emit: Emit, control: RequestControl) -> None:
+        """Vectors for texts."""
+
+    def rank(self, request: Rank, emit: Emit, control: RequestControl) -> None:
+        """Scores of documents for a query."""
+
+    def test_device(self, request: TestDevice, emit: Emit, control: RequestControl) -> None:
+        """Measure a device."""
 
     def devices(self, request: Devices, emit: Emit) -> None:
         """List devices and versions."""
 
     def unload(self, request: Unload, emit: Emit) -> None:
-        """Free the model; no error when there is none."""
+        """Free the models; no error when there is none."""
 
     def close(self) -> None:
         """Free everything before the child ends."""

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from app.engine.worker.backend import RequestControl
+from app.engine.worker.backend import StopFlag
 from app.engine.worker.backend_libraries import GPU_BACKENDS, load_backends
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ def load_library(path: Path) -> bool:
 
 
 class AbortCallback:
-    """Lets llama.cpp ask whether to go on, without Python and its lock.
+    """Lets llama.cpp ask whether to go on with a context, without Python and its lock.
 
     ggml asks `bool callback(void *)` before every node of a graph. `strlen` on a flag that is "" or "x" is such a
     function; a Python callback would nearly triple the time of a token whenever another thread is busy.
@@ -116,17 +116,18 @@ class AbortCallback:
     def __init__(self) -> None:
         library = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
         self._function = ctypes.cast(library.strlen, llama.ggml_abort_callback)
+        self._watched: StopFlag | None = None
 
-    def watch(self, context: int, control: RequestControl) -> None:
-        """From now on computation in `context` ends early (llama_decode returns 2) when `control` is stopped.
-
-        `control` must live until the next call of `watch` or `release`.
-        """
-        llama.llama_set_abort_callback(context, self._function, control.flag_address)
+    def watch(self, context: int, flag: StopFlag) -> None:
+        """From now on computation in `context` ends early (llama_decode returns 2) when `flag` is set."""
+        if flag is not self._watched:
+            llama.llama_set_abort_callback(context, self._function, flag.address)
+            self._watched = flag  # llama.cpp has its address: it must live
 
     def release(self, context: int) -> None:
         """Never end early again."""
         llama.llama_set_abort_callback(context, llama.ggml_abort_callback(), None)
+        self._watched = None
 
 
 def versions() -> dict[str, str]:

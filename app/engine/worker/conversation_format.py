@@ -8,7 +8,7 @@ from app.core.reasoning import ReasoningMarks, marks_of, opened_by
 from app.core.templates import ChatFormat, choose_format, end_marks_in
 from app.engine.protocol import ChatMessage
 from app.engine.worker.chat_prompt import PromptRenderer, PromptText
-from app.engine.worker.detokenizer import Detokenizer
+from app.engine.worker.detokenizer import Detokenizer, TokenPieces
 from app.engine.worker.prompt_tokens import PromptTokenizer
 from app.engine.worker.template_renderer import ChatTemplate
 from app.engine.worker.vocabulary import Vocabulary
@@ -25,7 +25,7 @@ class ConversationFormat:
         template = ChatTemplate(source, vocabulary.bos_text, vocabulary.eos_text)
         self._renderer = PromptRenderer(template)
         self.tokenizer = PromptTokenizer(vocabulary, source)
-        self.detokenizer = Detokenizer(vocabulary, self._shown_controls(vocabulary))
+        self._pieces = TokenPieces(vocabulary, self._shown_controls(vocabulary))
 
     @classmethod
     def of_file(cls, source: str, vocabulary: Vocabulary) -> ConversationFormat:
@@ -36,6 +36,10 @@ class ConversationFormat:
     def known(cls, chat_format: ChatFormat, vocabulary: Vocabulary) -> ConversationFormat:
         """One of Hearth's table."""
         return cls(chat_format.name, chat_format.source, chat_format.stops, vocabulary)
+
+    def detokenizer(self) -> Detokenizer:
+        """For one more answer."""
+        return Detokenizer(self._pieces)
 
     def tokenize(self, messages: Sequence[ChatMessage], continue_last: bool) -> tuple[list[int], ReasoningMarks | None]:
         """The tokens of a prompt, and the thinking that it opens, if any. Raises TemplateError."""

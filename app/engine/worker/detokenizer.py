@@ -7,29 +7,30 @@ import codecs
 from app.engine.worker.vocabulary import Vocabulary
 
 
-class Detokenizer:
-    """Bytes of tokens in, whole characters out; bytes that are no UTF-8 become U+FFFD.
-
-    The bytes of each token are looked up once.
-    """
+class TokenPieces(dict[int, bytes]):
+    """The bytes of each token, looked up once; shared by all answers."""
 
     def __init__(self, vocabulary: Vocabulary, shown_controls: frozenset[int]) -> None:
         """`shown_controls` are control tokens whose text is wanted (marks of thinking); others give nothing."""
+        super().__init__()
         self._vocabulary = vocabulary
         self._shown = shown_controls
-        self._pieces: dict[int, bytes] = {}
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
-    def start(self) -> None:
-        """Begin a new text."""
-        self._decoder.reset()
+    def __missing__(self, token: int) -> bytes:
+        piece = self[token] = self._vocabulary.piece(token, special=token in self._shown)
+        return piece
+
+
+class Detokenizer:
+    """Bytes of one answer's tokens in, whole characters out; bytes that are no UTF-8 become U+FFFD."""
+
+    def __init__(self, pieces: TokenPieces) -> None:
+        self._pieces = pieces
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, token: int) -> str:
         """The characters that this token completes."""
-        piece = self._pieces.get(token)
-        if piece is None:
-            piece = self._pieces[token] = self._vocabulary.piece(token, special=token in self._shown)
-        return self._decoder.decode(piece)
+        return self._decoder.decode(self._pieces[token])
 
     def finish(self) -> str:
         """What stands for an unfinished character at the end: U+FFFD, or nothing."""

@@ -17,7 +17,7 @@ from app.core.events import (
     Notice,
     Unloaded,
 )
-from app.engine.protocol import Count, Devices, Generate, Load, Unload
+from app.engine.protocol import Adapt, Count, Devices, Embed, Generate, Load, Rank, TestDevice, Unload
 from app.engine.worker import binding
 from app.engine.worker.backend import Emit, RequestControl
 from app.engine.worker.device_list import list_devices
@@ -32,10 +32,12 @@ from app.engine.worker.loaded_model import (
 from app.engine.worker.memory_budget import DEFAULT_CONTEXT_LENGTH, choose_context_length
 from app.engine.worker.sampler import METADATA_KEYS, suggested_sampling
 from app.engine.worker.session import Session
+from app.engine.worker.state_store import StateStore
 
 log = logging.getLogger(__name__)
 
 _PROGRESS_INTERVAL_S = 1 / 30
+_STORE_GRACE_S = 1.0  # for what is being written when the child ends
 
 
 class LlamaBackend:
@@ -51,6 +53,8 @@ class LlamaBackend:
         self._engine_log = EngineLog()
         self._callbacks = binding.initialize(self._engine_log.add, self._engine_log.abort)
         self._session: Session | None = None
+        self._store: StateStore | None = None
+        self._store_options = ("", 0)
 
     @property
     def engine_name(self) -> str:
@@ -65,26 +69,69 @@ class LlamaBackend:
         finally:
             self._restore_former()
 
-    def generate(self, request: Generate, emit: Emit, control: RequestControl) -> None:
+    @property
+    def is_answering(self) -> bool:
+        return self._session is not None and self._session.is_answering
+
+    @property
+    def has_room(self) -> bool:
+        return self._session is None or self._session.has_room
+
+    def begin(self, request: Generate, emit: Emit, control: RequestControl) -> None:
         self._engine_log.start()
-        self._loaded().generate(request, emit, control)
+        self._loaded().begin(request, emit, control)
+
+    def step(self) -> None:
+        if self._session is not None:
+            self._session.step()
+
+    def rest(self) -> None:
+        if self._session is not None:
+            self._session.rest()
 
     def count(self, request: Count, emit: Emit) -> None:
         session = self._loaded()
         emit(Counted(request.id, session.count(request.messages), session.model.context_length))
+
+    def adapt(self, request: Adapt, emit: Emit) -> None:
+        raise UserError(ErrorKind.BAD_REQUEST, reason="not in this version of the engine")
+
+    def embed(self, request: Embed, emit: Emit, control: RequestControl) -> None:
+        raise UserError(ErrorKind.BAD_REQUEST, reason="not in this version of the engine")
+
+    def rank(self, request: Rank, emit: Emit, control: RequestControl) -> None:
+        raise UserError(ErrorKind.BAD_REQUEST, reason="not in this version of the engine")
+
+    def test_device(self, request: TestDevice, emit: Emit, control: RequestControl) -> None:
+        raise UserError(ErrorKind.BAD_REQUEST, reason="not in this version of the engine")
 
     def devices(self, request: Devices, emit: Emit) -> None:
         system_info = binding.llama.llama_print_system_info().decode("utf-8", "replace").strip()
         emit(DevicesListed(request.id, list_devices(), system_info, binding.versions()))
 
     def unload(self, request: Unload, emit: Emit) -> None:
-        self.close()
+        self._close_session()
         emit(Unloaded(request.id))
 
     def close(self) -> None:
+        self._close_session()
+        if self._store is not None:
+            self._store.close(_STORE_GRACE_S)
+
+    def _close_session(self) -> None:
         if self._session is not None:
-            self._session.model.close()
+            self._session.close()
             self._session = None
+
+    def _open_store(self, request: Load) -> StateStore | None:
+        """The store for states of conversations that a load asks for."""
+        wanted = (request.state_folder, request.state_limit_bytes)
+        if wanted != self._store_options:
+            if self._store is not None:
+                self._store.close(_STORE_GRACE_S)
+            self._store = StateStore(Path(wanted[0]), wanted[1]) if all(wanted) else None
+            self._store_options = wanted
+        return self._store
 
     def _restore_former(self) -> None:
         """Make the former model's context anew if it was given back for a new model that did not come."""
@@ -94,7 +141,7 @@ class LlamaBackend:
             self._session.model.reopen_context()
         except UserError as error:
             log.warning("the former model is lost: %s", error)
-            self.close()
+            self._close_session()
 
     def _loaded(self) -> Session:
         if self._session is None:
@@ -110,13 +157,13 @@ class LlamaBackend:
             model.open_context(ContextSettings(length, choose_threads(request.threads)))
             metadata = {key: model.metadata(key) for key in METADATA_KEYS}
             found = {key: value for key, value in metadata.items() if value is not None}
-            session = Session(model, suggested_sampling(found), emit, request.id)
+            session = Session(model, suggested_sampling(found), self._open_store(request), emit, request.id)
             if control.is_stopped:
                 raise LoadCancelledError
         except BaseException:
             model.close()
             raise
-        self.close()
+        self._close_session()
         self._session = session
         wanted = request.context_length or min(facts.context_length_trained, DEFAULT_CONTEXT_LENGTH)
         if length < wanted:
@@ -134,8 +181,7 @@ class LlamaBackend:
         except UserError as error:
             if error.kind is not ErrorKind.NOT_ENOUGH_MEMORY or self._session is None:
                 raise
-        self._session.forget()
-        self._session.model.close_context()
+        self._session.close_context()
         return choose_context_length(facts, wanted, plan)
 
 

@@ -14,11 +14,12 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import BinaryIO
 
 from app.core.errors import ErrorKind, UserError
-from app.core.events import Event, Failed, Finished, FinishReason, LoadCancelled, Ready
+from app.core.events import CLOSING_EVENTS, Event, Failed, Finished, FinishReason, LoadCancelled, Ready
 from app.core.messages import Usage
 from app.engine.protocol import (
     MAX_LINE_BYTES,
@@ -54,11 +55,14 @@ log = logging.getLogger(__name__)
 _LAST_GRACE_S = 1.5
 """How long a running request may take to notice that the child is to end."""
 
+_REST_AFTER_S = 2.0
+"""With nothing to do for so long, there is time to put things away."""
+
 Job = Load | Generate | Count | Adapt | Embed | Rank | TestDevice | Devices | Unload
 
 
 class Worker:
-    """Serves queued requests in order, on a thread of its own."""
+    """Begins queued requests in order and goes on with answers, on a thread of its own."""
 
     def __init__(self, backend: Backend, writer: EventWriter) -> None:
         self._backend = backend
@@ -67,6 +71,7 @@ class Worker:
         self._waiting: deque[tuple[Job, RequestControl]] = deque()
         self._controls: dict[int, RequestControl] = {}  # of waiting and running requests
         self._closing = False
+        self._is_rested = True  # nothing has been done since the backend was told to rest
         self._thread = threading.Thread(target=self._run, name="engine-worker", daemon=True)
         self._thread.start()
 
@@ -82,8 +87,9 @@ class Worker:
         """End a request that runs or waits; one that is over or unknown is no error."""
         with self._condition:
             control = self._controls.get(request_id)
-        if control is not None:
-            control.stop()
+            if control is not None:
+                control.stop()
+                self._condition.notify()  # it may be waiting
 
     def close(self, timeout_s: float) -> bool:
         """Stop everything and wait for the thread; False when it did not end in time."""
@@ -96,41 +102,66 @@ class Worker:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while True:
-            with self._condition:
-                while not self._waiting and not self._closing:
-                    self._condition.wait()
-                if self._closing:
-                    break
-                job, control = self._waiting.popleft()
+        while (task := self._next_task()) is not None:
             try:
-                self._serve(job, control)
+                task()
             except ChannelClosedError as error:  # the reader will see the end too
                 log.warning("events cannot be written: %s", error)
-            finally:
-                with self._condition:
-                    self._controls.pop(job.id, None)
         self._backend.close()
 
+    def _next_task(self) -> Callable[[], None] | None:
+        """What to do now; waits until there is something. None: the child is to end."""
+        with self._condition:
+            while not self._closing:
+                for place, (job, control) in enumerate(self._waiting):
+                    if control.is_stopped or (place == 0 and self._can_begin(job)):
+                        self._is_rested = False
+                        del self._waiting[place]
+                        return partial(self._serve, job, control)
+                if self._backend.is_answering:
+                    return self._backend.step
+                if not self._condition.wait(None if self._is_rested else _REST_AFTER_S):
+                    self._is_rested = True
+                    return self._backend.rest
+        return None
+
+    def _emit(self, event: Event) -> None:
+        self._writer.write(event)
+        if isinstance(event, CLOSING_EVENTS):
+            with self._condition:
+                self._controls.pop(event.request_id, None)
+
+    def _can_begin(self, job: Job) -> bool:
+        """Whether a request can be served beside the answers that are being written."""
+        if not self._backend.is_answering or isinstance(job, Count | Devices):
+            return True
+        return isinstance(job, Generate) and self._backend.has_room
+
     def _serve(self, job: Job, control: RequestControl) -> None:
-        emit = self._writer.write
+        emit, backend = self._emit, self._backend
         try:
             if control.is_stopped and isinstance(job, Load | Generate):
                 emit(_end_unserved(job))
                 return
             match job:
                 case Load():
-                    self._backend.load(job, emit, control)
+                    backend.load(job, emit, control)
                 case Generate():
-                    self._backend.generate(job, emit, control)
+                    backend.begin(job, emit, control)
                 case Count():
-                    self._backend.count(job, emit)
+                    backend.count(job, emit)
+                case Adapt():
+                    backend.adapt(job, emit)
+                case Embed():
+                    backend.embed(job, emit, control)
+                case Rank():
+                    backend.rank(job, emit, control)
+                case TestDevice():
+                    backend.test_device(job, emit, control)
                 case Devices():
-                    self._backend.devices(job, emit)
+                    backend.devices(job, emit)
                 case Unload():
-                    self._backend.unload(job, emit)
-                case _:
-                    raise UserError(ErrorKind.DECODE_FAILED, reason="not in this version of the engine")
+                    backend.unload(job, emit)
         except UserError as error:
             emit(Failed(job.id, error))
         except ChannelClosedError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Any
 
 from app.core.sampling import Sampling
@@ -45,7 +44,7 @@ def suggested_sampling(metadata: Mapping[str, str]) -> dict[str, float | int | N
 
 
 class SamplerChain:
-    """Chooses the next token from the logits of a context. A context manager: leaving it frees the chain."""
+    """Chooses the next token from the logits of a context, until it is closed."""
 
     def __init__(self, sampling: Sampling, seed: int, vocabulary: Vocabulary, context_tokens: int) -> None:
         self._handle = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
@@ -61,18 +60,15 @@ class SamplerChain:
             self._add_truncation(seed)
             self._add(llama.llama_sampler_init_dist(seed))
 
-    def __enter__(self) -> SamplerChain:
-        return self
+    def sample(self, context: int, index: int) -> int:
+        """The next token by the logits of the `index`-th token of the last batch; the chain accepts it."""
+        return int(llama.llama_sampler_sample(self._handle, context, index))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        llama.llama_sampler_free(self._handle)
-
-    @property
-    def handle(self) -> Any:
-        """The `llama_sampler`, for llama_sampler_sample, which also makes the chain accept the token."""
-        return self._handle
+    def close(self) -> None:
+        """Free the chain; it is not usable afterwards."""
+        if self._handle:
+            llama.llama_sampler_free(self._handle)
+            self._handle = None
 
     def accept_prompt(self, tokens: Sequence[int]) -> None:
         """Let the penalties know the end of the prompt, as far back as they look."""

@@ -13,9 +13,12 @@ from pathlib import Path
 
 from app.core.errors import ErrorKind, UserError
 from app.core.events import (
+    Adapted,
     Counted,
     Device,
     DevicesListed,
+    DeviceTested,
+    Embedded,
     Finished,
     FinishReason,
     LoadCancelled,
@@ -24,12 +27,13 @@ from app.core.events import (
     ModelInfo,
     PromptProgress,
     PromptStarted,
+    Ranked,
     ReasoningDelta,
     TextDelta,
     Unloaded,
 )
 from app.core.messages import Role, Usage
-from app.engine.protocol import ChatMessage, Count, Devices, Generate, Load, Unload
+from app.engine.protocol import Adapt, ChatMessage, Count, Devices, Embed, Generate, Load, Rank, TestDevice, Unload
 from app.engine.worker.backend import Emit, RequestControl
 from app.engine.worker.script import AnswerRule, Crash, LoadRule, read_script, split_tokens
 
@@ -69,7 +73,23 @@ class ScriptedBackend:
         self._context_length = request.context_length or rule.context_length
         emit(Loaded(request.id, _model_info(request, rule), control.elapsed_ms()))
 
-    def generate(self, request: Generate, emit: Emit, control: RequestControl) -> None:
+    @property
+    def is_answering(self) -> bool:
+        """Never: an answer is played to its end at once."""
+        return False
+
+    @property
+    def has_room(self) -> bool:
+        """Always."""
+        return True
+
+    def step(self) -> None:
+        """Nothing goes on."""
+
+    def rest(self) -> None:
+        """Nothing to put away."""
+
+    def begin(self, request: Generate, emit: Emit, control: RequestControl) -> None:
         """Play the rule for the last message of the user."""
         if self._model is None:
             raise UserError(ErrorKind.NO_MODEL)
@@ -82,6 +102,22 @@ class ScriptedBackend:
         if self._model is None:
             raise UserError(ErrorKind.NO_MODEL)
         emit(Counted(request.id, _count(request.messages), self._context_length))
+
+    def adapt(self, request: Adapt, emit: Emit) -> None:
+        """Takes note of nothing."""
+        emit(Adapted(request.id))
+
+    def embed(self, request: Embed, emit: Emit, control: RequestControl) -> None:
+        """A vector of one number for each text."""
+        emit(Embedded(request.id, tuple((1.0,) for _ in request.texts), 0))
+
+    def rank(self, request: Rank, emit: Emit, control: RequestControl) -> None:
+        """All alike."""
+        emit(Ranked(request.id, tuple(0.0 for _ in request.documents)))
+
+    def test_device(self, request: TestDevice, emit: Emit, control: RequestControl) -> None:
+        """As fast as the script says nothing about."""
+        emit(DeviceTested(request.id, request.device, 100.0, 10.0))
 
     def devices(self, request: Devices, emit: Emit) -> None:
         """One made-up processor."""

@@ -16,11 +16,15 @@ from app.core.sampling import Sampling
 from app.engine.protocol import ChatMessage, Generate
 from app.engine.worker.answer import Answer, AnswerLimits
 from app.engine.worker.backend import Emit, RequestControl
-from app.engine.worker.binding import AbortCallback
+from app.engine.worker.binding import versions
 from app.engine.worker.conversation_format import ConversationFormat, choose_known
-from app.engine.worker.kv_cache import KvCache, shared_length
+from app.engine.worker.conversation_memory import ConversationMemory
 from app.engine.worker.loaded_model import BATCH_TOKENS, LoadedModel
+from app.engine.worker.model_hash import model_hash
 from app.engine.worker.sampler import SamplerChain
+from app.engine.worker.scheduler import Scheduler
+from app.engine.worker.sequence import shared_length
+from app.engine.worker.state_store import StateKey, StateStore
 from app.engine.worker.template_renderer import TemplateError
 from app.engine.worker.text_stream import TextStream
 
@@ -45,17 +49,35 @@ class _Prompt:
 
 
 class Session:
-    """A loaded model with its chat format and what is in its memory. Lives on the worker thread."""
+    """A loaded model with its chat format, what is in its memory, and the answers it writes. For the worker thread."""
 
     def __init__(
-        self, model: LoadedModel, suggested: dict[str, float | int | None], emit: Emit, request_id: int
+        self,
+        model: LoadedModel,
+        suggested: dict[str, float | int | None],
+        store: StateStore | None,
+        emit: Emit,
+        request_id: int,
     ) -> None:
         """`suggested`: the file's own sampling. Emits a Notice if the file's template is not used."""
         self.model = model
         self.suggested = suggested
         self._sampling = Sampling().merged(suggested)
-        self._abort = AbortCallback()
-        self._cache: KvCache | None = None
+        self._store = store
+        self._key = (
+            StateKey(
+                model_hash=model_hash(model.path),
+                engine_version=versions()["ggml"],
+                template="",
+                cache_type=model.cache_type,
+                flash_attention=model.has_gpu,
+                sequences=model.sequences,
+            )
+            if store
+            else None
+        )
+        self._memory: ConversationMemory | None = None
+        self._scheduler: Scheduler | None = None
         name = f"{model.metadata('general.name') or ''} {model.path.stem}"
         self._fallback = choose_known(model.vocabulary, name)
         self.chat_format = self._choose_format(emit, request_id)
@@ -73,9 +95,39 @@ class Session:
             emit(Notice(request_id, NoticeKind.TEMPLATE_BROKEN, {"reason": str(error), **details}))
             return ConversationFormat.known(self._fallback, self.model.vocabulary)
 
-    def forget(self) -> None:
-        """The context was closed or replaced: nothing is in memory."""
-        self._cache = None
+    @property
+    def is_answering(self) -> bool:
+        """Whether answers go on."""
+        return self._scheduler is not None and self._scheduler.is_busy
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more answer can begin now."""
+        return self._memory is None or self._memory.has_room
+
+    def step(self) -> None:
+        """Go on with the answers."""
+        if self._scheduler is not None and self._memory is not None:
+            for answer in self._scheduler.step():
+                self._memory.release(answer.sequence)
+
+    def rest(self) -> None:
+        """Keep what was read for later runs."""
+        if self._memory is not None:
+            self._memory.save()
+
+    def close_context(self) -> None:
+        """Give the context back; what it held is kept if it can be."""
+        if self._scheduler is not None:
+            self._scheduler.close()
+        self.rest()
+        self._scheduler = self._memory = None
+        self.model.close_context()
+
+    def close(self) -> None:
+        """Free everything."""
+        self.close_context()
+        self.model.close()
 
     def count(self, messages: Sequence[ChatMessage]) -> int:
         """How many tokens a prompt of these messages has."""
@@ -87,14 +139,16 @@ class Session:
             known = ConversationFormat.known(self._fallback, self.model.vocabulary)
             return len(known.tokenize(messages, False)[0])
 
-    def generate(self, request: Generate, emit: Emit, control: RequestControl) -> None:
-        """Answer the last message or continue it. Raises UserError."""
+    def begin(self, request: Generate, emit: Emit, control: RequestControl) -> None:
+        """Begin to answer the last message or to continue it. There must be room. Raises UserError."""
         request = _normalized(request)
         prompt = self._prompt(request, emit)
-        cache = self._open_cache()
-        tokens = self._with_read_tail(prompt) if request.continue_last else prompt.tokens
-        reused = cache.keep_prefix(tokens)
-        emit(PromptStarted(request.id, len(tokens), reused, prompt.first_visible_id))
+        memory, scheduler = self._open()
+        tokens = (
+            self._with_read_tail(prompt, memory.tail_of(request.conversation_id, prompt.tokens))
+            if request.continue_last
+            else prompt.tokens
+        )
         sampling = self._sampling.merged(request.sampling)
         seed = secrets.randbits(32) if sampling.seed is None else sampling.seed
         if seed == _RANDOM_SEED:
@@ -103,21 +157,18 @@ class Session:
         stream = TextStream(
             request.id,
             emit,
-            prompt.chat_format.detokenizer,
+            prompt.chat_format.detokenizer(),
             (*request.stop, *prompt.chat_format.stops),
             prompt.chat_format.marks,
             prompt.opened,
             request.continue_last,
         )
         limits = AnswerLimits(request.max_tokens, self.model.context_length, vocabulary.end_tokens)
-        self._abort.watch(cache.context, control)
-        try:
-            with SamplerChain(sampling, seed, vocabulary, self.model.context_length) as chain:
-                chain.accept_prompt(tokens)
-                answer = Answer(request.id, cache, self._chunk_tokens(), emit, control)
-                answer.run(tokens, reused, chain, seed, stream, limits)
-        finally:
-            self._abort.release(cache.context)
+        chain = SamplerChain(sampling, seed, vocabulary, self.model.context_length)
+        chain.accept_prompt(tokens)
+        sequence = memory.take(request.conversation_id, tokens)
+        emit(PromptStarted(request.id, len(tokens), len(sequence.tokens), prompt.first_visible_id))
+        scheduler.add(Answer(request.id, sequence, tokens, chain, seed, stream, limits, None, emit, control))
 
     def _prompt(self, request: Generate, emit: Emit) -> _Prompt:
         """The prompt by the file's template, or by a known one where that fails on these messages."""
@@ -143,24 +194,27 @@ class Session:
         tokens, opened = rendered[len(fit.messages)]
         return _Prompt(tokens, fit.first_visible_id, opened, chat_format)
 
-    def _open_cache(self) -> KvCache:
-        if self._cache is None:
-            assert self.model.context is not None
-            self._cache = KvCache(self.model.context, self.model.is_recurrent, self.model.batch_tokens)
-        return self._cache
+    def _open(self) -> tuple[ConversationMemory, Scheduler]:
+        if self._memory is None or self._scheduler is None:
+            model = self.model
+            assert model.context is not None
+            self._memory = ConversationMemory(model, self._store, self._key)
+            self._scheduler = Scheduler(model.context, model.batch_tokens, self._chunk_tokens(), model.is_recurrent)
+        return self._memory, self._scheduler
 
     def _chunk_tokens(self) -> int:
+        if self.model.has_gpu:
+            return BATCH_TOKENS
         fitting = (tokens for weights, tokens in _CPU_CHUNKS if self.model.parameters >= weights)
-        wanted = BATCH_TOKENS if self.model.has_gpu else next(fitting, BATCH_TOKENS)
-        return min(wanted, self.model.batch_tokens)
+        return next(fitting, BATCH_TOKENS)
 
-    def _with_read_tail(self, prompt: _Prompt) -> list[int]:
+    def _with_read_tail(self, prompt: _Prompt, cached: Sequence[int]) -> list[int]:
         """The prompt with its end in the tokens that the model itself wrote, where the text is the same.
 
         A stopped answer, tokenized anew, may come out in other tokens. Going on from the very tokens that are
         in memory reads nothing twice and continues as if there had been no stop.
         """
-        cached, tokenizer = self._open_cache().tokens, prompt.chat_format.tokenizer
+        tokenizer = prompt.chat_format.tokenizer
         shared = shared_length(cached, prompt.tokens)
         read, wanted = cached[shared:], prompt.tokens[shared:]
         if not read or not wanted or any(map(tokenizer.is_mark, (*read, *wanted))):

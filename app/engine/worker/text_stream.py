@@ -36,7 +36,6 @@ class TextStream:
         self._splitter = ReasoningSplitter(marks, inside, continues_answer)
         self._gathered: list[Piece] = []
         self._next_event_at = 0.0
-        detokenizer.start()
 
     def add(self, token: int) -> bool:
         """One more token. True when its text completes a stop string: the answer is over."""

@@ -1,0 +1,175 @@
+"""Which conversation is where: in a sequence of the context, as a copy in RAM, or in a file.
+
+The longest part of a prompt that was read before is found wherever it is, so that nothing is read twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psutil
+
+from app.engine.worker.loaded_model import LoadedModel
+from app.engine.worker.sequence import ContextSequence, shared_length
+from app.engine.worker.state_file import StateError
+from app.engine.worker.state_store import StateKey, StateStore
+
+log = logging.getLogger(__name__)
+
+MIN_KEPT_TOKENS = 256
+"""Shorter conversations are read again as fast as they are fetched."""
+
+_MIN_COPIED_TOKENS = 32
+_RAM_BYTES = 1024 * 1024 * 1024
+_RAM_SHARE = 8  # of the available memory
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The state of a conversation that has no sequence now."""
+
+    tokens: list[int]
+    state: bytearray
+
+
+class ConversationMemory:
+    """The sequences of a context, and the states of conversations that had to make room."""
+
+    def __init__(self, model: LoadedModel, store: StateStore | None, key: StateKey | None) -> None:
+        """`store` and `key`: where states outlive this process, and what they must agree in; both or neither."""
+        assert model.context is not None
+        self._is_recurrent = model.is_recurrent
+        self._sequences = [
+            ContextSequence(model.context, number, model.is_recurrent) for number in range(model.sequences)
+        ]
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._store = store
+        self._key = key
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more answer can begin now."""
+        return any(not sequence.is_busy for sequence in self._sequences)
+
+    def take(self, conversation_id: str, tokens: Sequence[int]) -> ContextSequence:
+        """A sequence for an answer to this prompt, with the longest part of it that could be had already in it.
+
+        There must be room. The caller says `release` when the answer is over.
+        """
+        sequence = self._choose(conversation_id, tokens)
+        if conversation_id != sequence.conversation_id or not conversation_id:
+            if sequence.reusable(tokens) < len(sequence.tokens):
+                self._keep(sequence)
+            sequence.conversation_id = conversation_id
+        self._fill(sequence, tokens)
+        sequence.keep_prefix(tokens)
+        sequence.is_busy = True
+        sequence.touch()
+        return sequence
+
+    def tail_of(self, conversation_id: str, tokens: Sequence[int]) -> Sequence[int]:
+        """What the sequence holds that would be taken for this prompt: the model's own tokens of an earlier answer."""
+        return self._choose(conversation_id, tokens).tokens
+
+    def release(self, sequence: ContextSequence) -> None:
+        """The answer is over; what was read stays until its place is needed."""
+        sequence.is_busy = False
+        sequence.touch()
+
+    def save(self) -> None:
+        """Write what has changed to the store, if there is one."""
+        for sequence in self._sequences:
+            if not sequence.is_busy and not sequence.is_saved and len(sequence.tokens) >= MIN_KEPT_TOKENS:
+                sequence.is_saved = True
+                if sequence.conversation_id and (state := self._state_of(sequence)) is not None:
+                    self._write(sequence.conversation_id, sequence.tokens, state)
+
+    def forget(self, conversation_id: str) -> None:
+        """Drop everything that was kept of a conversation, files as well."""
+        self._kept.pop(conversation_id, None)
+        for sequence in self._sequences:
+            if sequence.conversation_id == conversation_id and not sequence.is_busy:
+                sequence.clear()
+        if self._store is not None:
+            self._store.forget(conversation_id)
+
+    def forget_all(self) -> None:
+        """Nothing that was read counts any more: the model computes otherwise from now on."""
+        self._kept.clear()
+        for sequence in self._sequences:
+            sequence.clear()
+
+    def _choose(self, conversation_id: str, tokens: Sequence[int]) -> ContextSequence:
+        free = [sequence for sequence in self._sequences if not sequence.is_busy]
+        if conversation_id:
+            own = next((sequence for sequence in free if sequence.conversation_id == conversation_id), None)
+            if own is not None:
+                return own
+        else:
+            nearest = max(free, key=lambda sequence: sequence.reusable(tokens))
+            if nearest.reusable(tokens):
+                return nearest
+        return min(free, key=lambda sequence: (bool(sequence.tokens), sequence.used_at))
+
+    def _fill(self, sequence: ContextSequence, tokens: Sequence[int]) -> None:
+        """Bring into `sequence` what of the prompt lies elsewhere, if that is more than it holds itself."""
+        best = sequence.reusable(tokens) + _MIN_COPIED_TOKENS
+        source: ContextSequence | None = None
+        for other in self._sequences:
+            if other is not sequence and not other.is_busy and other.reusable(tokens) >= best:
+                source, best = other, other.reusable(tokens) + 1
+        kept_id = ""
+        for conversation_id, kept in self._kept.items():
+            if (length := self._usable(kept.tokens, tokens)) >= best:
+                kept_id, best = conversation_id, length + 1
+        if self._restore_from_store(sequence, tokens, best):
+            return
+        if kept_id:
+            kept = self._kept.pop(kept_id)
+            sequence.restore(kept.tokens, kept.state)
+        elif source is not None:
+            sequence.copy_from(source, source.reusable(tokens))
+
+    def _usable(self, held: Sequence[int], tokens: Sequence[int]) -> int:
+        """How much of a stored state for `held` serves a prompt; a recurrent one serves whole or not at all."""
+        shared = min(shared_length(held, tokens), len(tokens) - 1)
+        return shared if shared == len(held) or not self._is_recurrent else 0
+
+    def _restore_from_store(self, sequence: ContextSequence, tokens: Sequence[int], least: int) -> bool:
+        if self._store is None or self._key is None or len(tokens) < max(least, MIN_KEPT_TOKENS):
+            return False
+        found = self._store.find(self._key, tokens, can_cut=not self._is_recurrent, better_than=least - 1)
+        if found is None:
+            return False
+        try:
+            return sequence.restore(found.tokens, found.read())
+        except StateError:  # the store has told the log
+            return False
+
+    def _keep(self, sequence: ContextSequence) -> None:
+        """Copy a conversation that makes room, so that it need not be read again."""
+        if len(sequence.tokens) < MIN_KEPT_TOKENS or not sequence.conversation_id:
+            return
+        if (state := self._state_of(sequence)) is None:
+            return
+        self._kept[sequence.conversation_id] = _Kept(list(sequence.tokens), state)
+        self._kept.move_to_end(sequence.conversation_id)
+        limit = min(_RAM_BYTES, psutil.virtual_memory().available // _RAM_SHARE)
+        while self._kept and sum(len(kept.state) for kept in self._kept.values()) > limit:
+            conversation_id, kept = self._kept.popitem(last=False)
+            self._write(conversation_id, kept.tokens, kept.state)
+
+    def _write(self, conversation_id: str, tokens: Sequence[int], state: bytearray) -> None:
+        if self._store is not None and self._key is not None:
+            self._store.put_soon(self._key, conversation_id, tokens, state, can_cut=not self._is_recurrent)
+
+    @staticmethod
+    def _state_of(sequence: ContextSequence) -> bytearray | None:
+        try:
+            return sequence.save()
+        except MemoryError:
+            log.warning("no memory for a copy of %d tokens", len(sequence.tokens))
+            return None

@@ -1,0 +1,139 @@
+"""Decodes for several answers side by side: all that write in one batch, those that read chunk by chunk in between."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+
+from app.core.errors import ErrorKind, UserError
+from app.core.events import FinishReason
+from app.engine.worker.answer import Answer
+from app.engine.worker.backend import StopFlag
+from app.engine.worker.batch import Batch
+from app.engine.worker.binding import AbortCallback
+from app.engine.worker.channel import ChannelClosedError
+from app.engine.worker.loaded_model import OUTPUT_TOKENS
+
+log = logging.getLogger(__name__)
+
+_NO_ROOM = 1
+_ABORTED = 2
+_SHARED_CHUNK_TOKENS = 16
+"""How much is read at once while another answer is being written: its words keep coming."""
+
+
+class Scheduler:
+    """The answers of one context. Lives on the worker thread; `step` is called as long as there are any."""
+
+    def __init__(self, context: int, batch_tokens: int, chunk_tokens: int, is_recurrent: bool) -> None:
+        """`chunk_tokens`: how much of a prompt is read between two reports."""
+        self._context = context
+        self._chunk_tokens = min(chunk_tokens, batch_tokens)
+        self._is_recurrent = is_recurrent
+        self._batch = Batch(batch_tokens)
+        self._abort = AbortCallback()
+        self._answers: list[Answer] = []
+        self._reading_s = 0.0  # time owed to the answers that are being written
+        self._next_reader = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self._answers)
+
+    def add(self, answer: Answer) -> None:
+        """One more answer."""
+        self._answers.append(answer)
+
+    def step(self) -> list[Answer]:
+        """One round of decoding; returns the answers that are over now."""
+        try:
+            self._decode_round()
+        except ChannelClosedError:
+            raise
+        except Exception as error:
+            log.exception("decoding failed")
+            for answer in self._answers:
+                if not answer.is_over:
+                    answer.sequence.clear()
+                    answer.fail(UserError(ErrorKind.DECODE_FAILED, reason=f"{type(error).__name__}: internal error"))
+        over = [answer for answer in self._answers if answer.is_over]
+        if over:
+            self._answers = [answer for answer in self._answers if not answer.is_over]
+        return over
+
+    def close(self) -> None:
+        """End what is still going on, and let go of the context."""
+        for answer in self._answers:
+            answer.finish(FinishReason.STOPPED)
+        self._answers.clear()
+        self._abort.release(self._context)
+
+    def _decode_round(self) -> None:
+        for answer in self._answers:
+            if answer.control.is_stopped:
+                answer.finish(FinishReason.STOPPED)
+        writers = [answer for answer in self._answers if not answer.is_over and not answer.is_reading]
+        readers = [answer for answer in self._answers if not answer.is_over and answer.is_reading]
+        if writers:
+            started = time.perf_counter()
+            self._write(writers)
+            self._reading_s -= time.perf_counter() - started
+        if readers and (not writers or self._reading_s <= 0.0):
+            started = time.perf_counter()
+            self._next_reader += 1
+            self._read(readers[self._next_reader % len(readers)], is_alone=not writers)
+            self._reading_s = time.perf_counter() - started
+
+    def _read(self, answer: Answer, *, is_alone: bool) -> None:
+        most = self._chunk_tokens if is_alone else min(self._chunk_tokens, _SHARED_CHUNK_TOKENS)
+        chunk = answer.chunk(most)
+        batch = self._batch
+        batch.clear()
+        first = batch.add(chunk, len(answer.sequence.tokens), answer.sequence.number, all_logits=False)
+        if self._decode([answer]):
+            answer.chunk_was_read(chunk)
+            if not answer.is_reading:
+                answer.take_logits(self._context, first + len(chunk) - 1, 0.0)
+
+    def _write(self, answers: Sequence[Answer]) -> None:
+        batch = self._batch
+        batch.clear()
+        places = []
+        most = OUTPUT_TOKENS // len(answers)
+        for answer in answers:
+            pending, sequence = answer.pending(most), answer.sequence
+            places.append(batch.add(pending, len(sequence.tokens), sequence.number, all_logits=True))
+        started = time.perf_counter()
+        if self._decode(answers):
+            seconds = time.perf_counter() - started
+            for answer, place in zip(answers, places, strict=True):
+                answer.take_logits(self._context, place, seconds)
+
+    def _decode(self, answers: Sequence[Answer]) -> bool:
+        """Compute the batch. False when it was cut off or failed; the answers have been dealt with then."""
+        self._watch(answers)
+        result = self._batch.decode(self._context)
+        if result == 0:
+            return True
+        for answer in answers:
+            answer.sequence.repair()
+            if result != _ABORTED:
+                reason = "no room in the context" if result == _NO_ROOM else f"llama_decode returned {result}"
+                answer.fail(UserError(ErrorKind.DECODE_FAILED, reason=reason))
+            elif answer.control.is_stopped:
+                answer.finish(FinishReason.STOPPED)  # the others are decoded again in the next round
+        return False
+
+    def _watch(self, answers: Sequence[Answer]) -> None:
+        """Let a stop of any of these answers end the computation early."""
+        if len(answers) == 1:
+            self._abort.watch(self._context, answers[0].control.flag)
+        elif self._is_recurrent:  # an aborted step spoils the state of all: finish it
+            self._abort.watch(self._context, StopFlag())
+        else:
+            flag = StopFlag()
+            for answer in answers:
+                answer.control.share(flag)
+            self._abort.watch(self._context, flag)

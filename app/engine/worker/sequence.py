@@ -1,0 +1,167 @@
+"""One conversation's part of the context's memory: which tokens are in it, and how to get back to fewer."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.engine.worker.binding import llama
+
+_CHECKPOINTS = 12  # two a turn: the last six turns can be edited without reading all anew
+_CHECKPOINT_BYTES = 512 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Checkpoint:
+    """The recurrent state after so many tokens."""
+
+    length: int
+    state: bytearray
+
+
+def shared_length(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many tokens two sequences have in common at their beginning."""
+    for index, (one, other) in enumerate(zip(first, second, strict=False)):
+        if one != other:
+            return index
+    return min(len(first), len(second))
+
+
+class ContextSequence:
+    """Sequence `number` of a context; `tokens` is what the memory holds of it.
+
+    An attention model forgets any tail. A recurrent state cannot go back: there, copies of it (checkpoints) are kept
+    from the places to which a regenerated or edited answer returns.
+    """
+
+    def __init__(self, context: int, number: int, is_recurrent: bool) -> None:
+        self.number = number
+        self.tokens: list[int] = []
+        self.conversation_id = ""
+        self.used_at = 0.0
+        self.is_busy = False
+        self.is_saved = True  # whether a copy of what is here lies in the store
+        self._context = context
+        self._memory = llama.llama_get_memory(context)
+        self._is_recurrent = is_recurrent
+        self._checkpoints: list[_Checkpoint] = []
+
+    @property
+    def needs_marks(self) -> bool:
+        """Whether the model comes back to marked places only."""
+        return self._is_recurrent
+
+    def reusable(self, tokens: Sequence[int]) -> int:
+        """How many of `tokens` need not be read, at most all but the last: its logits are wanted."""
+        shared = min(shared_length(self.tokens, tokens), len(tokens) - 1)
+        if shared == len(self.tokens) or not self._is_recurrent:
+            return shared
+        return max((point.length for point in self._checkpoints if point.length <= shared), default=0)
+
+    def keep_prefix(self, tokens: Sequence[int]) -> int:
+        """Forget everything that `tokens` does not begin with; returns how many of them are kept."""
+        kept = self.reusable(tokens)
+        if kept < len(self.tokens):
+            self.cut(kept)
+        return len(self.tokens)
+
+    def cut(self, length: int) -> None:
+        """Go back to the first `length` tokens, or fewer where that cannot be done."""
+        if length < len(self.tokens):
+            self._go_back(length)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        llama.llama_memory_seq_rm(self._memory, self.number, -1, -1)
+        self.tokens.clear()
+        self._checkpoints.clear()
+        self.is_saved = True
+
+    def extend(self, tokens: Sequence[int]) -> None:
+        """These were decoded."""
+        self.tokens.extend(tokens)
+        self.is_saved = False
+
+    def touch(self) -> None:
+        """It is in use now."""
+        self.used_at = time.monotonic()
+
+    def mark(self) -> None:
+        """Remember this place, if the model could not come back to it otherwise."""
+        length = len(self.tokens)
+        if not self._is_recurrent or not length or any(point.length == length for point in self._checkpoints):
+            return
+        state = self._state(llama.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY)
+        if state is None:
+            return
+        self._checkpoints.append(_Checkpoint(length, state))
+        most = min(_CHECKPOINTS, max(2, _CHECKPOINT_BYTES // max(len(state), 1)))
+        del self._checkpoints[:-most]
+
+    def repair(self) -> None:
+        """Bring `tokens` in line with the memory after a decode that failed or was aborted."""
+        # llama.cpp takes back the failed part by itself, but a recurrent state has been overwritten by then.
+        held = llama.llama_memory_seq_pos_max(self._memory, self.number) + 1
+        if self._is_recurrent or held != len(self.tokens):
+            self._go_back(len(self.tokens))
+
+    def save(self) -> bytearray | None:
+        """All of its state; None when llama.cpp cannot give it."""
+        return self._state(llama.LLAMA_STATE_SEQ_FLAGS_NONE)
+
+    def restore(self, tokens: Sequence[int], state: bytes | bytearray) -> bool:
+        """Take over what `save` gave for these tokens. On failure the sequence is empty."""
+        self.clear()
+        is_read = self._set_state(state, llama.LLAMA_STATE_SEQ_FLAGS_NONE)
+        if not is_read or llama.llama_memory_seq_pos_max(self._memory, self.number) != len(tokens) - 1:
+            self.clear()
+            return False
+        self.tokens = list(tokens)
+        self.mark()
+        return True
+
+    def copy_from(self, other: ContextSequence, length: int) -> None:
+        """Take over the first `length` tokens of another sequence."""
+        self.clear()
+        llama.llama_memory_seq_cp(self._memory, other.number, self.number, -1, -1)
+        self.tokens = list(other.tokens)
+        self._checkpoints = list(other._checkpoints)
+        self.cut(length)
+
+    def _go_back(self, length: int) -> None:
+        if self._is_recurrent:
+            length = self._restore_checkpoint(length)
+        removed = length > 0 and bool(llama.llama_memory_seq_rm(self._memory, self.number, length, -1))
+        if not removed or llama.llama_memory_seq_pos_max(self._memory, self.number) != length - 1:
+            self.clear()
+        else:
+            del self.tokens[length:]
+            self.is_saved = False
+
+    def _restore_checkpoint(self, length: int) -> int:
+        """Bring the recurrent state to the last checkpoint up to `length` tokens; returns how many it stands for."""
+        self._checkpoints = [point for point in self._checkpoints if point.length <= length]
+        while self._checkpoints:
+            point = self._checkpoints[-1]
+            if self._set_state(point.state, llama.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY):
+                return point.length
+            self._checkpoints.pop()
+        return 0
+
+    def _state(self, flags: int) -> bytearray | None:
+        size = llama.llama_state_seq_get_size_ext(self._context, self.number, flags)
+        if not size:
+            return None
+        state = bytearray(size)
+        buffer = (ctypes.c_uint8 * size).from_buffer(state)
+        written = llama.llama_state_seq_get_data_ext(self._context, buffer, size, self.number, flags)
+        del buffer  # a bytearray that is exported cannot be cut
+        del state[written:]
+        return state or None
+
+    def _set_state(self, state: bytes | bytearray, flags: int) -> bool:
+        kind = ctypes.c_uint8 * len(state)
+        buffer = kind.from_buffer(state) if isinstance(state, bytearray) else kind.from_buffer_copy(state)
+        return bool(llama.llama_state_seq_set_data_ext(self._context, buffer, len(state), self.number, flags))
