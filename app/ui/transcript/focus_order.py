@@ -24,7 +24,7 @@ def move_focus(area: QAbstractScrollArea, rows: Rows, *, forward: bool) -> bool:
 
 def _next_stop(area: QAbstractScrollArea, rows: Rows, *, forward: bool) -> QWidget | None:
     focused = area.window().focusWidget()
-    row = next((row for row, w in rows.live.items() if focused is not None and _holds(w, focused)), None)
+    row = next((row for row, w in rows.live.items() if focused is not None and holds(w, focused)), None)
     if row is None:
         return _entry(area, rows) if forward else None
     stops = rows.live[row].tab_stops()
@@ -50,5 +50,6 @@ def _entry(area: QAbstractScrollArea, rows: Rows) -> QWidget | None:
     return None if row is None else rows.live[row]
 
 
-def _holds(widget: QWidget, other: QWidget) -> bool:
+def holds(widget: QWidget, other: QWidget) -> bool:
+    """Whether `other` is a widget or inside it."""
     return other is widget or widget.isAncestorOf(other)

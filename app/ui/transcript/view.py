@@ -28,7 +28,7 @@ from app.ui.transcript.context import TranscriptContext
 from app.ui.transcript.copying import shown_text
 from app.ui.transcript.drag_selection import DragSelection
 from app.ui.transcript.end_button import EndButton
-from app.ui.transcript.focus_order import move_focus
+from app.ui.transcript.focus_order import holds, move_focus
 from app.ui.transcript.question import QuestionWidget
 from app.ui.transcript.rows import Rows
 from app.ui.transcript.style import selection_palette
@@ -322,7 +322,7 @@ class TranscriptView(QAbstractScrollArea):
                 text.apply_selection()
 
     def _on_focus_changed(self, _old: QWidget | None, new: QWidget | None) -> None:
-        focused = next((row for row, w in self._rows.live.items() if new is not None and _holds(w, new)), None)
+        focused = next((row for row, w in self._rows.live.items() if new is not None and holds(w, new)), None)
         for row in {focused, self._focused_row} - {None}:
             if (widget := self._rows.live.get(row)) is not None:  # type: ignore[arg-type]  # None was taken out
                 widget.on_focus_moved()
@@ -398,7 +398,3 @@ class TranscriptView(QAbstractScrollArea):
         menu.addAction(self.tr("Select all")).triggered.connect(self.select_all)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(event.globalPos())
-
-
-def _holds(widget: QWidget, other: QWidget) -> bool:
-    return other is widget or widget.isAncestorOf(other)
