@@ -48,11 +48,6 @@ class Button(QPushButton):
         self.setSizePolicy(QSizePolicy.Policy.Minimum if text else QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
 
-    def set_kind(self, kind: ButtonKind) -> None:
-        """Change how it looks."""
-        self._kind = kind
-        self.update()
-
     def set_icon_name(self, icon: str) -> None:
         """Change its drawing (a file of resources/icons)."""
         self._icon_name = icon

@@ -10,7 +10,6 @@ from app.services.explanation import Explanation
 from app.ui.buttons import Button, ButtonKind
 from app.ui.cards import ErrorCard
 from app.ui.context_meter import ContextMeter
-from app.ui.labels import Label
 from app.ui.message_edit import MessageEdit
 from app.ui.theme import colors
 from app.ui.transcript.style import TextStyle
@@ -43,7 +42,7 @@ class _Box(QWidget):
 
 
 class Composer(QWidget):
-    """Never clears by itself: whoever stores the message calls `clear` when that has worked."""
+    """Never clears by itself: whoever stores the message takes it out when that has worked."""
 
     submitted = Signal(str)
     stop_requested = Signal()
@@ -53,7 +52,6 @@ class Composer(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._streaming = False
-        self._reason: str | None = None
         self._card: ErrorCard | None = None
         self._build()
         self._update_controls()
@@ -90,14 +88,6 @@ class Composer(QWidget):
         """How full the model's context is; None where not known."""
         self._meter.set_figures(used_tokens, total_tokens)
 
-    def set_enabled_reason(self, reason: str | None) -> None:
-        """Why nothing can be sent at present, in words; None when it can. Writing is always possible."""
-        self._reason = reason
-        self._reason_label.setText(reason or "")
-        self._reason_label.setVisible(bool(reason))
-        self._meter.setVisible(not reason)
-        self._update_controls()
-
     def show_error(self, explanation: Explanation | None) -> None:
         """Say above the box what went wrong with sending; None takes it away."""
         if self._card is not None:
@@ -121,8 +111,6 @@ class Composer(QWidget):
         self._edit.textChanged.connect(self._update_controls)
         self._edit.edited.connect(self.text_edited)
         self._meter = ContextMeter(self._box)
-        self._reason_label = Label("", self._box, percent=88, muted=True, wraps=True)
-        self._reason_label.hide()
         self._send = Button("", self._box, kind=ButtonKind.PRIMARY, icon="send", name=self.tr("Send (Enter)"))
         self._send.setAccessibleName(self.tr("Send"))
         self._send.clicked.connect(self._edit.send)
@@ -138,7 +126,6 @@ class Composer(QWidget):
         row.setContentsMargins(round(self._edit.document().documentMargin()), 0, 0, 0)
         row.setSpacing(8)
         row.addWidget(self._meter, 1)
-        row.addWidget(self._reason_label, 1)
         row.addLayout(self._buttons)
         inside = QVBoxLayout(self._box)
         inside.setContentsMargins(BOX_PADDING_PX, 8, 8, 8)
@@ -151,11 +138,10 @@ class Composer(QWidget):
         self._column.addWidget(self._box)
 
     def _can_send(self) -> bool:
-        return not self._streaming and not self._reason and self._edit.has_text()
+        return not self._streaming and self._edit.has_text()
 
     def _update_controls(self) -> None:
         self._send.setEnabled(self._can_send())
-        self._send.setToolTip(self._reason or self.tr("Send (Enter)"))
 
     def _center(self) -> None:
         """As wide as the column of the transcript above it, with the padding of the box around."""

@@ -6,11 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import date, tzinfo
 
 from PySide6.QtCore import QEvent, QModelIndex, Qt, Signal
-from PySide6.QtGui import (
-    QColor,
-    QPainter,
-    QPaintEvent,
-)
+from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.core.messages import Conversation, ConversationId
@@ -86,10 +82,6 @@ class Sidebar(QWidget):
     def list_has_focus(self) -> bool:
         """Whether keys go to the list of chats."""
         return self._view.hasFocus()
-
-    def rename_current(self) -> None:
-        """Begin to rename the conversation under the cursor of the list."""
-        self._edit(self._view.currentIndex())
 
     def set_page(self, page: str | None) -> None:
         """Mark the button of the page on screen; None while a chat is."""

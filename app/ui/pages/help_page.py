@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
@@ -28,8 +28,6 @@ QWIDGETSIZE_MAX = (1 << 24) - 1  # Qt's own name for no limit
 
 class HelpPage(QWidget):
     """Everything by keyboard: type to search, Down to the topics, Tab to the text."""
-
-    topic_shown = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -134,7 +132,6 @@ class HelpPage(QWidget):
         topic = self._topics.get(item.data(TOPIC_ROLE) or "") if item is not None else None
         if topic is not None:
             self._browser.show_markdown(f"## {topic.title}\n\n{topic.body}")
-            self.topic_shown.emit(topic.id)
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)

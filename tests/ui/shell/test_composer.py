@@ -93,18 +93,6 @@ def test_while_streaming_the_button_stops_and_enter_waits(qtbot: QtBot, composer
         qtbot.mouseClick(composer._send, Qt.MouseButton.LeftButton)
 
 
-def test_a_reason_not_to_send_is_said(qtbot: QtBot, composer: Composer) -> None:
-    composer.set_text("hi")
-    composer.set_enabled_reason("The model is loading…")
-    with qtbot.assertNotEmitted(composer.submitted):
-        qtbot.keyClick(edit_of(composer), Qt.Key.Key_Return)
-    assert composer._reason_label.isVisible()
-    assert composer._reason_label.text() == "The model is loading…"
-    composer.set_enabled_reason(None)
-    with qtbot.waitSignal(composer.submitted):
-        qtbot.keyClick(edit_of(composer), Qt.Key.Key_Return)
-
-
 @pytest.mark.parametrize(
     "text",
     ["x" * 1_000_000, "word " * 200_000, "a line of text\n" * 60_000, "😀" * 10_000],
