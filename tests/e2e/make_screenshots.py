@@ -84,7 +84,7 @@ SCRIPT = {
         {"name": "Example 8B Instruct", "context_length": 8192},
     ],
 }
-MODEL = "/models/example-8b-instruct-Q4_K_M.gguf"
+MODEL = "example-8b-instruct-Q4_K_M.gguf"
 GUIDE_SIZE = "1280x800"
 GUIDE = ("Hi, I am Maria", "Does Hearth need the internet?", "Which model suits my computer?", "What is my name?")
 EARLIER = ("How do tides work?", "What is the capital of Australia?", "Plan a weekend in the mountains with children")
@@ -131,7 +131,9 @@ class Scenes:
         self._window = MainWindow(self._profile, resources())
         self._window.setGeometry(0, 0, width_px, height_px)
         self._window.show()
-        self._profile.start(MODEL if is_scripted else None)
+        model = data / MODEL
+        model.touch()  # else the models page says that the file is gone
+        self._profile.start(str(model) if is_scripted else None)
         self._wait(lambda: self._profile.store.is_open and self._profile.models.info is not None)
 
     def take_all(self) -> None:
@@ -162,7 +164,8 @@ class Scenes:
         self._profile.models.load("/models/huge.gguf")
         self._wait(lambda: not self._profile.models.is_loading)
         self._take("memory-card")
-        self._window.chat_page.composer.show_error(None)
+        self._window.chat_page.clear_card()
+        self._profile.conversations.trash(self._profile.conversations.conversations[-1].id)
         for page in ("models", "trash", "settings", "help"):
             self._window.show_page(page)
             self._take(page)
@@ -171,10 +174,11 @@ class Scenes:
         self._take("shortcuts")
 
     def take_guide(self) -> None:
+        self._suffix = self._suffix.split("-")[0]
+        self._take("first-start")
         for question in GUIDE:
             self._say(question)
             QTest.qWait(500)
-        self._suffix = self._suffix.split("-")[0]
         self._take("chat")
 
     def close(self) -> None:
