@@ -21,7 +21,7 @@ LINE_LIMIT_CHARS = 3_000
 """A paragraph longer than this is cut, behind a sentence if it has any: no person's paragraph is that long."""
 WORD_LIMIT_CHARS = 1_000
 """So much without a space or the end of a sentence is cut: so many emoji take 27 ms to be laid out."""
-TABLE_LIMIT_LINES = 24
+TABLE_LIMIT_LINES = 22
 """A table longer than this goes on in another block under the same head, as tables on the next page do."""
 WHOLE_ROWS_FROM_LINES = 12
 """A table longer than this shows a row only when it is complete."""
