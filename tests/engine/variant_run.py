@@ -19,6 +19,24 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Speed:
+    """Tokens per second by the clock, and per second of processor time, which other programs disturb less."""
+
+    wall: float
+    cpu: float
+
+
+class Watch:
+    """Times a stretch of work."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def speed(self, tokens: int) -> Speed:
+        return Speed(tokens / (time.perf_counter() - self._wall), tokens / (time.process_time() - self._cpu))
+
+
+@dataclass(frozen=True)
 class VariantRun:
     """What one library did."""
 
@@ -26,8 +44,8 @@ class VariantRun:
     buffers: list[str]  # where the weights are: lines of llama.cpp's log
     tokens: list[int]
     load_s: float
-    prompt_tokens_per_second: float
-    generation_tokens_per_second: float
+    prompt: Speed
+    generation: Speed
 
 
 def run(folder: Path, model_path: Path, variant: str, prompt: int, tokens: int, threads: int) -> tuple[VariantRun, Any]:
@@ -38,9 +56,10 @@ def run(folder: Path, model_path: Path, variant: str, prompt: int, tokens: int, 
     import numpy as np
 
     from app.engine.worker import binding
-    from app.engine.worker.backend_libraries import cpu_variant, library_path
+    from app.engine.worker.backend_libraries import best_cpu_library, library_path, variant_name
 
     lines: list[str] = []
+    best = best_cpu_library(folder)
     if variant:
         library = ctypes.CDLL(str(library_path(folder, f"cpu-{variant}")))
         library.ggml_backend_init.restype = ctypes.c_void_p
@@ -65,22 +84,22 @@ def run(folder: Path, model_path: Path, variant: str, prompt: int, tokens: int, 
 
     decode([1, 2])  # warms up
     llama.llama_memory_clear(llama.llama_get_memory(context), True)
-    began = time.perf_counter()
+    watch = Watch()
     first = decode([(7 * index * index + 11) % count for index in range(prompt)]).copy()
-    reading = time.perf_counter() - began
+    prompt_speed = watch.speed(prompt)
     chosen = [int(first.argmax())]
-    began = time.perf_counter()
+    watch = Watch()
     for _ in range(tokens - 1):
         chosen.append(int(decode(chosen[-1:]).argmax()))
-    writing = time.perf_counter() - began
+    generation_speed = watch.speed(tokens - 1)
     del kept
     done = VariantRun(
-        variant=variant or cpu_variant(folder),
+        variant=variant or (variant_name(best) if best else ""),
         buffers=[line for line in lines if "buffer size" in line and "load_tensors" in line],
         tokens=chosen,
         load_s=load_s,
-        prompt_tokens_per_second=prompt / reading,
-        generation_tokens_per_second=(tokens - 1) / writing,
+        prompt=prompt_speed,
+        generation=generation_speed,
     )
     return done, first
 

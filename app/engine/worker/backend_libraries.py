@@ -48,20 +48,24 @@ def load_backends(folder: Path, load: LoadLibrary, wanted: Collection[str] = GPU
 
 
 def best_cpu_library(folder: Path) -> Path | None:
-    """The variant for this processor: the one that gives itself the highest score. None: the build has no variants."""
-    pattern = library_path(folder, "cpu-*").name
-    scores = {path: _score(path) for path in sorted(folder.glob(pattern))}
-    usable = {path: score for path, score in scores.items() if score > 0}
-    if usable:
-        return max(usable, key=lambda path: usable[path])
+    """The library for this processor: the variant with the highest score, or the only one there is."""
+    scores = usable_variants(folder)
+    if scores:
+        return max(scores, key=lambda path: scores[path])
     plain = library_path(folder, "cpu")
     return plain if plain.exists() else None
 
 
-def cpu_variant(folder: Path) -> str:
-    """The name of the processor's variant, "icelake"; empty when the build has only one for all."""
-    best = best_cpu_library(folder)
-    return best.stem.partition("ggml-cpu-")[2] if best is not None else ""
+def usable_variants(folder: Path) -> dict[Path, int]:
+    """The variants that run on this processor, with the score that each gives itself."""
+    pattern = library_path(folder, "cpu-*").name
+    scores = {path: _score(path) for path in sorted(folder.glob(pattern))}
+    return {path: score for path, score in scores.items() if score > 0}
+
+
+def variant_name(path: Path) -> str:
+    """What a library is called, "icelake"; empty for the only one of a build without variants."""
+    return path.stem.partition("ggml-cpu-")[2]
 
 
 def _score(path: Path) -> int:

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from app.engine.worker.backend_libraries import best_cpu_library, cpu_variant, library_path, load_backends
+from app.engine.worker.backend_libraries import (
+    best_cpu_library,
+    library_path,
+    load_backends,
+    usable_variants,
+    variant_name,
+)
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32" or not shutil.which("cc"), reason="needs a C compiler to make libraries with"
@@ -47,13 +53,15 @@ def test_the_highest_score_is_the_processors_variant(tmp_path: Path) -> None:
     library_path(tmp_path, "cpu-broken").write_text("not a library")
     make_library(tmp_path, "cpu-silent")
     assert best_cpu_library(tmp_path) == newest
-    assert cpu_variant(tmp_path) == "fitting"
+    assert variant_name(newest) == "fitting"
+    assert {variant_name(path): score for path, score in usable_variants(tmp_path).items()} == {"old": 3, "fitting": 9}
 
 
 def test_a_build_with_one_library_for_all_processors_has_no_variant(tmp_path: Path) -> None:
     plain = make_library(tmp_path, "cpu")
     assert best_cpu_library(tmp_path) == plain
-    assert cpu_variant(tmp_path) == ""
+    assert variant_name(plain) == ""
+    assert usable_variants(tmp_path) == {}
 
 
 def test_gpus_come_before_the_processor_and_rpc_only_if_named(tmp_path: Path) -> None:
