@@ -110,3 +110,5 @@ class NoticeKind(StrEnum):
     TEMPLATE_MISSING = "template_missing"  # fallback: the name of the template used instead
     TEMPLATE_BROKEN = "template_broken"  # reason, fallback
     CONTEXT_REDUCED = "context_reduced"  # wanted, used
+    PLAN_REDUCED = "plan_reduced"  # memory was less than told: wanted_context, used_context, wanted_layers, used_layers
+    CACHE_TYPE_UNFIT = "cache_type_unfit"  # wanted: the model's heads cannot be stored so; f16 is used

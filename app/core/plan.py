@@ -36,7 +36,8 @@ OUTPUT_TOKENS = 32  # of how many tokens of a batch the logits are kept: every c
 MAX_SEQUENCES = 4  # conversations kept in the context
 _BATCHES = (512, 256, 128, 64)
 _SEQUENCES_SHARE = 4  # further conversations take at most a quarter of what would stay free
-_SPLIT_STEPS = 32  # how finely the even filling of several GPUs is searched
+_MAX_CELLS = (1 << 31) - 1  # n_ctx is for all conversations together
+_SPLIT_STEPS = 256  # how finely the even filling of several GPUs is searched
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,8 @@ class Machine:
     threads: int
     gpus: tuple[Budget, ...] = ()
     cpu_flash_attention: bool = False  # whether it is faster on this processor
-    compute_factors: Mapping[str, float] = field(default_factory=dict)  # by device: buffers found, against the formula
+    # By device and whether with flash attention: how large compute buffers were found, against the formula.
+    compute_factors: Mapping[tuple[str, bool], float] = field(default_factory=dict)
 
     def with_free(self, more: Mapping[str, int]) -> Machine:
         """The same machine with so many more bytes free, by device."""
@@ -210,12 +212,10 @@ def resized_plan(shape: ModelShape, plan: EnginePlan, machine: Machine, context_
 
     `machine` has the memory of the present context among what is free. Raises UserError(NOT_ENOUGH_MEMORY).
     """
-    planner = _Planner(shape, machine, Wishes(cache_type=plan.context.cache_type))
-    context = plan.context.with_length(context_length)
-    for sequences in range(plan.context.sequences, 0, -1):
-        resized = planner.placed(replace(context, sequences=sequences), plan.placement)
-        if planner.fits(resized.shares):
-            return resized
+    planner = _Planner(shape, machine, Wishes(cache_type=plan.context.cache_type, sequences=plan.context.sequences))
+    resized = planner.placed(replace(plan.context.with_length(context_length), sequences=1), plan.placement)
+    if planner.fits(resized.shares):
+        return planner.with_more_sequences(resized)
     raise UserError(
         ErrorKind.NOT_ENOUGH_MEMORY,
         needed_bytes=resized.total_bytes,
@@ -242,7 +242,7 @@ class _Planner:
         for context, may_use_gpu in self._contexts(context_length):
             placement = self._best_placement(context) if may_use_gpu else Placement()
             if placement is not None and self.fits(self._shares(context, placement)):
-                return self._with_more_sequences(self.placed(context, placement))
+                return self.with_more_sequences(self.placed(context, placement))
         return None
 
     def longest(self, limit: int) -> int:
@@ -303,11 +303,15 @@ class _Planner:
 
     def _split(self, context: ContextPlan, gpu_layers: int, host_experts: int) -> Placement | None:
         """The most even division of so many layers among the GPUs; None: they do not fit."""
-        for step in range(1, _SPLIT_STEPS + 1):
-            counts = self._filled(context, gpu_layers, host_experts, step / _SPLIT_STEPS)
-            if counts is not None:
-                return Placement(gpu_layers, counts, host_experts)
-        return None
+        if self._filled(context, gpu_layers, host_experts, 1.0) is None:
+            return None
+        low, high = 1, _SPLIT_STEPS
+        while low < high:
+            middle = (low + high) // 2
+            is_enough = self._filled(context, gpu_layers, host_experts, middle / _SPLIT_STEPS) is not None
+            low, high = (low, middle) if is_enough else (middle + 1, high)
+        counts = self._filled(context, gpu_layers, host_experts, low / _SPLIT_STEPS)
+        return None if counts is None else Placement(gpu_layers, counts, host_experts)
 
     def _filled(
         self, context: ContextPlan, gpu_layers: int, host_experts: int, fraction: float
@@ -343,10 +347,13 @@ class _Planner:
         in_memory = shape.layer_bytes[: shape.layers + 1 - gpu_layers]
         # For long prompts weights in main memory are copied over, one matrix at a time: a third of a layer's.
         copied = max((*in_memory, *shape.expert_bytes[:host_experts]), default=0) // 3
-        return int((compute_bytes(shape, context) + copied) * self._machine.compute_factors.get(device, 1.0))
+        return int((compute_bytes(shape, context) + copied) * self._compute_factor(device, context))
+
+    def _compute_factor(self, device: str, context: ContextPlan) -> float:
+        return self._machine.compute_factors.get((device, context.flash_attention), 1.0)
 
     def _shares(self, context: ContextPlan, placement: Placement) -> tuple[DeviceShare, ...]:
-        shape, factors = self._shape, self._machine.compute_factors
+        shape = self._shape
         cache = layer_cache_bytes(shape, context)
         surrounding = surrounding_bytes(shape, context)
         at = shape.layers + 1 - placement.gpu_layers if placement.gpu_layers else shape.layers
@@ -358,7 +365,7 @@ class _Planner:
             host_compute = input_bytes(shape, context) if is_idle else compute_bytes(shape, context)
         else:
             host_weights, host_compute = shape.weights_bytes, compute_bytes(shape, context)
-        host_compute = int(host_compute * factors.get(HOST, 1.0))
+        host_compute = int(host_compute * self._compute_factor(HOST, context))
         host_cache = sum(cache[layer] for layer in host_layers)
         shares = [DeviceShare(HOST, len(host_layers), host_weights, host_cache, host_compute, surrounding)]
         for gpu, count in zip(self._machine.gpus, placement.tensor_split, strict=False):
@@ -379,10 +386,11 @@ class _Planner:
         gpus = [gpu.free_bytes - totals.get(gpu.device, 0) for gpu in self._machine.gpus]
         return [self._machine.free_bytes - totals[HOST] - shared, *gpus]
 
-    def _with_more_sequences(self, plan: EnginePlan) -> EnginePlan:
+    def with_more_sequences(self, plan: EnginePlan) -> EnginePlan:
         """The plan with as many conversations as take no more than a quarter of what stays free."""
         spare = self._spare_bytes(plan.shares)
-        for sequences in range(self._wishes.sequences, 1, -1):
+        most = min(self._wishes.sequences, _MAX_CELLS // plan.context.cells)
+        for sequences in range(most, 1, -1):
             more = self.placed(replace(plan.context, sequences=sequences), plan.placement)
             left = self._spare_bytes(more.shares)
             if all((before - after) * _SEQUENCES_SHARE <= before for before, after in zip(spare, left, strict=True)):

@@ -46,6 +46,25 @@ def explain_notice(kind: NoticeKind, details: dict[str, object]) -> str:
                 "The context length is {0} tokens instead of {1}: more does not fit into memory now.",
             )
             return words.format(number(details.get("used")), number(details.get("wanted")))
+        case NoticeKind.PLAN_REDUCED:
+            return _plan_reduced(details)
+        case NoticeKind.CACHE_TYPE_UNFIT:
+            words = translate(
+                "Explain", "This model cannot keep what it has read as {0}. Hearth keeps it as f16 instead."
+            )
+            return words.format(str(details.get("wanted", "")))
+
+
+def _plan_reduced(details: dict[str, object]) -> str:
+    words = translate(
+        "Explain",
+        "The first attempt found less memory than there should have been. "
+        "The model is loaded with a context length of {0} tokens.",
+    ).format(number(details.get("used_context")))
+    if details.get("used_layers") == details.get("wanted_layers"):
+        return words
+    more = translate("Explain", "The graphics card computes {0} layers of it instead of {1}.")
+    return f"{words} {more.format(number(details.get('used_layers')), number(details.get('wanted_layers')))}"
 
 
 def _prompt_too_long(error: UserError) -> Explanation:

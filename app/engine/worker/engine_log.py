@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 from collections import deque
 
+from app.engine.worker.buffer_report import BufferReport
+
 log = logging.getLogger(__name__)
 
 _WARN, _ERROR, _CONTINUATION = 3, 4, 5  # ggml.h: enum ggml_log_level
 
 
 class EngineLog:
-    """Receives llama.cpp's log lines; remembers the errors since the last `start`."""
+    """Receives llama.cpp's log lines; remembers the errors since the last `start`, and what buffers are reported."""
 
     def __init__(self) -> None:
+        self.buffers = BufferReport()
         self._errors: deque[str] = deque(maxlen=5)
         self._level = 0
 
@@ -26,6 +29,8 @@ class EngineLog:
         if level != _CONTINUATION:
             self._level = level
         line = text.strip()
+        if self._level < _WARN:
+            self.buffers.read_line(line)
         if not line or self._level < _WARN or set(line) == {"."}:
             return
         if self._level == _ERROR:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
 
-from app.core.errors import ErrorKind, NoticeKind, UserError
+from app.core.errors import ErrorKind, UserError
 from app.core.events import (
     Counted,
     DevicesListed,
     LoadCancelled,
     Loaded,
-    Loading,
     ModelInfo,
-    Notice,
     Unloaded,
 )
 from app.engine.protocol import Adapt, Count, Devices, Embed, Generate, Load, Rank, TestDevice, Unload
@@ -22,21 +19,15 @@ from app.engine.worker import binding
 from app.engine.worker.backend import Emit, RequestControl
 from app.engine.worker.device_list import list_devices
 from app.engine.worker.engine_log import EngineLog
-from app.engine.worker.inspection import ModelFacts, inspect_model_file
-from app.engine.worker.loaded_model import (
-    ContextSettings,
-    LoadCancelledError,
-    LoadedModel,
-    choose_threads,
-)
-from app.engine.worker.memory_budget import DEFAULT_CONTEXT_LENGTH, choose_context_length
+from app.engine.worker.inspection import ModelFacts
+from app.engine.worker.loaded_model import LoadCancelledError
+from app.engine.worker.model_loader import load_model
 from app.engine.worker.sampler import METADATA_KEYS, suggested_sampling
 from app.engine.worker.session import Session
 from app.engine.worker.state_store import StateStore
 
 log = logging.getLogger(__name__)
 
-_PROGRESS_INTERVAL_S = 1 / 30
 _STORE_GRACE_S = 1.0  # for what is being written when the child ends
 
 
@@ -138,6 +129,8 @@ class LlamaBackend:
         if self._session is None or self._session.model.context is not None:
             return
         try:
+            if self._session.model.handle is None:
+                raise UserError(ErrorKind.NO_MODEL)
             self._session.model.reopen_context()
         except UserError as error:
             log.warning("the former model is lost: %s", error)
@@ -149,12 +142,16 @@ class LlamaBackend:
         return self._session
 
     def _load(self, request: Load, emit: Emit, control: RequestControl) -> None:
-        facts = inspect_model_file(Path(request.path))
-        length = self._context_length(facts, request.context_length)
-        reporter = _ProgressReporter(request.id, emit, control)
-        model = LoadedModel(facts.path, reporter, self._engine_log)
+        former = self._session
+        model, facts = load_model(
+            request,
+            emit,
+            control,
+            self._engine_log,
+            make_room=former.close_context if former is not None else _nothing,
+            former=former.model if former is not None else None,
+        )
         try:
-            model.open_context(ContextSettings(length, choose_threads(request.threads)))
             metadata = {key: model.metadata(key) for key in METADATA_KEYS}
             found = {key: value for key, value in metadata.items() if value is not None}
             session = Session(model, suggested_sampling(found), self._open_store(request), emit, request.id)
@@ -165,41 +162,11 @@ class LlamaBackend:
             raise
         self._close_session()
         self._session = session
-        wanted = request.context_length or min(facts.context_length_trained, DEFAULT_CONTEXT_LENGTH)
-        if length < wanted:
-            emit(Notice(request.id, NoticeKind.CONTEXT_REDUCED, {"wanted": wanted, "used": length}))
         emit(Loaded(request.id, _model_info(session, facts), control.elapsed_ms()))
 
-    def _context_length(self, facts: ModelFacts, wanted: int) -> int:
-        """How long the context can be; gives the old model's back if that helps. Raises UserError."""
-        wanted = max(wanted, 0)
-        if facts.context_length_trained > 0:
-            wanted = min(wanted, facts.context_length_trained)  # beyond it models talk nonsense
-        plan = ContextSettings.plan()
-        try:
-            return choose_context_length(facts, wanted, plan)
-        except UserError as error:
-            if error.kind is not ErrorKind.NOT_ENOUGH_MEMORY or self._session is None:
-                raise
-        self._session.close_context()
-        return choose_context_length(facts, wanted, plan)
 
-
-class _ProgressReporter:
-    """Called by llama.cpp while weights are read: emits Loading now and then, and says whether to go on."""
-
-    def __init__(self, request_id: int, emit: Emit, control: RequestControl) -> None:
-        self._request_id = request_id
-        self._emit = emit
-        self._control = control
-        self._next_at = 0.0
-
-    def __call__(self, fraction: float) -> bool:
-        now = time.perf_counter()
-        if now >= self._next_at or fraction >= 1.0:
-            self._emit(Loading(self._request_id, fraction))
-            self._next_at = now + _PROGRESS_INTERVAL_S
-        return not self._control.is_stopped
+def _nothing() -> None:
+    """There is no context to give back."""
 
 
 def _model_info(session: Session, facts: ModelFacts) -> ModelInfo:
@@ -216,4 +183,5 @@ def _model_info(session: Session, facts: ModelFacts) -> ModelInfo:
         template=session.chat_format.name,
         recurrent=model.is_recurrent,
         sampling=session.suggested,
+        plan=model.plan_details,
     )

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from app.core.errors import ErrorKind, UserError
 from app.core.memory import CONTEXT_STEP_TOKENS, ContextPlan, round_up
-from app.engine.worker.binding import llama
-from app.engine.worker.device_list import GPU_KINDS, list_devices
+from app.core.plan import BATCH_TOKENS, OUTPUT_TOKENS, DeviceShare, EnginePlan, Placement
+from app.engine.worker.binding import ggml_function, llama
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.vocabulary import Vocabulary
 
-BATCH_TOKENS = 512
-OUTPUT_TOKENS = 32  # of how many tokens of a batch the logits are kept: every conversation's next one, or a draft
+__all__ = ["BATCH_TOKENS", "OUTPUT_TOKENS", "ContextSettings", "LoadCancelledError", "LoadedModel", "choose_threads"]
+
+log = logging.getLogger(__name__)
+
 _CACHE_TYPES = {"f16": 1, "q8_0": 8, "q4_0": 2}  # ggml.h: enum ggml_type
 
 
@@ -28,17 +32,26 @@ class LoadCancelledError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ContextSettings:
-    """How a context is made: `length` is that of each of its `sequences` conversations, in tokens."""
+    """How a context is made: `plan` has the names of llama_context_params in its comments."""
 
-    length: int
+    plan: ContextPlan
     threads: int
-    sequences: int = 1
-    cache_type: str = "f16"
 
-    @staticmethod
-    def plan() -> ContextPlan:
-        """The same for the memory formula, without a length."""
-        return ContextPlan(0, batch_tokens=BATCH_TOKENS, output_tokens=OUTPUT_TOKENS)
+    @classmethod
+    def of(cls, plan: EnginePlan) -> ContextSettings:
+        """Those of a plan."""
+        return cls(plan.context, plan.threads)
+
+
+@dataclass(frozen=True, slots=True)
+class _SequenceState:
+    """What a context holds of a conversation: how many tokens, and llama.cpp's copy of it."""
+
+    tokens: int
+    data: Any
+
+
+_EMPTY = _SequenceState(0, None)
 
 
 def choose_threads(wanted: int) -> int:
@@ -57,14 +70,40 @@ def choose_threads(wanted: int) -> int:
 class LoadedModel:
     """Owns a `llama_model` and, most of the time, a `llama_context`."""
 
-    def __init__(self, path: Path, on_progress: Callable[[float], bool], engine_log: EngineLog) -> None:
-        """Read the weights. `on_progress` gets 0 to 1 and says whether to go on.
+    def __init__(
+        self,
+        path: Path,
+        on_progress: Callable[[float], bool],
+        engine_log: EngineLog,
+        placement: Placement = Placement(),  # noqa: B008 - a frozen value
+        gpus: tuple[str, ...] = (),
+    ) -> None:
+        """Read the weights. `on_progress` gets 0 to 1 and says whether to go on; `gpus`: ggml's names, as planned.
 
         Raises LoadCancelledError, or UserError(LOAD_FAILED) with llama.cpp's reason.
         """
         self.path = path
         self._engine_log = engine_log
-        self.has_gpu = any(device.kind in GPU_KINDS for device in list_devices())
+        self.has_gpu = placement.gpu_layers > 0
+        self.context: int | None = None
+        self.context_length = 0  # of one conversation, tokens
+        self.sequences = 1  # how many conversations the context holds
+        self.cache_type = "f16"
+        self.batch_tokens = 0  # the most that one llama_decode takes
+        self.plan: EnginePlan | None = None
+        self.used: tuple[DeviceShare, ...] = ()  # what the plan's shares turned out to be
+        self.settings: ContextSettings | None = None
+        self.replan: Callable[[int], EnginePlan] | None = None
+        """Plans another context length for the model as it is, or raises UserError(NOT_ENOUGH_MEMORY). See `resize`."""
+        engine_log.buffers.clear()
+        self.handle = self._read(on_progress, placement, gpus)
+        self.copied_weights_bytes = engine_log.buffers.copied_weights_bytes  # in main memory, no pages of the file
+        self.vocabulary = Vocabulary(llama.llama_model_get_vocab(self.handle))
+        self.is_recurrent = bool(
+            llama.llama_model_is_recurrent(self.handle) or llama.llama_model_is_hybrid(self.handle)
+        )
+
+    def _read(self, on_progress: Callable[[float], bool], placement: Placement, gpus: tuple[str, ...]) -> Any:
         cancelled = False
 
         @llama.llama_progress_callback  # type: ignore[untyped-decorator]  # made by ctypes
@@ -75,47 +114,48 @@ class LoadedModel:
 
         parameters = llama.llama_model_default_params()
         parameters.progress_callback = progress
-        parameters.n_gpu_layers = -1  # all, where there is a GPU
-        self.handle = llama.llama_model_load_from_file(os.fsencode(path), parameters)
-        if not self.handle:
+        kept = _place(parameters, placement, gpus if self.has_gpu else ())
+        handle = llama.llama_model_load_from_file(os.fsencode(self.path), parameters)
+        del kept
+        if not handle:
             if cancelled:
                 raise LoadCancelledError
-            raise UserError(ErrorKind.LOAD_FAILED, path=str(path), reason=engine_log.reason)
-        self.vocabulary = Vocabulary(llama.llama_model_get_vocab(self.handle))
-        self.is_recurrent = bool(
-            llama.llama_model_is_recurrent(self.handle) or llama.llama_model_is_hybrid(self.handle)
-        )
-        self.context: int | None = None
-        self.context_length = 0  # of one conversation, tokens
-        self.sequences = 1  # how many conversations the context holds
-        self.cache_type = "f16"
-        self.batch_tokens = 0  # the most that one llama_decode takes
-        self._settings: ContextSettings | None = None
+            raise UserError(ErrorKind.LOAD_FAILED, path=str(self.path), reason=self._engine_log.reason)
+        return handle
 
     def open_context(self, settings: ContextSettings) -> None:
         """Allocate the KV cache and buffers. Raises UserError(LOAD_FAILED)."""
-        parameters = llama.llama_context_default_params()
-        parameters.n_seq_max = settings.sequences
-        parameters.n_ctx = round_up(settings.length, CONTEXT_STEP_TOKENS) * settings.sequences
+        plan = settings.plan
+        parameters = llama.llama_context_default_params()  # rope_*, yarn_*: as the file says
+        parameters.n_seq_max = plan.sequences
+        parameters.n_ctx = round_up(plan.context_length, CONTEXT_STEP_TOKENS) * plan.sequences
         parameters.kv_unified = False  # each conversation attends to its own tokens only
-        parameters.type_k = parameters.type_v = _CACHE_TYPES[settings.cache_type]
-        parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS
+        parameters.type_k = parameters.type_v = _CACHE_TYPES[plan.cache_type]
+        parameters.n_batch = parameters.n_ubatch = plan.batch_tokens
         # Not of the whole batch: that is hundreds of megabytes with large vocabularies.
-        parameters.n_outputs_max = min(OUTPUT_TOKENS, BATCH_TOKENS)
+        parameters.n_outputs_max = min(plan.output_tokens, plan.batch_tokens)
         parameters.n_threads = parameters.n_threads_batch = settings.threads
-        if not self.has_gpu:  # it costs a third of the speed on CPUs with AVX-512; "auto" would turn it on
-            parameters.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        parameters.flash_attn_type = self._flash_attention(plan)
+        parameters.swa_full = plan.whole_window_cache
         parameters.no_perf = True
+        self._engine_log.buffers.clear_context()
         self.context = llama.llama_init_from_model(self.handle, parameters)
         if not self.context:
             self.context = None
             reason = self._engine_log.reason or "no context"
             raise UserError(ErrorKind.LOAD_FAILED, path=str(self.path), reason=reason)
-        self._settings = settings
+        self.settings = settings
         self.context_length = int(llama.llama_n_ctx_seq(self.context))
         self.sequences = int(llama.llama_n_seq_max(self.context))
-        self.cache_type = settings.cache_type
+        self.cache_type = plan.cache_type
         self.batch_tokens = int(llama.llama_n_batch(self.context))
+
+    def _flash_attention(self, plan: ContextPlan) -> int:
+        """Certain where it was planned for processors or needed; where a GPU may not have it, llama.cpp looks."""
+        if not plan.flash_attention:
+            return int(llama.LLAMA_FLASH_ATTN_TYPE_DISABLED)
+        is_needed = plan.cache_type != "f16" or not self.has_gpu
+        return int(llama.LLAMA_FLASH_ATTN_TYPE_ENABLED if is_needed else llama.LLAMA_FLASH_ATTN_TYPE_AUTO)
 
     def close_context(self) -> None:
         """Give the KV cache and buffers back; the weights stay."""
@@ -125,8 +165,67 @@ class LoadedModel:
 
     def reopen_context(self) -> None:
         """Allocate again what `close_context` gave back. Raises UserError."""
-        if self._settings is not None and self.context is None:
-            self.open_context(self._settings)
+        if self.settings is not None and self.context is None:
+            self.open_context(self.settings)
+
+    def resize(self, context_length: int, order: Sequence[int] = ()) -> dict[int, int]:
+        """Make the context longer or shorter without losing what was read.
+
+        There may be fewer sequences afterwards: `order` names those that matter, most important first. Returns where
+        each that was kept is now, by where it was; all others are empty. Nothing may be decoding. Before a kept one
+        goes on, its last token must be decoded again: logits are no part of it.
+
+        Raises UserError (NOT_ENOUGH_MEMORY, LOAD_FAILED) with the context as it was, or, if even that cannot be had
+        again, without a context.
+        """
+        former = self.settings
+        if former is None or self.context is None or self.replan is None:
+            raise UserError(ErrorKind.LOAD_FAILED, path=str(self.path), reason="no context")
+        plan = self.replan(context_length)
+        states = {sequence: self._state(sequence) for sequence in range(self.sequences)}
+        same_places = {sequence: sequence for sequence in states}
+        self.close_context()
+        try:
+            self.open_context(ContextSettings.of(plan))
+        except UserError:
+            self.open_context(former)
+            self._restore(states, same_places)
+            raise
+        now_used = self._engine_log.buffers.used_shares(plan.shares)
+        self.plan = plan
+        self.used = tuple(
+            replace(share, cache_bytes=now.cache_bytes, compute_bytes=now.compute_bytes)
+            for share, now in zip(self.used, now_used, strict=True)
+        )
+        if self.sequences >= len(states):
+            return self._restore(states, same_places)
+        most_important = dict.fromkeys((*order, *states))
+        filled = [sequence for sequence in most_important if states.get(sequence, _EMPTY).tokens]
+        return self._restore(states, {was: now for now, was in enumerate(filled)})
+
+    def _state(self, sequence: int) -> _SequenceState:
+        """Everything that was computed for a sequence."""
+        tokens = llama.llama_memory_seq_pos_max(llama.llama_get_memory(self.context), sequence) + 1
+        if tokens <= 0:
+            return _EMPTY
+        size = llama.llama_state_seq_get_size(self.context, sequence)
+        data = (ctypes.c_uint8 * size)()
+        written = llama.llama_state_seq_get_data(self.context, data, size, sequence)
+        return _SequenceState(tokens, data) if written == size else _EMPTY
+
+    def _restore(self, states: dict[int, _SequenceState], places: dict[int, int]) -> dict[int, int]:
+        """Put back what fits, each in its place; returns the places of those that are whole again."""
+        kept = {}
+        for was, now in places.items():
+            state = states[was]
+            if not state.tokens or now >= self.sequences or state.tokens > self.context_length:
+                continue
+            if llama.llama_state_seq_set_data(self.context, state.data, len(state.data), now) == len(state.data):
+                kept[was] = now
+            else:
+                log.warning("sequence %d is lost in a context of %d tokens", was, self.context_length)
+                llama.llama_memory_seq_rm(llama.llama_get_memory(self.context), now, -1, -1)
+        return kept
 
     def close(self) -> None:
         """Free everything."""
@@ -134,6 +233,16 @@ class LoadedModel:
         if self.handle:
             llama.llama_model_free(self.handle)
             self.handle = None
+
+    @property
+    def plan_details(self) -> dict[str, Any]:
+        """The plan and what it took of each device, for ModelInfo."""
+        if self.plan is None:
+            return {}
+        details = self.plan.to_json()
+        for device, share in zip(details["devices"], self.used, strict=True):
+            device["used_bytes"] = share.total_bytes
+        return details
 
     @property
     def template(self) -> str:
@@ -168,3 +277,27 @@ class LoadedModel:
         buffer = ctypes.create_string_buffer(256)
         length = llama.llama_model_meta_val_str(self.handle, key.encode(), buffer, 256)
         return buffer.value.decode("utf-8", "replace") if length >= 0 else None
+
+
+class _BufferOverride(ctypes.Structure):
+    """llama.h: struct llama_model_tensor_buft_override."""
+
+    _fields_ = (("pattern", ctypes.c_char_p), ("buffer_type", ctypes.c_void_p))
+
+
+def _place(parameters: Any, placement: Placement, gpus: tuple[str, ...]) -> list[Any]:
+    """Tell llama.cpp what lies where; returns what must live until the model is loaded."""
+    by_name = ggml_function("ggml_backend_dev_by_name", ctypes.c_void_p, ctypes.c_char_p)
+    devices = (ctypes.c_void_p * (len(gpus) + 1))(*(by_name(gpu.encode()) for gpu in gpus), None)
+    split = (ctypes.c_float * llama.llama_max_devices())(*map(float, placement.tensor_split))
+    parameters.devices = ctypes.cast(devices, ctypes.c_void_p)
+    parameters.n_gpu_layers = placement.gpu_layers
+    parameters.tensor_split = split
+    if not placement.host_experts or not gpus:
+        return [devices, split]
+    layers = "|".join(map(str, range(placement.host_experts)))
+    pattern = rf"^blk\.({layers})\.ffn_(up|down|gate|gate_up)_(ch)?exps\.".encode()
+    host_buffers = ggml_function("ggml_backend_cpu_buffer_type", ctypes.c_void_p)()
+    overrides = (_BufferOverride * 2)(_BufferOverride(pattern, host_buffers), _BufferOverride(None, None))
+    parameters.tensor_buft_overrides = ctypes.cast(overrides, ctypes.c_void_p)
+    return [devices, split, overrides]

@@ -1,61 +1,38 @@
-"""How long a context this computer has the memory for, now."""
+"""What this computer has for a model, now: free memory of each device, threads, and what earlier plans taught."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
 
-from app.core.errors import ErrorKind, UserError
-from app.core.memory import CONTEXT_STEP_TOKENS, ContextPlan, memory_need, round_up
-from app.core.model_shape import ModelShape
-from app.engine.worker.inspection import ModelFacts
+from app.core.events import Device
+from app.core.plan import Budget, Machine
 
-DEFAULT_CONTEXT_LENGTH = 8192
-MIN_CONTEXT_LENGTH = 512  # below this no conversation is possible
 _RESERVE_BYTES = 512 * 1024 * 1024  # for the window and everything else the person does
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
+_SOFTWARE_GPU = "llvmpipe"  # Mesa's processor that plays a GPU
 
 
-def choose_context_length(facts: ModelFacts, wanted: int, plan: ContextPlan) -> int:
-    """The context length to load a model with, in tokens.
-
-    `wanted` 0: as long as the model was trained for, at most 8,192, reduced to what fits. `plan` is how the
-    context will be made, its length aside.
-
-    Raises:
-        UserError: NOT_ENOUGH_MEMORY when the wanted length, or any useful one, does not fit.
-    """
+def survey(
+    devices: Sequence[Device], wanted_device: str, threads: int, compute_factors: Mapping[tuple[str, bool], float]
+) -> Machine:
+    """What there is to plan with; `wanted_device` as in Load: empty for the best there is."""
     free_bytes = usable_bytes()
-    trained = max(facts.context_length_trained, MIN_CONTEXT_LENGTH)
-    asked = wanted or min(trained, DEFAULT_CONTEXT_LENGTH)
-    fits = longest_context(facts.shape, plan.with_length(max(asked, trained)), free_bytes)
-    if fits >= asked:
-        return asked
-    if not wanted and fits >= MIN_CONTEXT_LENGTH:
-        return fits
-    smallest = asked if wanted else MIN_CONTEXT_LENGTH
-    raise UserError(
-        ErrorKind.NOT_ENOUGH_MEMORY,
-        path=str(facts.path),
-        needed_bytes=memory_need(facts.shape, plan.with_length(smallest)).total_bytes,
-        free_bytes=free_bytes,
-        context_length=smallest,
-        suggested_context_length=min(fits, round_up(trained, CONTEXT_STEP_TOKENS)) if fits >= MIN_CONTEXT_LENGTH else 0,
-    )
+    gpus = tuple(_budget(device, free_bytes) for device in chosen_gpus(devices, wanted_device))
+    return Machine(free_bytes, threads, gpus, compute_factors=compute_factors)
 
 
-def longest_context(shape: ModelShape, plan: ContextPlan, budget_bytes: int) -> int:
-    """The longest context up to the plan's that fits into the budget, a multiple of 256 tokens; 0 if none does."""
-    low, high = 0, round_up(plan.context_length, CONTEXT_STEP_TOKENS) // CONTEXT_STEP_TOKENS
-    while low < high:
-        middle = (low + high + 1) // 2
-        if memory_need(shape, plan.with_length(middle * CONTEXT_STEP_TOKENS)).total_bytes <= budget_bytes:
-            low = middle
-        else:
-            high = middle - 1
-    return low * CONTEXT_STEP_TOKENS
+def chosen_gpus(devices: Sequence[Device], wanted: str) -> tuple[Device, ...]:
+    """The GPUs that take part: the wanted one; without a wish all that have memory of their own, else the others."""
+    named = [device for device in devices if device.name == wanted]
+    if named:
+        return tuple(device for device in named if device.kind in ("gpu", "igpu"))
+    working = [device for device in devices if not device.problem]
+    own_memory = tuple(device for device in working if device.kind == "gpu" and device.total_bytes > 0)
+    return own_memory or tuple(device for device in working if device.kind == "igpu")[:1]
 
 
 def usable_bytes() -> int:
@@ -64,8 +41,19 @@ def usable_bytes() -> int:
     limited = _cgroup_free_bytes() if sys.platform == "linux" else None
     if limited is not None:
         available = min(available, limited)
-    # A computer that is nearly full must still run the smallest model.
-    return int(available - min(_RESERVE_BYTES, available // 8))
+    return _less_reserve(available)
+
+
+def _less_reserve(free_bytes: int) -> int:
+    """A device that is nearly full must still run the smallest model."""
+    return int(free_bytes - min(_RESERVE_BYTES, free_bytes // 8))
+
+
+def _budget(device: Device, host_free_bytes: int) -> Budget:
+    """What a model may take of a GPU; one that tells nothing has the computer's memory."""
+    is_shared = device.kind == "igpu" or _SOFTWARE_GPU in device.description.lower()
+    free_bytes = _less_reserve(device.free_bytes) if device.total_bytes else host_free_bytes
+    return Budget(device.name, min(free_bytes, host_free_bytes) if is_shared else free_bytes, is_shared)
 
 
 def _cgroup_free_bytes() -> int | None:

@@ -5,80 +5,40 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from app.core.errors import ErrorKind, UserError
-from app.core.memory import ContextPlan, memory_need
+from app.core.events import Device
 from app.engine.worker import memory_budget
-from app.engine.worker.inspection import ModelFacts, inspect_model_file
-from app.engine.worker.memory_budget import choose_context_length, usable_bytes
-from tests.fixtures.gguf_bytes import tiny_llama
+from app.engine.worker.memory_budget import chosen_gpus, survey, usable_bytes
 
 GIB = 1 << 30
-PLAN = ContextPlan(0, output_tokens=1)
+CPU = Device("CPU", "some processor", "cpu", 16 * GIB, 32 * GIB)
+CARD = Device("Vulkan0", "some card", "gpu", 6 * GIB, 8 * GIB)
+SECOND_CARD = Device("Vulkan1", "another card", "gpu", 12 * GIB, 12 * GIB)
+INTEGRATED = Device("Vulkan2", "inside the processor", "igpu", 16 * GIB, 16 * GIB)
+BROKEN = Device("CUDA0", "some card", "gpu", 0, 8 * GIB, problem="driver_too_old")
 
 
-@pytest.fixture
-def facts(tmp_path: Path) -> ModelFacts:
-    path = tmp_path / "model.gguf"
-    path.write_bytes(tiny_llama(llama__context_length=4_000_000))
-    return inspect_model_file(path)
+def test_all_cards_with_memory_of_their_own_take_part_unless_one_is_wanted() -> None:
+    devices = (CPU, INTEGRATED, CARD, SECOND_CARD, BROKEN)
+    assert chosen_gpus(devices, "") == (CARD, SECOND_CARD)
+    assert chosen_gpus(devices, "Vulkan1") == (SECOND_CARD,)
+    assert chosen_gpus(devices, "CPU") == ()
+    assert chosen_gpus(devices, "gone since then") == (CARD, SECOND_CARD)
+    assert chosen_gpus((CPU, INTEGRATED), "") == (INTEGRATED,)
+    assert chosen_gpus((CPU,), "") == ()
 
 
-def have(monkeypatch: pytest.MonkeyPatch, free_bytes: int) -> None:
-    monkeypatch.setattr(memory_budget, "usable_bytes", lambda: free_bytes)
-
-
-def test_by_default_as_long_as_trained_and_at_most_8192(
-    monkeypatch: pytest.MonkeyPatch, facts: ModelFacts, tmp_path: Path
-) -> None:
-    have(monkeypatch, GIB)
-    assert choose_context_length(facts, 0, PLAN) == 8192
-    path = tmp_path / "short.gguf"
-    path.write_bytes(tiny_llama(llama__context_length=2048))
-    assert choose_context_length(inspect_model_file(path), 0, PLAN) == 2048
-
-
-def test_by_default_reduced_to_what_fits(monkeypatch: pytest.MonkeyPatch, facts: ModelFacts) -> None:
-    enough_for_3000 = memory_need(facts.shape, PLAN.with_length(3000)).total_bytes
-    have(monkeypatch, enough_for_3000)
-    assert choose_context_length(facts, 0, PLAN) == 3072
-
-
-def test_a_wish_that_fits_is_granted_exactly(monkeypatch: pytest.MonkeyPatch, facts: ModelFacts) -> None:
-    have(monkeypatch, GIB)
-    assert choose_context_length(facts, 1000, PLAN) == 1000
-    assert choose_context_length(facts, 20_000, PLAN) == 20_000
-
-
-def test_a_wish_that_does_not_fit_is_refused_with_figures(monkeypatch: pytest.MonkeyPatch, facts: ModelFacts) -> None:
-    have(monkeypatch, GIB)
-    with pytest.raises(UserError) as caught:
-        choose_context_length(facts, 2_000_000, PLAN)
-    error = caught.value
-    assert error.kind is ErrorKind.NOT_ENOUGH_MEMORY
-    assert error.integer("free_bytes") == GIB < error.integer("needed_bytes")
-    assert error.integer("context_length") == 2_000_000
-    suggested = error.integer("suggested_context_length")
-    assert 0 < suggested < 2_000_000
-    assert choose_context_length(facts, suggested, PLAN) == suggested
-
-
-def test_weights_that_do_not_fit_leave_nothing_to_suggest(monkeypatch: pytest.MonkeyPatch, facts: ModelFacts) -> None:
-    have(monkeypatch, 10_000)
-    for wanted in (0, 4096):
-        with pytest.raises(UserError) as caught:
-            choose_context_length(facts, wanted, PLAN)
-        assert caught.value.integer("suggested_context_length") == 0
-
-
-def test_a_suggestion_never_exceeds_what_the_model_was_trained_for(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    path = tmp_path / "model.gguf"
-    path.write_bytes(tiny_llama(llama__context_length=512))
-    have(monkeypatch, GIB)
-    with pytest.raises(UserError) as caught:
-        choose_context_length(inspect_model_file(path), 5_000_000, PLAN)
-    assert caught.value.integer("suggested_context_length") == 512
+def test_memory_that_is_the_computers_own_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_budget, "usable_bytes", lambda: 8 * GIB)
+    software = Device("Vulkan0", "llvmpipe (LLVM 15.0.6, 256 bits)", "gpu", 20 * GIB, 20 * GIB)
+    for device in (software, INTEGRATED):
+        (gpu,) = survey((CPU, device), "", 2, {}).gpus
+        assert gpu.is_shared
+        assert gpu.free_bytes == 8 * GIB
+    machine = survey((CPU, CARD), "", 2, {("CPU", False): 1.1})
+    assert (machine.free_bytes, machine.threads) == (8 * GIB, 2)
+    assert machine.gpus[0].free_bytes == 6 * GIB - GIB // 2
+    assert not machine.gpus[0].is_shared
+    assert machine.compute_factors == {("CPU", False): 1.1}
 
 
 def test_a_reserve_is_kept_but_a_full_computer_still_runs_the_smallest(monkeypatch: pytest.MonkeyPatch) -> None:
