@@ -31,6 +31,11 @@ class Paths:
         return self.data / "backups"
 
     @property
+    def states(self) -> Path:
+        """What conversations left in the model's memory, so that it is not read again after a restart."""
+        return self.cache / "states"
+
+    @property
     def settings(self) -> Path:
         """The settings as JSON."""
         return self.data / "settings.json"

@@ -204,6 +204,13 @@ class DeviceTested:
 
 
 @dataclass(frozen=True, slots=True)
+class Forgotten:
+    """Answer to a request to forget conversations."""
+
+    request_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class DevicesListed:
     """Answer to a devices request; `system_info` is llama.cpp's line of CPU features."""
 
@@ -245,6 +252,7 @@ Event = (
     | Embedded
     | Ranked
     | DeviceTested
+    | Forgotten
     | DevicesListed
     | Unloaded
     | Failed
@@ -259,6 +267,7 @@ CLOSING_EVENTS = (
     Embedded,
     Ranked,
     DeviceTested,
+    Forgotten,
     DevicesListed,
     Unloaded,
     Failed,

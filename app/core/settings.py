@@ -74,6 +74,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("answers.max_tokens", Section.ANSWERS, int, 0, 0, 1_000_000, 64),  # 0: as many as the context holds
     *_sampling_settings(),
     Setting("model.context_length", Section.MODEL, int, 0, 0, 10_000_000, 1024),  # 0: chosen from model and memory
+    Setting("model.state_limit_gb", Section.MODEL, int, 4, 0, 1000, expert=True),  # 0: nothing is kept on disk
     Setting("model.threads", Section.MODEL, int, 0, 0, 256, expert=True),  # 0: chosen from the machine
     Setting("window.geometry", Section.APPEARANCE, str, "", shown=False),  # base64 of QWidget.saveGeometry
     Setting("window.sidebar_visible", Section.APPEARANCE, bool, True, shown=False),

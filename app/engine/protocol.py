@@ -6,10 +6,10 @@ may be absent. Requests go to the child's standard input, events (`app.core.even
 own (see `app.engine.worker.main`), so that nothing a library prints can be mistaken for an event.
 
 Every request has an `id` chosen by the parent; each gets events with that `request_id`, the last of which is one of
-Loaded, LoadCancelled, Finished, Counted, Adapted, Embedded, Ranked, DeviceTested, DevicesListed, Unloaded or Failed.
-`Stop` and `Shutdown` have no answer of their own. Requests are begun in the order of arrival. Answers (Generate) of
-several conversations go on side by side; everything else has the model for itself. Stop is heard at once, whether its
-request is running or still waiting.
+Loaded, LoadCancelled, Finished, Counted, Adapted, Embedded, Ranked, DeviceTested, Forgotten, DevicesListed, Unloaded
+or Failed. `Stop` and `Shutdown` have no answer of their own. Requests are begun in the order of arrival. Answers
+(Generate) of several conversations go on side by side; everything else has the model for itself. Stop is heard at once,
+whether its request is running or still waiting.
 """
 
 from __future__ import annotations
@@ -145,6 +145,15 @@ class TestDevice:
 
 
 @dataclass(frozen=True, slots=True)
+class Forget:
+    """Drop everything that was kept of these conversations, in memory and in `state_folder`: they were deleted."""
+
+    id: int
+    conversation_ids: tuple[str, ...]
+    state_folder: str
+
+
+@dataclass(frozen=True, slots=True)
 class Devices:
     """List the devices and the versions of the engine."""
 
@@ -170,7 +179,7 @@ class Shutdown:
     """End the child."""
 
 
-Request = Load | Generate | Count | Adapt | Embed | Rank | TestDevice | Devices | Unload | Stop | Shutdown
+Request = Load | Generate | Count | Adapt | Embed | Rank | TestDevice | Forget | Devices | Unload | Stop | Shutdown
 
 REQUEST_TYPES: tuple[type[Any], ...] = typing.get_args(Request)
 EVENT_TYPES: tuple[type[Any], ...] = typing.get_args(events.Event)

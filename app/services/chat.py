@@ -71,6 +71,7 @@ class ChatService(QObject):
         self._prompter = Prompter(engine, settings, models, self.answers, self)
         self._prompter.context_counted.connect(self.context_changed)
         conversations.changed.connect(self._on_conversations_changed)
+        conversations.deleted.connect(models.forget_conversations)
         models.loaded.connect(self._on_model_loaded)
         store.restored.connect(self._on_restored)
         self.answers.prompt_started.connect(self._on_prompt_started)

@@ -25,6 +25,7 @@ class ConversationsService(QObject):
     changed = Signal(object)  # list[Conversation], newest first
     trash_changed = Signal(object)  # list[Conversation]
     trashed = Signal(object)  # Conversation
+    deleted = Signal(object)  # list[ConversationId]: for ever
     failed = Signal(object, object)  # UserError, what does it again
     drafts_recovered = Signal()  # drafts can be stored again after `failed` said that they cannot
 
@@ -85,16 +86,19 @@ class ConversationsService(QObject):
         """Delete one conversation with all its messages and what waits to be written of it."""
         self._new.pop(conversation_id, None)
         self.forget_draft(conversation_id)
-        self._change(lambda stores: stores.conversations.delete_for_ever(conversation_id))
+        self._change(
+            lambda stores: stores.conversations.delete_for_ever(conversation_id),
+            lambda _: self.deleted.emit([conversation_id]),
+        )
 
     def empty_trash(self) -> None:
         """Delete everything in the trash."""
-        self._change(lambda stores: stores.conversations.empty_trash(_far_future()))
+        self._change(lambda stores: stores.conversations.empty_trash(_far_future()), self._on_trash_emptied)
 
     def purge(self) -> None:
         """Delete what has been in the trash for 30 days."""
         limit = utc_now() - timedelta(days=TRASH_DAYS)
-        self._change(lambda stores: stores.conversations.empty_trash(limit))
+        self._change(lambda stores: stores.conversations.empty_trash(limit), self._on_trash_emptied)
 
     def create(self, conversation: Conversation) -> None:
         """Store a conversation that has only a draft so far; what comes next is stored after it, in order."""
@@ -148,6 +152,10 @@ class ConversationsService(QObject):
         timer.setInterval(interval_ms)
         timer.timeout.connect(slot)
         return timer
+
+    def _on_trash_emptied(self, gone: object) -> None:
+        if gone:
+            self.deleted.emit(gone)
 
     def _on_opened(self) -> None:
         self.purge()

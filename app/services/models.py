@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,9 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.errors import ErrorKind, UserError
 from app.core.events import Event, Failed, LoadCancelled, Loaded, Loading, ModelInfo, Notice
-from app.core.messages import utc_now
+from app.core.messages import ConversationId, utc_now
 from app.engine.client import EngineClient
-from app.engine.protocol import Load
+from app.engine.protocol import Forget, Load
 from app.services.explain import explain_notice
 from app.services.settings import SettingsService
 from app.services.store import Stores, StoreService
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 RELOAD_DELAY_MS = 800
+_GIB = 1024**3
 
 
 class ModelService(QObject):
@@ -43,6 +45,7 @@ class ModelService(QObject):
         store: StoreService,
         settings: SettingsService,
         builtin: Path,
+        states: Path,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
@@ -50,6 +53,7 @@ class ModelService(QObject):
         self._store = store
         self._settings = settings
         self._builtin = str(builtin)
+        self._states = str(states)
         self._info: ModelInfo | None = None
         self._path = self._builtin
         self._failed_path: str | None = None  # what Try again tries
@@ -140,6 +144,10 @@ class ModelService(QObject):
         """Take a file from the list; the file itself stays."""
         self._store.run(lambda stores: stores.models.forget(path), lambda _: self.refresh_files())
 
+    def forget_conversations(self, conversation_ids: Sequence[ConversationId]) -> None:
+        """Have the engine drop what it kept of conversations that were deleted, on disk as well."""
+        self._engine.send(Forget(self._engine.next_id(), tuple(conversation_ids), self._states))
+
     def refresh_files(self) -> None:
         """Read the list of files again."""
         self._store.run(lambda stores: stores.models.list(), self._on_files)
@@ -153,6 +161,8 @@ class ModelService(QObject):
             path,
             self._settings.integer("model.context_length"),
             self._settings.integer("model.threads"),
+            state_folder=self._states,
+            state_limit_bytes=self._settings.integer("model.state_limit_gb") * _GIB,
         )
         self._pending = request
         self._is_cancelled = False

@@ -61,6 +61,7 @@ class Prompter(QObject):
             self._settings.integer("answers.max_tokens"),
             continue_last=continues,
             first_visible_id=chat.first_visible_id,
+            conversation_id=chat.conversation.id,
         )
         self._answers.begin(chat, answer, request, is_held=self._models.is_first_load)
 

@@ -151,9 +151,13 @@ class ConversationStore:
         """Delete a conversation with its messages; their bytes in the file are overwritten, backups keep theirs."""
         self._execute(delete(ConversationRow).where(ConversationRow.id == conversation_id))
 
-    def empty_trash(self, before: datetime) -> int:
-        """Delete for ever what was moved to the trash before a moment; how many conversations."""
-        return self._execute(delete(ConversationRow).where(ConversationRow.deleted_at < before))
+    def empty_trash(self, before: datetime) -> builtins.list[ConversationId]:
+        """Delete for ever what was moved to the trash before a moment; returns which conversations."""
+        old = ConversationRow.deleted_at < before
+        with self._database.session() as session:
+            gone = [ConversationId(key) for key in session.scalars(select(ConversationRow.id).where(old))]
+            session.execute(delete(ConversationRow).where(old), execution_options={"synchronize_session": False})
+        return gone
 
     def interrupt_streaming(self) -> int:
         """Mark the answers that were being written when Hearth ended as interrupted; how many. For start-up only."""

@@ -208,6 +208,15 @@ def _model() -> dict[str, SettingWords]:
             zero=translate("SettingWords", "Chosen for the model and your memory"),
             unit=translate("SettingWords", " tokens"),
         ),
+        "model.state_limit_gb": SettingWords(
+            translate("SettingWords", "Chats kept ready on disk"),
+            translate(
+                "SettingWords",
+                "Up to so many gigabytes, so that a long chat goes on at once after Hearth was closed. What is deleted "
+                "in Hearth is deleted there too.",
+            ),
+            zero=translate("SettingWords", "Nothing is kept"),
+        ),
         "model.threads": SettingWords(
             translate("SettingWords", "Threads"),
             translate("SettingWords", "How many processor cores the engine uses. More than you have makes it slower."),

@@ -13,7 +13,7 @@ from app.engine.worker.chat_prompt import PromptRenderer, PromptText
 from app.engine.worker.conversation_format import ConversationFormat
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.loaded_model import LoadedModel
-from app.engine.worker.sequence import shared_length
+from app.engine.worker.saved_sequence import shared_length
 from app.engine.worker.template_renderer import ChatTemplate
 from app.engine.worker.vocabulary import Vocabulary
 from tests.engine.engine_child import assistant, system, user

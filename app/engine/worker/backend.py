@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from app.core.events import Event
-from app.engine.protocol import Adapt, Count, Devices, Embed, Generate, Load, Rank, TestDevice, Unload
+from app.engine.protocol import Adapt, Count, Devices, Embed, Forget, Generate, Load, Rank, TestDevice, Unload
 
 Emit = Callable[[Event], None]
 """Writes one event to the parent; may be called from any thread."""
@@ -114,6 +114,9 @@ class Backend(Protocol):
 
     def test_device(self, request: TestDevice, emit: Emit, control: RequestControl) -> None:
         """Measure a device."""
+
+    def forget(self, request: Forget, emit: Emit) -> None:
+        """Drop what is kept of conversations."""
 
     def devices(self, request: Devices, emit: Emit) -> None:
         """List devices and versions."""

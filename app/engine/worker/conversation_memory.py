@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import psutil
 
 from app.engine.worker.loaded_model import LoadedModel
-from app.engine.worker.sequence import ContextSequence, shared_length
+from app.engine.worker.saved_sequence import SavedSequence, reusable_length
+from app.engine.worker.sequence import ContextSequence
 from app.engine.worker.state_file import StateError
 from app.engine.worker.state_store import StateKey, StateStore
 
@@ -27,14 +27,6 @@ _RAM_BYTES = 1024 * 1024 * 1024
 _RAM_SHARE = 8  # of the available memory
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """The state of a conversation that has no sequence now."""
-
-    tokens: list[int]
-    state: bytearray
-
-
 class ConversationMemory:
     """The sequences of a context, and the states of conversations that had to make room."""
 
@@ -45,7 +37,8 @@ class ConversationMemory:
         self._sequences = [
             ContextSequence(model.context, number, model.is_recurrent) for number in range(model.sequences)
         ]
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._kept: OrderedDict[str, SavedSequence] = OrderedDict()
+        self._unwritten: set[str] = set()  # those of them that the store has not got yet
         self._store = store
         self._key = key
 
@@ -84,17 +77,17 @@ class ConversationMemory:
         for sequence in self._sequences:
             if not sequence.is_busy and not sequence.is_saved and len(sequence.tokens) >= MIN_KEPT_TOKENS:
                 sequence.is_saved = True
-                if sequence.conversation_id and (state := self._state_of(sequence)) is not None:
-                    self._write(sequence.conversation_id, sequence.tokens, state)
+                if sequence.conversation_id and (saved := _copy_of(sequence)) is not None:
+                    self._write(sequence.conversation_id, saved)
+        for conversation_id in self._unwritten & self._kept.keys():
+            self._write(conversation_id, self._kept[conversation_id])
 
     def forget(self, conversation_id: str) -> None:
-        """Drop everything that was kept of a conversation, files as well."""
+        """Drop what is kept of a conversation in memory."""
         self._kept.pop(conversation_id, None)
         for sequence in self._sequences:
             if sequence.conversation_id == conversation_id and not sequence.is_busy:
                 sequence.clear()
-        if self._store is not None:
-            self._store.forget(conversation_id)
 
     def forget_all(self) -> None:
         """Nothing that was read counts any more: the model computes otherwise from now on."""
@@ -123,53 +116,54 @@ class ConversationMemory:
                 source, best = other, other.reusable(tokens) + 1
         kept_id = ""
         for conversation_id, kept in self._kept.items():
-            if (length := self._usable(kept.tokens, tokens)) >= best:
+            if (length := reusable_length(kept.tokens, kept.checkpoints, tokens, self._is_recurrent)) >= best:
                 kept_id, best = conversation_id, length + 1
         if self._restore_from_store(sequence, tokens, best):
             return
         if kept_id:
-            kept = self._kept.pop(kept_id)
-            sequence.restore(kept.tokens, kept.state)
+            sequence.restore(self._kept.pop(kept_id))
         elif source is not None:
             sequence.copy_from(source, source.reusable(tokens))
-
-    def _usable(self, held: Sequence[int], tokens: Sequence[int]) -> int:
-        """How much of a stored state for `held` serves a prompt; a recurrent one serves whole or not at all."""
-        shared = min(shared_length(held, tokens), len(tokens) - 1)
-        return shared if shared == len(held) or not self._is_recurrent else 0
 
     def _restore_from_store(self, sequence: ContextSequence, tokens: Sequence[int], least: int) -> bool:
         if self._store is None or self._key is None or len(tokens) < max(least, MIN_KEPT_TOKENS):
             return False
-        found = self._store.find(self._key, tokens, can_cut=not self._is_recurrent, better_than=least - 1)
+        # Which checkpoints of a recurrent model lie in a file is known only after reading it; such states are small.
+        found = self._store.find(self._key, tokens, can_cut=True, better_than=least - 1)
         if found is None:
             return False
         try:
-            return sequence.restore(found.tokens, found.read())
-        except StateError:  # the store has told the log
+            saved = SavedSequence.from_bytes(found.tokens, found.read(), self._is_recurrent)
+        except (StateError, ValueError) as error:
+            log.warning("a stored conversation cannot be used: %s", error)
             return False
+        if reusable_length(saved.tokens, saved.checkpoints, tokens, self._is_recurrent) < least:
+            return False
+        return sequence.restore(saved)
 
     def _keep(self, sequence: ContextSequence) -> None:
         """Copy a conversation that makes room, so that it need not be read again."""
         if len(sequence.tokens) < MIN_KEPT_TOKENS or not sequence.conversation_id:
             return
-        if (state := self._state_of(sequence)) is None:
+        if (saved := _copy_of(sequence)) is None:
             return
-        self._kept[sequence.conversation_id] = _Kept(list(sequence.tokens), state)
+        self._kept[sequence.conversation_id] = saved
         self._kept.move_to_end(sequence.conversation_id)
+        self._unwritten.add(sequence.conversation_id)
         limit = min(_RAM_BYTES, psutil.virtual_memory().available // _RAM_SHARE)
-        while self._kept and sum(len(kept.state) for kept in self._kept.values()) > limit:
-            conversation_id, kept = self._kept.popitem(last=False)
-            self._write(conversation_id, kept.tokens, kept.state)
+        while self._kept and sum(kept.size_bytes for kept in self._kept.values()) > limit:
+            self._write(*self._kept.popitem(last=False))
 
-    def _write(self, conversation_id: str, tokens: Sequence[int], state: bytearray) -> None:
+    def _write(self, conversation_id: str, saved: SavedSequence) -> None:
+        self._unwritten.discard(conversation_id)
         if self._store is not None and self._key is not None:
-            self._store.put_soon(self._key, conversation_id, tokens, state, can_cut=not self._is_recurrent)
+            data = saved.to_bytes(self._is_recurrent)
+            self._store.put_soon(self._key, conversation_id, saved.tokens, data, can_cut=True)
 
-    @staticmethod
-    def _state_of(sequence: ContextSequence) -> bytearray | None:
-        try:
-            return sequence.save()
-        except MemoryError:
-            log.warning("no memory for a copy of %d tokens", len(sequence.tokens))
-            return None
+
+def _copy_of(sequence: ContextSequence) -> SavedSequence | None:
+    try:
+        return sequence.save()
+    except MemoryError:
+        log.warning("no memory for a copy of %d tokens", len(sequence.tokens))
+        return None

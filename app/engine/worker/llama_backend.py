@@ -9,12 +9,13 @@ from app.core.errors import ErrorKind, UserError
 from app.core.events import (
     Counted,
     DevicesListed,
+    Forgotten,
     LoadCancelled,
     Loaded,
     ModelInfo,
     Unloaded,
 )
-from app.engine.protocol import Adapt, Count, Devices, Embed, Generate, Load, Rank, TestDevice, Unload
+from app.engine.protocol import Adapt, Count, Devices, Embed, Forget, Generate, Load, Rank, TestDevice, Unload
 from app.engine.worker import binding
 from app.engine.worker.backend import Emit, RequestControl
 from app.engine.worker.device_list import list_devices
@@ -28,6 +29,7 @@ from app.engine.worker.state_store import StateStore
 
 log = logging.getLogger(__name__)
 
+_NO_LIMIT_BYTES = 1 << 62
 _STORE_GRACE_S = 1.0  # for what is being written when the child ends
 
 
@@ -96,6 +98,18 @@ class LlamaBackend:
     def test_device(self, request: TestDevice, emit: Emit, control: RequestControl) -> None:
         raise UserError(ErrorKind.BAD_REQUEST, reason="not in this version of the engine")
 
+    def forget(self, request: Forget, emit: Emit) -> None:
+        for conversation_id in request.conversation_ids:
+            if self._session is not None:
+                self._session.forget(conversation_id)
+            if self._store is not None:
+                self._store.forget(conversation_id)
+        if request.state_folder and request.state_folder != self._store_options[0]:
+            store = StateStore(Path(request.state_folder), _NO_LIMIT_BYTES)
+            for conversation_id in request.conversation_ids:
+                store.forget(conversation_id)
+        emit(Forgotten(request.id))
+
     def devices(self, request: Devices, emit: Emit) -> None:
         system_info = binding.llama.llama_print_system_info().decode("utf-8", "replace").strip()
         emit(DevicesListed(request.id, list_devices(), system_info, binding.versions()))
@@ -120,7 +134,7 @@ class LlamaBackend:
         if wanted != self._store_options:
             if self._store is not None:
                 self._store.close(_STORE_GRACE_S)
-            self._store = StateStore(Path(wanted[0]), wanted[1]) if all(wanted) else None
+            self._store = StateStore(Path(wanted[0]), wanted[1]) if wanted[0] else None  # a limit of 0 empties it
             self._store_options = wanted
         return self._store
 

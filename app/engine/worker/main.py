@@ -28,6 +28,7 @@ from app.engine.protocol import (
     Count,
     Devices,
     Embed,
+    Forget,
     Generate,
     Load,
     ProtocolError,
@@ -58,7 +59,7 @@ _LAST_GRACE_S = 1.5
 _REST_AFTER_S = 2.0
 """With nothing to do for so long, there is time to put things away."""
 
-Job = Load | Generate | Count | Adapt | Embed | Rank | TestDevice | Devices | Unload
+Job = Load | Generate | Count | Adapt | Embed | Rank | TestDevice | Forget | Devices | Unload
 
 
 class Worker:
@@ -158,6 +159,8 @@ class Worker:
                     backend.rank(job, emit, control)
                 case TestDevice():
                     backend.test_device(job, emit, control)
+                case Forget():
+                    backend.forget(job, emit)
                 case Devices():
                     backend.devices(job, emit)
                 case Unload():

@@ -21,6 +21,7 @@ from app.core.events import (
     Embedded,
     Finished,
     FinishReason,
+    Forgotten,
     LoadCancelled,
     Loaded,
     Loading,
@@ -33,7 +34,19 @@ from app.core.events import (
     Unloaded,
 )
 from app.core.messages import Role, Usage
-from app.engine.protocol import Adapt, ChatMessage, Count, Devices, Embed, Generate, Load, Rank, TestDevice, Unload
+from app.engine.protocol import (
+    Adapt,
+    ChatMessage,
+    Count,
+    Devices,
+    Embed,
+    Forget,
+    Generate,
+    Load,
+    Rank,
+    TestDevice,
+    Unload,
+)
 from app.engine.worker.backend import Emit, RequestControl
 from app.engine.worker.script import AnswerRule, Crash, LoadRule, read_script, split_tokens
 
@@ -118,6 +131,10 @@ class ScriptedBackend:
     def test_device(self, request: TestDevice, emit: Emit, control: RequestControl) -> None:
         """As fast as the script says nothing about."""
         emit(DeviceTested(request.id, request.device, 100.0, 10.0))
+
+    def forget(self, request: Forget, emit: Emit) -> None:
+        """Nothing is kept."""
+        emit(Forgotten(request.id))
 
     def devices(self, request: Devices, emit: Emit) -> None:
         """One made-up processor."""

@@ -5,28 +5,12 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from app.engine.worker.binding import llama
+from app.engine.worker.saved_sequence import Checkpoint, SavedSequence, reusable_length
 
 _CHECKPOINTS = 12  # two a turn: the last six turns can be edited without reading all anew
 _CHECKPOINT_BYTES = 512 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Checkpoint:
-    """The recurrent state after so many tokens."""
-
-    length: int
-    state: bytearray
-
-
-def shared_length(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many tokens two sequences have in common at their beginning."""
-    for index, (one, other) in enumerate(zip(first, second, strict=False)):
-        if one != other:
-            return index
-    return min(len(first), len(second))
 
 
 class ContextSequence:
@@ -46,7 +30,7 @@ class ContextSequence:
         self._context = context
         self._memory = llama.llama_get_memory(context)
         self._is_recurrent = is_recurrent
-        self._checkpoints: list[_Checkpoint] = []
+        self._checkpoints: list[Checkpoint] = []
 
     @property
     def needs_marks(self) -> bool:
@@ -54,11 +38,8 @@ class ContextSequence:
         return self._is_recurrent
 
     def reusable(self, tokens: Sequence[int]) -> int:
-        """How many of `tokens` need not be read, at most all but the last: its logits are wanted."""
-        shared = min(shared_length(self.tokens, tokens), len(tokens) - 1)
-        if shared == len(self.tokens) or not self._is_recurrent:
-            return shared
-        return max((point.length for point in self._checkpoints if point.length <= shared), default=0)
+        """How many of `tokens` need not be read."""
+        return reusable_length(self.tokens, self._checkpoints, tokens, self._is_recurrent)
 
     def keep_prefix(self, tokens: Sequence[int]) -> int:
         """Forget everything that `tokens` does not begin with; returns how many of them are kept."""
@@ -96,7 +77,7 @@ class ContextSequence:
         state = self._state(llama.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY)
         if state is None:
             return
-        self._checkpoints.append(_Checkpoint(length, state))
+        self._checkpoints.append(Checkpoint(length, state))
         most = min(_CHECKPOINTS, max(2, _CHECKPOINT_BYTES // max(len(state), 1)))
         del self._checkpoints[:-most]
 
@@ -107,18 +88,20 @@ class ContextSequence:
         if self._is_recurrent or held != len(self.tokens):
             self._go_back(len(self.tokens))
 
-    def save(self) -> bytearray | None:
-        """All of its state; None when llama.cpp cannot give it."""
-        return self._state(llama.LLAMA_STATE_SEQ_FLAGS_NONE)
+    def save(self) -> SavedSequence | None:
+        """A copy; None when llama.cpp cannot give it."""
+        state = self._state(llama.LLAMA_STATE_SEQ_FLAGS_NONE)
+        return None if state is None else SavedSequence(list(self.tokens), state, tuple(self._checkpoints))
 
-    def restore(self, tokens: Sequence[int], state: bytes | bytearray) -> bool:
-        """Take over what `save` gave for these tokens. On failure the sequence is empty."""
+    def restore(self, saved: SavedSequence) -> bool:
+        """Take over a copy. On failure the sequence is empty."""
         self.clear()
-        is_read = self._set_state(state, llama.LLAMA_STATE_SEQ_FLAGS_NONE)
-        if not is_read or llama.llama_memory_seq_pos_max(self._memory, self.number) != len(tokens) - 1:
+        is_read = self._set_state(saved.state, llama.LLAMA_STATE_SEQ_FLAGS_NONE)
+        if not is_read or llama.llama_memory_seq_pos_max(self._memory, self.number) != len(saved.tokens) - 1:
             self.clear()
             return False
-        self.tokens = list(tokens)
+        self.tokens = list(saved.tokens)
+        self._checkpoints = list(saved.checkpoints)
         self.mark()
         return True
 

@@ -22,8 +22,8 @@ from app.engine.worker.conversation_memory import ConversationMemory
 from app.engine.worker.loaded_model import BATCH_TOKENS, LoadedModel
 from app.engine.worker.model_hash import model_hash
 from app.engine.worker.sampler import SamplerChain
+from app.engine.worker.saved_sequence import shared_length
 from app.engine.worker.scheduler import Scheduler
-from app.engine.worker.sequence import shared_length
 from app.engine.worker.state_store import StateKey, StateStore
 from app.engine.worker.template_renderer import TemplateError
 from app.engine.worker.text_stream import TextStream
@@ -115,6 +115,11 @@ class Session:
         """Keep what was read for later runs."""
         if self._memory is not None:
             self._memory.save()
+
+    def forget(self, conversation_id: str) -> None:
+        """Drop what was read of a conversation."""
+        if self._memory is not None:
+            self._memory.forget(conversation_id)
 
     def close_context(self) -> None:
         """Give the context back; what it held is kept if it can be."""

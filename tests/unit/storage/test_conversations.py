@@ -137,14 +137,14 @@ def test_the_trash_is_emptied_of_what_lay_there_for_30_days(store: ConversationS
     store.trash(fresh.id, now - timedelta(days=30))
     store.trash(old.id, now - timedelta(days=30, microseconds=1))
 
-    assert store.empty_trash(before=now - timedelta(days=30)) == 1
+    assert len(store.empty_trash(before=now - timedelta(days=30))) == 1
 
     assert store.get(old.id) is None
     assert store.messages(old.id) == []
     assert [found.id for found in store.list(trashed=True)] == [fresh.id]
     assert [found.id for found in store.list()] == [kept.id]
     assert len(store.messages(kept.id)) == 2
-    assert store.empty_trash(before=now + timedelta(days=1)) == 1
+    assert len(store.empty_trash(before=now + timedelta(days=1))) == 1
     assert store.list(trashed=True) == []
 
 

@@ -1,0 +1,100 @@
+"""What was read of a conversation outlives a switch to another one, a restart and nothing but its deletion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.core.events import Forgotten, Loaded, PromptStarted
+from app.engine.protocol import ChatMessage, Forget, Load
+from app.engine.worker.conversation_memory import MIN_KEPT_TOKENS
+from tests.engine.engine_child import EngineChild, Run, assistant, user
+
+pytestmark = pytest.mark.engine
+GREEDY = {"temperature": 0}
+LIMIT_BYTES = 1 << 30
+
+
+@pytest.fixture
+def start(tmp_path: Path, models: Path) -> Iterator[Callable[[str], EngineChild]]:
+    """Children with a model loaded, one after the other, on the same folder of states."""
+    running: list[EngineChild] = []
+
+    def start_one(model: str) -> EngineChild:
+        for child in running:
+            child.close()
+        child = EngineChild(log_path=tmp_path / "engine.log")
+        running.append(child)
+        request = Load(
+            0,
+            str(models / f"{model}.gguf"),
+            1024,
+            threads=1,
+            state_folder=str(tmp_path / "states"),
+            state_limit_bytes=LIMIT_BYTES,
+        )
+        assert isinstance(child.ask(request).last, Loaded)
+        return child
+
+    yield start_one
+    for child in running:
+        child.close()
+
+
+def long_talk(about: str) -> list[ChatMessage]:
+    return [user(f"{about}{' cat' * MIN_KEPT_TOKENS}", "u0"), assistant("yes", "a0"), user("and now?", "u1")]
+
+
+def ask(child: EngineChild, talk: list[ChatMessage], name: str, **fields: Any) -> Run:
+    return child.generate(talk, sampling=GREEDY, max_tokens=8, conversation_id=name, **fields)
+
+
+def reused(run: Run) -> int:
+    return int(run.of(PromptStarted)[0].reused_tokens)
+
+
+@pytest.mark.parametrize("model", ["qwen2", "mamba"])
+def test_going_back_to_a_conversation_reads_nothing_twice(start: Callable[[str], EngineChild], model: str) -> None:
+    child = start(model)
+    cats, dogs = long_talk("cats"), long_talk("dogs")
+    first = ask(child, cats, "cats")
+    for other in ("dogs", "birds", "fish", "cows"):  # more than the context has sequences
+        ask(child, dogs, other)
+    again = ask(child, cats, "cats")
+    assert reused(again) == first.of(PromptStarted)[0].prompt_tokens - 1
+    assert again.text == first.text
+
+
+@pytest.mark.parametrize("model", ["qwen2", "mamba"])
+def test_a_conversation_goes_on_after_a_restart(
+    start: Callable[[str], EngineChild], model: str, tmp_path: Path
+) -> None:
+    child = start(model)
+    talk = long_talk("cats")
+    first = ask(child, talk, "cats")
+    more = [*talk, assistant(first.text, "a1"), user("more", "u2")]
+    expected = ask(child, more, "cats")
+    child = start(model)
+    second = ask(child, more, "cats")
+    assert reused(second) > MIN_KEPT_TOKENS
+    assert second.text == expected.text
+
+
+def test_a_deleted_conversation_leaves_no_file(start: Callable[[str], EngineChild], tmp_path: Path) -> None:
+    child = start("qwen2")
+    ask(child, long_talk("cats"), "cats")
+    ask(child, long_talk("dogs"), "dogs")
+    child = start("qwen2")
+    states = tmp_path / "states"
+    assert len(list(states.iterdir())) == 2
+    assert isinstance(child.ask(Forget(0, ("cats",), str(states))).last, Forgotten)
+    assert len(list(states.iterdir())) == 1
+    assert reused(ask(child, long_talk("cats"), "cats")) < MIN_KEPT_TOKENS
+    child.close()
+    bare = EngineChild(log_path=tmp_path / "bare.log")
+    assert isinstance(bare.ask(Forget(0, ("dogs", "cats"), str(states))).last, Forgotten)
+    bare.close()
+    assert not list(states.iterdir())
