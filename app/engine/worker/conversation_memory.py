@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import psutil
 
+from app.engine.worker.binding import llama
 from app.engine.worker.loaded_model import LoadedModel
 from app.engine.worker.saved_sequence import SavedSequence, reusable_length
 from app.engine.worker.sequence import ContextSequence
@@ -34,6 +35,8 @@ class ConversationMemory:
         """`store` and `key`: where states outlive this process, and what they must agree in; both or neither."""
         assert model.context is not None
         self._is_recurrent = model.is_recurrent
+        # A saved state has of a sliding window only what the next token sees, so it cannot be cut either.
+        self._can_cut_states = not model.is_recurrent and not llama.llama_model_n_swa(model.handle)
         self._sequences = [
             ContextSequence(model.context, number, model.is_recurrent) for number in range(model.sequences)
         ]
@@ -116,7 +119,7 @@ class ConversationMemory:
                 source, best = other, other.reusable(tokens) + 1
         kept_id = ""
         for conversation_id, kept in self._kept.items():
-            if (length := reusable_length(kept.tokens, kept.checkpoints, tokens, self._is_recurrent)) >= best:
+            if (length := self._usable(kept, tokens)) >= best:
                 kept_id, best = conversation_id, length + 1
         if self._restore_from_store(sequence, tokens, best):
             return
@@ -125,11 +128,16 @@ class ConversationMemory:
         elif source is not None:
             sequence.copy_from(source, source.reusable(tokens))
 
+    def _usable(self, saved: SavedSequence, tokens: Sequence[int]) -> int:
+        """How much of a copy serves a prompt."""
+        return reusable_length(saved.tokens, saved.checkpoints, tokens, not self._can_cut_states)
+
     def _restore_from_store(self, sequence: ContextSequence, tokens: Sequence[int], least: int) -> bool:
         if self._store is None or self._key is None or len(tokens) < max(least, MIN_KEPT_TOKENS):
             return False
         # Which checkpoints of a recurrent model lie in a file is known only after reading it; such states are small.
-        found = self._store.find(self._key, tokens, can_cut=True, better_than=least - 1)
+        can_cut = self._can_cut_states or self._is_recurrent
+        found = self._store.find(self._key, tokens, can_cut=can_cut, better_than=least - 1)
         if found is None:
             return False
         try:
@@ -137,7 +145,7 @@ class ConversationMemory:
         except (StateError, ValueError) as error:
             log.warning("a stored conversation cannot be used: %s", error)
             return False
-        if reusable_length(saved.tokens, saved.checkpoints, tokens, self._is_recurrent) < least:
+        if self._usable(saved, tokens) < least:
             return False
         return sequence.restore(saved)
 
@@ -158,7 +166,8 @@ class ConversationMemory:
         self._unwritten.discard(conversation_id)
         if self._store is not None and self._key is not None:
             data = saved.to_bytes(self._is_recurrent)
-            self._store.put_soon(self._key, conversation_id, saved.tokens, data, can_cut=True)
+            can_cut = self._can_cut_states or self._is_recurrent
+            self._store.put_soon(self._key, conversation_id, saved.tokens, data, can_cut=can_cut)
 
 
 def _copy_of(sequence: ContextSequence) -> SavedSequence | None:

@@ -30,7 +30,12 @@ class ContextSequence:
         self._context = context
         self._memory = llama.llama_get_memory(context)
         self._is_recurrent = is_recurrent
+<<<<<<< others
+        self._window = int(llama.llama_model_n_swa(llama.llama_get_model(context)))  # 0: every token sees all others
+        self._checkpoints: list[_Checkpoint] = []
+=======
         self._checkpoints: list[Checkpoint] = []
+>>>>>>> lead
 
     @property
     def needs_marks(self) -> bool:
@@ -38,8 +43,18 @@ class ContextSequence:
         return self._is_recurrent
 
     def reusable(self, tokens: Sequence[int]) -> int:
+<<<<<<< others
+        """How many of `tokens` need not be read, at most all but the last: its logits are wanted."""
+        shared = min(shared_length(self.tokens, tokens), len(tokens) - 1)
+        if shared == len(self.tokens):
+            return shared
+        if not self._is_recurrent:
+            return 0 if self._lacks_before(shared) else shared
+        return max((point.length for point in self._checkpoints if point.length <= shared), default=0)
+=======
         """How many of `tokens` need not be read."""
         return reusable_length(self.tokens, self._checkpoints, tokens, self._is_recurrent)
+>>>>>>> lead
 
     def keep_prefix(self, tokens: Sequence[int]) -> int:
         """Forget everything that `tokens` does not begin with; returns how many of them are kept."""
@@ -117,11 +132,25 @@ class ContextSequence:
         if self._is_recurrent:
             length = self._restore_checkpoint(length)
         removed = length > 0 and bool(llama.llama_memory_seq_rm(self._memory, self.number, length, -1))
-        if not removed or llama.llama_memory_seq_pos_max(self._memory, self.number) != length - 1:
+        if (
+            not removed
+            or llama.llama_memory_seq_pos_max(self._memory, self.number) != length - 1
+            or self._lacks_before(length)
+        ):
             self.clear()
         else:
             del self.tokens[length:]
             self.is_saved = False
+
+    def _lacks_before(self, length: int) -> bool:
+        """Whether tokens are gone that the next one, at `length`, would see.
+
+        A saved state has only the last window of the layers with sliding windows, even where the context has them
+        all: after a restore there is nothing to go back to.
+        """
+        if self._is_recurrent or not self._window:
+            return False
+        return bool(llama.llama_memory_seq_pos_min(self._memory, self.number) > max(0, length - self._window))
 
     def _restore_checkpoint(self, length: int) -> int:
         """Bring the recurrent state to the last checkpoint up to `length` tokens; returns how many it stands for."""
