@@ -30,12 +30,8 @@ class ContextSequence:
         self._context = context
         self._memory = llama.llama_get_memory(context)
         self._is_recurrent = is_recurrent
-<<<<<<< others
         self._window = int(llama.llama_model_n_swa(llama.llama_get_model(context)))  # 0: every token sees all others
-        self._checkpoints: list[_Checkpoint] = []
-=======
         self._checkpoints: list[Checkpoint] = []
->>>>>>> lead
 
     @property
     def needs_marks(self) -> bool:
@@ -43,18 +39,9 @@ class ContextSequence:
         return self._is_recurrent
 
     def reusable(self, tokens: Sequence[int]) -> int:
-<<<<<<< others
-        """How many of `tokens` need not be read, at most all but the last: its logits are wanted."""
-        shared = min(shared_length(self.tokens, tokens), len(tokens) - 1)
-        if shared == len(self.tokens):
-            return shared
-        if not self._is_recurrent:
-            return 0 if self._lacks_before(shared) else shared
-        return max((point.length for point in self._checkpoints if point.length <= shared), default=0)
-=======
         """How many of `tokens` need not be read."""
-        return reusable_length(self.tokens, self._checkpoints, tokens, self._is_recurrent)
->>>>>>> lead
+        length = reusable_length(self.tokens, self._checkpoints, tokens, self._is_recurrent)
+        return 0 if length < len(self.tokens) and self._lacks_before(length) else length
 
     def keep_prefix(self, tokens: Sequence[int]) -> int:
         """Forget everything that `tokens` does not begin with; returns how many of them are kept."""
