@@ -66,10 +66,13 @@ def shared_length(first: Sequence[int], second: Sequence[int]) -> int:
 
 
 def reusable_length(
-    held: Sequence[int], checkpoints: Sequence[Checkpoint], tokens: Sequence[int], is_recurrent: bool
+    held: Sequence[int], checkpoints: Sequence[Checkpoint], tokens: Sequence[int], only_whole: bool
 ) -> int:
-    """How many of `tokens` need not be read where `held` were, at most all but the last: its logits are wanted."""
+    """How many of `tokens` need not be read where `held` were, at most all but the last: its logits are wanted.
+
+    `only_whole`: the memory cannot be cut, it serves as a whole or from a checkpoint on.
+    """
     shared = min(shared_length(held, tokens), len(tokens) - 1)
-    if shared == len(held) or not is_recurrent:
+    if shared == len(held) or not only_whole:
         return shared
     return max((point.length for point in checkpoints if point.length <= shared), default=0)
