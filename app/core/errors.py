@@ -47,6 +47,12 @@ class ErrorKind(StrEnum):
     ENGINE_START_FAILED = "engine_start_failed"  # reason
     DECODE_FAILED = "decode_failed"  # reason
     NO_MODEL = "no_model"
+    GRAMMAR_UNUSABLE = "grammar_unusable"  # reason
+    SCHEMA_UNUSABLE = "schema_unusable"  # reason
+    ADAPTER_UNFIT = "adapter_unfit"  # path, reason: a LoRA that is not for the loaded model, or broken
+    NO_EMBEDDING_MODEL = "no_embedding_model"  # path
+    NO_RERANKER = "no_reranker"  # path
+    TEXT_TOO_LONG = "text_too_long"  # number (from 1), tokens, limit_tokens
     BAD_REQUEST = "bad_request"  # reason; a bug of ours, told in words all the same
     # storage (all carry path)
     DISK_FULL = "disk_full"

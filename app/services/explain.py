@@ -80,6 +80,13 @@ def _prompt_too_long(error: UserError) -> Explanation:
     )
 
 
+def _text_too_long(error: UserError) -> Explanation:
+    words = translate("Explain", "Text {0} has {1} tokens and the model reads at most {2} at once. Divide it.")
+    figures = (number(error.integer(name)) for name in ("number", "tokens", "limit_tokens"))
+    title = translate("Explain", "This text is too long for the search model")
+    return Explanation(title, words.format(*figures), (choose_model(), copy_details(error)))
+
+
 def _reason(error: UserError) -> str:
     """Why the engine ended, as far as that is known; empty if not at all."""
     if error.string("reason") == "out_of_memory":
@@ -206,6 +213,9 @@ _CARDS: dict[ErrorKind, Callable[[UserError], Explanation]] = {
         QT_TRANSLATE_NOOP("Explain", "Choose a model to get an answer."),
         choose_model,
     ),
+    ErrorKind.GRAMMAR_UNUSABLE: _with_reason(QT_TRANSLATE_NOOP("Explain", "The answer cannot follow this grammar")),
+    ErrorKind.SCHEMA_UNUSABLE: _with_reason(QT_TRANSLATE_NOOP("Explain", "The answer cannot follow this JSON schema")),
+    ErrorKind.TEXT_TOO_LONG: _text_too_long,
     ErrorKind.BAD_REQUEST: _with_reason(QT_TRANSLATE_NOOP("Explain", "The engine did not understand the request")),
     ErrorKind.DISK_FULL: _storage_card(
         QT_TRANSLATE_NOOP("Explain", "The disk is full"),

@@ -173,6 +173,21 @@ MODEL_FILE_CARDS: dict[ErrorKind, Callable[[UserError], Explanation]] = {
         QT_TRANSLATE_NOOP("Explain", "This file is only an adapter"),
         QT_TRANSLATE_NOOP("Explain", "“{file}” changes another model (LoRA). Choose the model itself."),
     ),
+    ErrorKind.ADAPTER_UNFIT: _file_card(
+        QT_TRANSLATE_NOOP("Explain", "This adapter does not fit"),
+        QT_TRANSLATE_NOOP(
+            "Explain",
+            "“{file}” cannot change the model that is loaded: {reason}. Choose an adapter made for this model.",
+        ),
+    ),
+    ErrorKind.NO_EMBEDDING_MODEL: _file_card(
+        QT_TRANSLATE_NOOP("Explain", "This model makes no search vectors"),
+        QT_TRANSLATE_NOOP("Explain", "“{file}” is no embedding model. Choose one that is."),
+    ),
+    ErrorKind.NO_RERANKER: _file_card(
+        QT_TRANSLATE_NOOP("Explain", "This model does not rank texts"),
+        QT_TRANSLATE_NOOP("Explain", "“{file}” is no reranking model. Choose one that is."),
+    ),
     ErrorKind.LEFTOVER_SPLIT: _split,
     ErrorKind.OLD_MIXTURE: _file_card(
         QT_TRANSLATE_NOOP("Explain", "This model file is too old"),

@@ -14,6 +14,7 @@ from app.engine.worker.sampler import SamplerChain
 from app.engine.worker.sequence import ContextSequence
 from app.engine.worker.speculation import DraftControl, Drafter
 from app.engine.worker.text_stream import TextStream
+from app.engine.worker.token_scores import TokenScorer
 
 _PROGRESS_INTERVAL_S = 0.1
 
@@ -53,6 +54,7 @@ class Answer:
         speculation: Speculation | None,
         emit: Emit,
         control: RequestControl,
+        scorer: TokenScorer | None = None,
     ) -> None:
         """The beginning of `prompt` that `sequence` holds is not read again."""
         self.sequence = sequence
@@ -67,6 +69,7 @@ class Answer:
         self._limits = limits
         self._speculation = speculation
         self._emit = emit
+        self._scorer = scorer
         self._pending: list[int] = []
         self._completion_tokens = self._drafted_tokens = self._accepted_tokens = 0
         self._first_token_ms = 0.0
@@ -120,7 +123,13 @@ class Answer:
 
         Each guess that is sampled indeed is accepted; the first that is not ends them.
         """
-        pending, sample = self._pending, self._chain.sample
+        try:
+            self._sample(context, index, seconds)
+        except UserError as error:  # a grammar that leads nowhere
+            self.fail(error)
+
+    def _sample(self, context: int, index: int, seconds: float) -> None:
+        pending, sample = self._pending, self._next
         guesses = pending[1:]
         self.sequence.extend(pending)
         accepted = 0
@@ -140,6 +149,13 @@ class Answer:
             self.finish(reason)
         else:
             self._pending = [token, *self._guesses(token)]
+
+    def _next(self, context: int, index: int) -> int:
+        """The token sampled at an output, told with its probability where that is wanted."""
+        token = self._chain.sample(context, index)
+        if self._scorer is not None and token not in self._limits.end_tokens:
+            self._emit(self._scorer.score(context, index, token))
+        return token
 
     def _add(self, token: int) -> FinishReason | None:
         """One more token of the answer; why the answer ends with it, if it does."""
@@ -193,6 +209,8 @@ class Answer:
     def _close(self) -> None:
         self.is_over = True
         self._chain.close()
+        if self._scorer is not None:
+            self._scorer.close()
 
 
 class _Speed:

@@ -8,9 +8,12 @@ from typing import Any
 
 from app.core.sampling import Sampling
 from app.engine.worker.binding import llama
+from app.engine.worker.grammar import Grammar
+from app.engine.worker.token_scores import logit_bias_sampler
 from app.engine.worker.vocabulary import Vocabulary
 
 _MIROSTAT_CANDIDATES = 100  # the paper's m, fixed in llama.cpp too
+_GREEDY_CANDIDATES = 64
 _DRY_BREAKERS = ("\n", ":", '"', "*")  # llama.cpp's defaults
 
 # llama.h: enum llama_model_meta_key; the keys with which a file suggests how to sample it
@@ -46,29 +49,58 @@ def suggested_sampling(metadata: Mapping[str, str]) -> dict[str, float | int | N
 class SamplerChain:
     """Chooses the next token from the logits of a context, until it is closed."""
 
-    def __init__(self, sampling: Sampling, seed: int, vocabulary: Vocabulary, context_tokens: int) -> None:
+    def __init__(
+        self,
+        sampling: Sampling,
+        seed: int,
+        vocabulary: Vocabulary,
+        context_tokens: int,
+        logit_bias: Mapping[str, float] | None = None,
+        grammar: Grammar | None = None,
+    ) -> None:
+        """`logit_bias` by token ids as text. The chain owns the grammar. Raises UserError(BAD_REQUEST)."""
+        bias = logit_bias_sampler(logit_bias, vocabulary) if logit_bias else None
         self._handle = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
         self._sampling = sampling
         self._context_tokens = context_tokens
-        if sampling.temperature > 0 and sampling.mirostat:
-            self._add_mirostat(seed, vocabulary)
-            return
-        self._add_penalties(vocabulary)
-        if sampling.temperature <= 0:
-            self._add(llama.llama_sampler_init_greedy())
+        self._grammar = grammar
+        self._has_mirostat = sampling.temperature > 0 and bool(sampling.mirostat)
+        if bias is not None:
+            self._add(bias)
+        if self._has_mirostat:
+            self._add(llama.llama_sampler_init_temp(sampling.temperature))
+            choice = self._mirostat(seed, vocabulary)
         else:
-            self._add_truncation(seed)
-            self._add(llama.llama_sampler_init_dist(seed))
+            self._add_penalties(vocabulary)
+            if sampling.temperature <= 0:
+                if grammar is not None:  # it need not look at more of them
+                    self._add(llama.llama_sampler_init_top_k(_GREEDY_CANDIDATES))
+                choice = llama.llama_sampler_init_greedy()
+            else:
+                self._add_truncation(seed)
+                choice = llama.llama_sampler_init_dist(seed)
+        # What chooses stands apart where a grammar comes between.
+        self._choice = choice if grammar is not None else None
+        if grammar is None:
+            self._add(choice)
 
     def sample(self, context: int, index: int) -> int:
-        """The next token by the logits of the `index`-th token of the last batch; the chain accepts it."""
-        return int(llama.llama_sampler_sample(self._handle, context, index))
+        """The next token by the logits of the `index`-th token of the last batch; the chain accepts it.
+
+        Raises UserError(GRAMMAR_UNUSABLE) when the grammar leads nowhere.
+        """
+        if self._grammar is None:
+            return int(llama.llama_sampler_sample(self._handle, context, index))
+        return self._grammar.sample(context, index, self._handle, self._choice, grammar_first=self._has_mirostat)
 
     def close(self) -> None:
         """Free the chain; it is not usable afterwards."""
-        if self._handle:
-            llama.llama_sampler_free(self._handle)
-            self._handle = None
+        for sampler in (self._handle, self._choice):
+            if sampler:
+                llama.llama_sampler_free(sampler)
+        if self._grammar is not None:
+            self._grammar.close()
+        self._handle = self._choice = self._grammar = None
 
     def accept_prompt(self, tokens: Sequence[int]) -> None:
         """Let the penalties know the end of the prompt, as far back as they look."""
@@ -122,15 +154,11 @@ class SamplerChain:
         self._add(llama.llama_sampler_init_xtc(s.xtc_probability, s.xtc_threshold, 1, seed))
         self._add(llama.llama_sampler_init_temp(s.temperature))
 
-    def _add_mirostat(self, seed: int, vocabulary: Vocabulary) -> None:
+    def _mirostat(self, seed: int, vocabulary: Vocabulary) -> Any:
         """Mirostat holds the surprise steady by itself and takes the place of everything but temperature."""
         s = self._sampling
-        self._add(llama.llama_sampler_init_temp(s.temperature))
         if s.mirostat == 1:
-            self._add(
-                llama.llama_sampler_init_mirostat(
-                    vocabulary.size, seed, s.mirostat_tau, s.mirostat_eta, _MIROSTAT_CANDIDATES
-                )
+            return llama.llama_sampler_init_mirostat(
+                vocabulary.size, seed, s.mirostat_tau, s.mirostat_eta, _MIROSTAT_CANDIDATES
             )
-        else:
-            self._add(llama.llama_sampler_init_mirostat_v2(seed, s.mirostat_tau, s.mirostat_eta))
+        return llama.llama_sampler_init_mirostat_v2(seed, s.mirostat_tau, s.mirostat_eta)

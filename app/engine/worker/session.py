@@ -19,6 +19,7 @@ from app.engine.worker.backend import Emit, RequestControl
 from app.engine.worker.binding import versions
 from app.engine.worker.conversation_format import ConversationFormat, choose_known
 from app.engine.worker.conversation_memory import ConversationMemory
+from app.engine.worker.grammar import Grammar, grammar_text
 from app.engine.worker.loaded_model import BATCH_TOKENS, LoadedModel
 from app.engine.worker.model_hash import model_hash
 from app.engine.worker.sampler import SamplerChain
@@ -27,6 +28,7 @@ from app.engine.worker.scheduler import Scheduler
 from app.engine.worker.state_store import StateKey, StateStore
 from app.engine.worker.template_renderer import TemplateError
 from app.engine.worker.text_stream import TextStream
+from app.engine.worker.token_scores import TokenScorer
 
 log = logging.getLogger(__name__)
 
@@ -169,11 +171,26 @@ class Session:
             request.continue_last,
         )
         limits = AnswerLimits(request.max_tokens, self.model.context_length, vocabulary.end_tokens)
-        chain = SamplerChain(sampling, seed, vocabulary, self.model.context_length)
+        scorer = TokenScorer(request.id, vocabulary, request.alternatives) if request.alternatives else None
+        chain = self._chain(request, prompt, sampling, seed)
         chain.accept_prompt(tokens)
         sequence = memory.take(request.conversation_id, tokens)
         emit(PromptStarted(request.id, len(tokens), len(sequence.tokens), prompt.first_visible_id))
-        scheduler.add(Answer(request.id, sequence, tokens, chain, seed, stream, limits, None, emit, control))
+        scheduler.add(Answer(request.id, sequence, tokens, chain, seed, stream, limits, None, emit, control, scorer))
+
+    def _chain(self, request: Generate, prompt: _Prompt, sampling: Sampling, seed: int) -> SamplerChain:
+        """What chooses the tokens of an answer. Raises UserError for a grammar, schema or bias that cannot be used."""
+        vocabulary, grammar = self.model.vocabulary, None
+        if text := grammar_text(request.grammar, request.json_schema):
+            grammar = Grammar(text, vocabulary, prompt.opened.closing if prompt.opened else "")
+        try:
+            if grammar is not None and request.continue_last:
+                grammar.accept_text(request.messages[-1].text)
+            return SamplerChain(sampling, seed, vocabulary, self.model.context_length, request.logit_bias, grammar)
+        except UserError:
+            if grammar is not None:
+                grammar.close()
+            raise
 
     def _prompt(self, request: Generate, emit: Emit) -> _Prompt:
         """The prompt by the file's template, or by a known one where that fails on these messages."""
