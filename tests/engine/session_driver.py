@@ -1,0 +1,99 @@
+"""Answers of one loaded model without a process around it: tests decide what happens between two steps."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from app.core.events import CLOSING_EVENTS
+from app.core.memory import ContextPlan
+from app.engine.protocol import ChatMessage, Generate
+from app.engine.worker.backend import RequestControl
+from app.engine.worker.engine_log import EngineLog
+from app.engine.worker.loaded_model import ContextSettings, LoadedModel
+from app.engine.worker.session import Session
+from app.engine.worker.state_store import StateStore
+from tests.engine.engine_child import Run
+
+
+class Asked(Run):
+    """An answer that goes on, and its strings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.control = RequestControl()
+
+    @property
+    def is_over(self) -> bool:
+        return bool(self.events) and isinstance(self.last, CLOSING_EVENTS)
+
+
+class SessionDriver:
+    """A session of a model with so many sequences; answers are greedy."""
+
+    def __init__(
+        self, path: Path, sequences: int = 1, context_length: int = 0, store: StateStore | None = None
+    ) -> None:
+        self.model = LoadedModel(path, lambda fraction: True, EngineLog())
+        length = context_length or self.model.context_length_trained
+        plan = ContextPlan(length, output_tokens=32, sequences=sequences)
+        self.model.open_context(ContextSettings(plan, threads=1))
+        self._store = store
+        self._ids = itertools.count(1)
+        self._open()
+
+    def _open(self) -> None:
+        self.session = Session(self.model, {}, self._store, lambda event: None, 0)
+
+    def forget(self) -> None:
+        """Go on with an empty context."""
+        self.session.close_context()
+        self.model.reopen_context()
+        self._open()
+
+    def begin(self, messages: Sequence[ChatMessage], conversation_id: str = "", **fields: Any) -> Asked:
+        """Begin an answer."""
+        asked = Asked()
+        fields = {"max_tokens": 16, **fields}
+        request = Generate(
+            next(self._ids), tuple(messages), {"temperature": 0.0}, conversation_id=conversation_id, **fields
+        )
+        self.session.begin(request, asked.events.append, asked.control)
+        return asked
+
+    def finish(self, *answers: Asked) -> None:
+        """Go on until these are over."""
+        while not all(answer.is_over for answer in answers):
+            self.session.step()
+
+    def steps(self, count: int) -> None:
+        for _ in range(count):
+            self.session.step()
+
+    def ask(self, messages: Sequence[ChatMessage], conversation_id: str = "", **fields: Any) -> Asked:
+        """A whole answer."""
+        answer = self.begin(messages, conversation_id, **fields)
+        self.finish(answer)
+        return answer
+
+    def stop_inside(self, answer: Asked, decode: int, is_wanted: Callable[[int], bool] = lambda answers: True) -> None:
+        """Let a stop come while llama.cpp computes: in the so many-th decode from now on for which `is_wanted`."""
+        scheduler: Any = self.session._scheduler
+        watch = scheduler._watch
+        left = decode
+
+        def watch_and_stop(answers: Sequence[Any]) -> None:
+            nonlocal left
+            watch(answers)
+            if is_wanted(len(answers)):
+                left -= 1
+                if left == 0:
+                    answer.control.stop()
+                    scheduler._watch = watch
+
+        scheduler._watch = watch_and_stop
+
+    def close(self) -> None:
+        self.session.close()
