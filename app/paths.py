@@ -41,6 +41,16 @@ class Paths:
         return self.data / "settings.json"
 
     @property
+    def attempts(self) -> Path:
+        """The journal of attempts on GPUs."""
+        return self.cache / "attempts.json"
+
+    @property
+    def device_speeds(self) -> Path:
+        """What devices did in their self-tests."""
+        return self.cache / "devices.json"
+
+    @property
     def engine_log(self) -> Path:
         """What llama.cpp prints; no text of conversations."""
         return self.logs / "engine.log"

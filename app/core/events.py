@@ -47,7 +47,8 @@ class Device:
     free_bytes: int
     total_bytes: int
     driver: str = ""  # its version, where the backend tells
-    problem: str = ""  # why it cannot be used: a key of `app.services.explain`, empty when it works
+    problem: str = ""  # why it cannot be used: a key of `app.services.explain_devices`, empty when it works
+    detail: str = ""  # the same in the system's words
 
 
 @dataclass(frozen=True, slots=True)

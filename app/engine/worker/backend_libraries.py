@@ -29,6 +29,11 @@ def library_path(folder: Path, name: str) -> Path:
     return folder / (f"ggml-{name}.dll" if sys.platform == "win32" else f"libggml-{name}.so")
 
 
+def backend_name(path: Path) -> str:
+    """The backend in a library, "vulkan"; the opposite of `library_path`."""
+    return path.stem.partition("ggml-")[2]
+
+
 def load_backends(folder: Path, load: LoadLibrary, wanted: Collection[str] = GPU_BACKENDS) -> dict[str, str]:
     """Load the wanted GPU backends that the build has, and the processor's best variant.
 

@@ -16,11 +16,12 @@ import sys
 import types
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app.engine.worker.backend import StopFlag
-from app.engine.worker.backend_libraries import GPU_BACKENDS, load_backends
+from app.engine.worker.backend_libraries import GPU_BACKENDS, LoadLibrary, load_backends
 
 log = logging.getLogger(__name__)
 
@@ -72,14 +73,24 @@ def ggml_function(name: str, result: Any, *arguments: Any) -> Any:
 LogCallback = Callable[[int, str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Initialized:
+    """What must be kept alive as long as the library is used, and why backends that are there do not work."""
+
+    callbacks: tuple[Any, ...]
+    problems: dict[str, str]
+
+
 def initialize(
-    on_log: LogCallback, on_abort: Callable[[str], None], backends: Collection[str] = GPU_BACKENDS
-) -> list[Any]:
+    on_log: LogCallback,
+    on_abort: Callable[[str], None],
+    backends: Collection[str] = GPU_BACKENDS,
+    load: LoadLibrary | None = None,
+) -> Initialized:
     """Register the backends and start the library; once per process.
 
     `on_log` gets every line with its ggml level, from any thread; `on_abort` the reason right before ggml ends the
-    process. `backends`: which to load beside the processor's where the build has libraries for them. Returns what must
-    be kept alive as long as the library is used.
+    process. `backends`: which to load beside the processor's where the build has libraries for them; `load` does it.
     """
 
     @llama.llama_log_callback  # type: ignore[untyped-decorator]  # made by ctypes
@@ -94,11 +105,13 @@ def initialize(
     llama.llama_log_set(log_line, None)
     with suppress(AttributeError):  # builds may leave it out
         ggml_function("ggml_set_abort_callback", ctypes.c_void_p, abort_type)(abort_callback)
+    problems: dict[str, str] = {}
     if ggml_function("ggml_backend_reg_count", ctypes.c_size_t)() == 0:
-        for name, reason in load_backends(LIBRARY_FOLDER, load_library, backends).items():
-            log.warning("the backend %s cannot be used: %s", name, reason)
+        problems = load_backends(LIBRARY_FOLDER, load or load_library, backends)
+    for name, reason in problems.items():
+        log.warning("the backend %s cannot be used: %s", name, reason)
     llama.llama_backend_init()
-    return [log_line, abort_callback]
+    return Initialized((log_line, abort_callback), problems)
 
 
 def load_library(path: Path) -> bool:

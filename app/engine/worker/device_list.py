@@ -1,8 +1,14 @@
-"""The devices that ggml sees."""
+"""The devices that ggml sees, and those that it should see but does not: with the reason."""
 
 from __future__ import annotations
 
 import ctypes
+import platform
+import re
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 import psutil
 
@@ -12,31 +18,157 @@ from app.engine.worker.binding import ggml_function
 _KINDS = ("cpu", "gpu", "igpu", "accel")  # ggml-backend.h: enum ggml_backend_dev_type
 GPU_KINDS = frozenset({"gpu", "igpu"})
 
+CRASHED = "crashed"  # it ended the engine before: see app.engine.attempts
+LIBRARY_MISSING = "library_missing"
+DRIVER_TOO_OLD = "driver_too_old"
+NOT_ENOUGH_MEMORY = "not_enough_memory"
+NOT_STARTED = "not_started"
 
-def list_devices() -> tuple[Device, ...]:
-    """Every device of every registered backend, in ggml's order."""
+_BACKEND_NAMES = {"cuda": "CUDA", "hip": "ROCm", "metal": "Metal", "vulkan": "Vulkan", "rpc": "RPC"}
+# What ggml's backends say when they find no device because something is wrong, not because there is none.
+_START_ERROR = re.compile(
+    r"failed to initialize (?P<backend>CUDA|ROCm): (?P<reason>.+)|(?P<vulkan>Vulkan \S+ required)"
+)
+_NO_HARDWARE = re.compile(r"no \S+-capable device|no devices? found", re.IGNORECASE)
+_VULKAN_DRIVER = re.compile(r"ggml_vulkan: (?P<index>\d+) = .* \((?P<driver>[^()]*)\) \| uma")
+_DRIVER_WORDS = re.compile(r"driver version is insufficient|Vulkan \S+ required", re.IGNORECASE)
+_MEMORY_WORDS = re.compile(r"out of memory|cannot allocate|failed to allocate", re.IGNORECASE)
+_LIBRARY_WORDS = re.compile(
+    r"cannot open shared object|no such file|image not found|not loaded|could not find module|undefined symbol",
+    re.IGNORECASE,
+)
+_MAX_START_LINES = 200
+
+
+class StartReport:
+    """What the backends said while they started: the only place where some tell their driver, or why there is none."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self.is_over = False
+
+    def add(self, text: str) -> None:
+        """A line of llama.cpp's log."""
+        if not self.is_over and len(self._lines) < _MAX_START_LINES:
+            self._lines.append(text.strip())
+
+    @property
+    def vulkan_drivers(self) -> dict[str, str]:
+        """The driver of each Vulkan device, by ggml's name for the device."""
+        found = (_VULKAN_DRIVER.search(line) for line in self._lines)
+        return {f"Vulkan{match['index']}": match["driver"] for match in found if match}
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """Why a backend that is loaded found no device although there may be one, by the backend's key."""
+        errors = {}
+        for line in self._lines:
+            if (match := _START_ERROR.search(line)) and not _NO_HARDWARE.search(line):
+                key = {"CUDA": "cuda", "ROCm": "hip"}.get(match["backend"] or "", "vulkan")
+                errors[key] = match["reason"] or match["vulkan"]
+        return errors
+
+
+def list_devices(report: StartReport | None = None, crashed: Collection[str] = ()) -> tuple[Device, ...]:
+    """Every device of every registered backend, in ggml's order; a GPU that two backends offer, once.
+
+    `crashed` are the names of devices that are not to be used.
+    """
     count = ggml_function("ggml_backend_dev_count", ctypes.c_size_t)()
     get = ggml_function("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)
-    name = ggml_function("ggml_backend_dev_name", ctypes.c_char_p, ctypes.c_void_p)
-    description = ggml_function("ggml_backend_dev_description", ctypes.c_char_p, ctypes.c_void_p)
-    kind = ggml_function("ggml_backend_dev_type", ctypes.c_int, ctypes.c_void_p)
-    size = ctypes.POINTER(ctypes.c_size_t)
-    memory = ggml_function("ggml_backend_dev_memory", None, ctypes.c_void_p, size, size)
-    devices = []
+    vulkan_drivers = report.vulkan_drivers if report is not None else {}
+    devices: dict[str, Device] = {}
     for index in range(count):
         handle = get(index)
-        free, total = ctypes.c_size_t(), ctypes.c_size_t()
-        memory(handle, ctypes.byref(free), ctypes.byref(total))
-        number = kind(handle)
-        if number == 0:  # ggml calls all of the computer's memory free
-            free.value = psutil.virtual_memory().available
-        devices.append(
-            Device(
-                name=name(handle).decode("utf-8", "replace"),
-                description=description(handle).decode("utf-8", "replace").strip(),
-                kind=_KINDS[number] if number < len(_KINDS) else "accel",
-                free_bytes=free.value,
-                total_bytes=total.value,
-            )
-        )
-    return tuple(devices)
+        device = _device(handle)
+        driver = vulkan_drivers.get(device.name) or _driver_version(device)
+        problem = CRASHED if device.name in crashed else ""
+        # llama.cpp itself leaves out a GPU that has the bus address of one before it.
+        devices.setdefault(_bus_id(handle) or f"{index}", replace(device, driver=driver, problem=problem))
+    return tuple(devices.values())
+
+
+def missing_devices(problems: Mapping[str, str]) -> tuple[Device, ...]:
+    """An entry for each backend that does not work, with the reason; by the backend's key, "vulkan"."""
+    found = []
+    for backend, reason in problems.items():
+        name = _BACKEND_NAMES.get(backend, backend)
+        found.append(Device(name, name, "gpu", 0, 0, driver="", problem=kind_of_problem(reason), detail=reason))
+    return tuple(found)
+
+
+def kind_of_problem(reason: str) -> str:
+    """The kind of a reason in the system's words."""
+    if reason == CRASHED:
+        return CRASHED
+    if _DRIVER_WORDS.search(reason):
+        return DRIVER_TOO_OLD
+    if _MEMORY_WORDS.search(reason):
+        return NOT_ENOUGH_MEMORY
+    return LIBRARY_MISSING if _LIBRARY_WORDS.search(reason) else NOT_STARTED
+
+
+def working_gpus(devices: Sequence[Device]) -> tuple[Device, ...]:
+    """The GPUs that can be used."""
+    return tuple(device for device in devices if device.kind in GPU_KINDS and not device.problem)
+
+
+class _Properties(ctypes.Structure):
+    """ggml-backend.h: struct ggml_backend_dev_props, as far as the bus address; room for what newer ones add."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("description", ctypes.c_char_p),
+        ("memory_free", ctypes.c_size_t),
+        ("memory_total", ctypes.c_size_t),
+        ("type", ctypes.c_int),
+        ("device_id", ctypes.c_char_p),
+        ("more", ctypes.c_ubyte * 64),
+    )
+
+
+def _bus_id(handle: int) -> str:
+    """Where a device sits on the bus; empty if unknown."""
+    properties = _Properties()
+    ggml_function("ggml_backend_dev_get_props", None, ctypes.c_void_p, ctypes.c_void_p)(
+        handle, ctypes.byref(properties)
+    )
+    return (properties.device_id or b"").decode("utf-8", "replace")
+
+
+def _device(handle: int) -> Device:
+    name = ggml_function("ggml_backend_dev_name", ctypes.c_char_p, ctypes.c_void_p)(handle)
+    description = ggml_function("ggml_backend_dev_description", ctypes.c_char_p, ctypes.c_void_p)(handle)
+    number = ggml_function("ggml_backend_dev_type", ctypes.c_int, ctypes.c_void_p)(handle)
+    size = ctypes.POINTER(ctypes.c_size_t)
+    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    memory = ggml_function("ggml_backend_dev_memory", None, ctypes.c_void_p, size, size)
+    memory(handle, ctypes.byref(free), ctypes.byref(total))
+    if number == 0:  # ggml calls all of the computer's memory free
+        free.value = psutil.virtual_memory().available
+    return Device(
+        name=name.decode("utf-8", "replace"),
+        description=description.decode("utf-8", "replace").strip(),
+        kind=_KINDS[number] if number < len(_KINDS) else "accel",
+        free_bytes=free.value,
+        total_bytes=total.value,
+    )
+
+
+def _driver_version(device: Device) -> str:
+    """The version of a device's driver, where somebody tells; on a Mac it is the system's."""
+    if device.name.startswith("CUDA"):
+        return _nvidia_driver()
+    if sys.platform == "darwin" and device.kind in GPU_KINDS:
+        return f"macOS {platform.mac_ver()[0]}"
+    return ""
+
+
+def _nvidia_driver() -> str:
+    """What NVIDIA's management library says, which comes with the driver."""
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL("nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1")
+        buffer = ctypes.create_string_buffer(96)
+        if library.nvmlInit_v2() == 0 and library.nvmlSystemGetDriverVersion(buffer, 96) == 0:
+            return buffer.value.decode("utf-8", "replace")
+    return ""

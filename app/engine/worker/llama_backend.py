@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from app.core.errors import ErrorKind, UserError
@@ -15,15 +17,20 @@ from app.core.events import (
     ModelInfo,
     Unloaded,
 )
+from app.core.plan import HOST
+from app.engine.attempts import AttemptJournal, AttemptKind
 from app.engine.protocol import Adapt, Count, Devices, Embed, Forget, Generate, Load, Rank, TestDevice, Unload
 from app.engine.worker import binding
 from app.engine.worker.backend import Emit, RequestControl
-from app.engine.worker.device_list import list_devices
+from app.engine.worker.backend_libraries import GPU_BACKENDS, backend_name
+from app.engine.worker.device_list import CRASHED, StartReport, list_devices, missing_devices, working_gpus
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.inspection import ModelFacts
 from app.engine.worker.loaded_model import LoadCancelledError
+from app.engine.worker.memory_budget import chosen_gpus
 from app.engine.worker.model_loader import load_model
 from app.engine.worker.sampler import METADATA_KEYS, suggested_sampling
+from app.engine.worker.self_test import measure_device, warm_up
 from app.engine.worker.session import Session
 from app.engine.worker.state_store import StateStore
 
@@ -42,9 +49,11 @@ class LlamaBackend:
     first and made anew if the new model does not come.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, journal: AttemptJournal) -> None:
         self._engine_log = EngineLog()
-        self._callbacks = binding.initialize(self._engine_log.add, self._engine_log.abort)
+        self._journal = journal
+        self._start_report = StartReport()
+        self._backends = self._start_backends()
         self._session: Session | None = None
         self._store: StateStore | None = None
         self._store_options = ("", 0)
@@ -55,8 +64,13 @@ class LlamaBackend:
 
     def load(self, request: Load, emit: Emit, control: RequestControl) -> None:
         self._engine_log.start()
+        request = self._spared(request)
+        gpus = chosen_gpus(list_devices(), request.device) if request.gpu_layers else ()
         try:
-            self._load(request, emit, control)
+            with ExitStack() as attempts:
+                for gpu in gpus:
+                    attempts.enter_context(self._attempt(AttemptKind.DEVICE, gpu.name, request.path))
+                self._load(request, emit, control)
         except LoadCancelledError:
             emit(LoadCancelled(request.id))
         finally:
@@ -96,7 +110,13 @@ class LlamaBackend:
         raise UserError(ErrorKind.BAD_REQUEST, reason="not in this version of the engine")
 
     def test_device(self, request: TestDevice, emit: Emit, control: RequestControl) -> None:
-        raise UserError(ErrorKind.BAD_REQUEST, reason="not in this version of the engine")
+        self._engine_log.start()
+        is_gpu = any(device.name == request.device for device in working_gpus(list_devices()))
+        try:
+            with self._attempt(AttemptKind.DEVICE, request.device, request.path) if is_gpu else nullcontext():
+                emit(measure_device(request, control, self._engine_log))
+        except LoadCancelledError:
+            emit(LoadCancelled(request.id))
 
     def forget(self, request: Forget, emit: Emit) -> None:
         for conversation_id in request.conversation_ids:
@@ -112,7 +132,12 @@ class LlamaBackend:
 
     def devices(self, request: Devices, emit: Emit) -> None:
         system_info = binding.llama.llama_print_system_info().decode("utf-8", "replace").strip()
-        emit(DevicesListed(request.id, list_devices(), system_info, binding.versions()))
+        crashed = self._journal.failed(AttemptKind.DEVICE, self.engine_name)
+        seen = list_devices(self._start_report, crashed)
+        # A backend that found something works, whatever it said of the rest.
+        errors = {} if working_gpus(seen) else self._start_report.errors
+        devices = (*seen, *missing_devices({**errors, **self._backends.problems}))
+        emit(DevicesListed(request.id, devices, system_info, binding.versions()))
 
     def unload(self, request: Unload, emit: Emit) -> None:
         self._close_session()
@@ -122,6 +147,35 @@ class LlamaBackend:
         self._close_session()
         if self._store is not None:
             self._store.close(_STORE_GRACE_S)
+
+    def _start_backends(self) -> binding.Initialized:
+        """Load the backends, each noted in the journal before, without those that ended an engine then."""
+        crashed = self._journal.failed(AttemptKind.BACKEND, self.engine_name)
+
+        def log_line(level: int, text: str) -> None:
+            self._engine_log.add(level, text)
+            self._start_report.add(text)
+
+        def load(path: Path) -> bool:
+            with self._attempt(AttemptKind.BACKEND, backend_name(path)):
+                return binding.load_library(path)
+
+        wanted = [name for name in GPU_BACKENDS if name not in crashed]
+        started = binding.initialize(log_line, self._engine_log.abort, wanted, load)
+        self._start_report.is_over = True
+        return replace(started, problems={**started.problems, **dict.fromkeys(crashed, CRASHED)})
+
+    def _attempt(self, kind: AttemptKind, name: str, path: str = "") -> AbstractContextManager[None]:
+        return self._journal.attempt(kind, name, path, self.engine_name)
+
+    def _spared(self, request: Load) -> Load:
+        """The request without devices on which an attempt ended the engine."""
+        crashed = self._journal.failed(AttemptKind.DEVICE, self.engine_name)
+        gpus = chosen_gpus(list_devices(), request.device)
+        if not any(gpu.name in crashed for gpu in gpus):
+            return request
+        working = next((gpu.name for gpu in gpus if gpu.name not in crashed), HOST)
+        return replace(request, device=working)
 
     def _close_session(self) -> None:
         if self._session is not None:
@@ -171,6 +225,8 @@ class LlamaBackend:
             session = Session(model, suggested_sampling(found), self._open_store(request), emit, request.id)
             if control.is_stopped:
                 raise LoadCancelledError
+            if model.has_gpu:
+                warm_up(model)
         except BaseException:
             model.close()
             raise

@@ -16,11 +16,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import BinaryIO
 
 from app.core.errors import ErrorKind, UserError
 from app.core.events import CLOSING_EVENTS, Event, Failed, Finished, FinishReason, LoadCancelled, Ready
 from app.core.messages import Usage
+from app.engine.attempts import AttemptJournal
 from app.engine.protocol import (
     MAX_LINE_BYTES,
     PROTOCOL_VERSION,
@@ -205,21 +207,22 @@ def listen(stream: BinaryIO, worker: Worker, writer: EventWriter) -> None:
                 worker.submit(request)
 
 
-def make_backend(choice: str) -> Backend:
-    """The backend named on the command line: `llama` or `scripted:FILE`."""
+def make_backend(choice: str, journal: AttemptJournal) -> Backend:
+    """The backend named on the command line: `llama` or `scripted:FILE`. GPUs are tried as `journal` says."""
     if choice.startswith("scripted:"):
         from app.engine.worker.scripted_backend import ScriptedBackend
 
-        return ScriptedBackend(choice.removeprefix("scripted:"))
+        return ScriptedBackend(choice.removeprefix("scripted:"), journal)
     from app.engine.worker.llama_backend import LlamaBackend
 
-    return LlamaBackend()
+    return LlamaBackend(journal)
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the child until its input ends. `argv` is what follows `--engine`; returns the exit code."""
     parser = argparse.ArgumentParser(prog="hearth --engine")
     parser.add_argument("--backend", default="llama", help="llama, or scripted:FILE")
+    parser.add_argument("--attempts", type=Path, help="the file in which attempts on GPUs are noted")
     options = parser.parse_args(argv)
 
     writer = EventWriter(take_over_stdout())
@@ -234,7 +237,9 @@ def main(argv: Sequence[str]) -> int:
     end_with_parent()
 
     try:
-        backend = make_backend(options.backend)
+        journal = AttemptJournal(options.attempts)
+        journal.settle()
+        backend = make_backend(options.backend, journal)
     except Exception as error:
         log.exception("the backend does not start")
         reason = UserError(ErrorKind.ENGINE_START_FAILED, reason=f"{type(error).__name__}: {error}")

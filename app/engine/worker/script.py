@@ -5,7 +5,8 @@
       "loads": [{"path": "broken", "error": {"kind": "corrupt", "details": {"reason": "made up"}}}]
     }
 
-Each rule of `answers` is an `AnswerRule`, each of `loads` a `LoadRule`; the fields are theirs. The first rule
+Each rule of `answers` is an `AnswerRule`, each of `loads` a `LoadRule`, each of `gpus` a `ScriptedGpu`; the fields are
+theirs. A model is loaded on the first GPU unless another device is wanted. The first rule
 whose pattern (a regular expression, searched in the last message of the user, or in the path) is found counts; a
 rule without a pattern always does. Unknown fields are mistakes and refused.
 """
@@ -22,7 +23,7 @@ from typing import Any, TypeVar
 from app.core.errors import UserError
 from app.core.events import FinishReason
 
-_Rule = TypeVar("_Rule", "AnswerRule", "LoadRule")
+_Rule = TypeVar("_Rule", "AnswerRule", "LoadRule", "ScriptedGpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +59,26 @@ class AnswerRule:
 
 @dataclass(frozen=True, slots=True)
 class LoadRule:
-    """How a model loads."""
+    """How a model loads; on devices whose name begins with `device` only."""
 
     path: str = ""
+    device: str = ""
     name: str = "Scripted model"
     context_length: int = 4096
     duration_ms: float = 0.0
     error: UserError | None = None
+    crash: Crash | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedGpu:
+    """A made-up graphics card, and what its self-test says or does."""
+
+    name: str
+    description: str = "Made-up graphics card"
+    problem: str = ""
+    prompt_tokens_per_second: float = 1000.0
+    generation_tokens_per_second: float = 100.0
     crash: Crash | None = None
 
 
@@ -74,14 +88,20 @@ class Script:
 
     answers: tuple[AnswerRule, ...] = (AnswerRule(text="Yes."),)
     loads: tuple[LoadRule, ...] = (LoadRule(),)
+    gpus: tuple[ScriptedGpu, ...] = ()
 
     def answer_to(self, text: str) -> AnswerRule:
         """The rule for a user's message; an empty answer when none fits."""
         return next((rule for rule in self.answers if re.search(rule.when, text)), AnswerRule())
 
-    def load_of(self, path: str) -> LoadRule:
-        """The rule for a model file; the plain one when none fits."""
-        return next((rule for rule in self.loads if re.search(rule.path, path)), LoadRule())
+    def load_of(self, path: str, device: str = "") -> LoadRule:
+        """The rule for a model file on a device; the plain one when none fits."""
+        fitting = (rule for rule in self.loads if re.search(rule.path, path) and device.startswith(rule.device))
+        return next(fitting, LoadRule())
+
+    def gpu(self, name: str) -> ScriptedGpu | None:
+        """The graphics card with this name."""
+        return next((gpu for gpu in self.gpus if gpu.name == name), None)
 
 
 def read_script(path: Path) -> Script:
@@ -90,7 +110,8 @@ def read_script(path: Path) -> Script:
     _check_fields(data, Script)
     answers = tuple(_rule(each, AnswerRule) for each in data.get("answers", ()))
     loads = tuple(_rule(each, LoadRule) for each in data.get("loads", ()))
-    return Script(answers or Script().answers, loads or Script().loads)
+    gpus = tuple(_rule(each, ScriptedGpu) for each in data.get("gpus", ()))
+    return Script(answers or Script().answers, loads or Script().loads, gpus)
 
 
 def split_tokens(text: str) -> list[str]:

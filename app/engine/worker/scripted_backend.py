@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from app.core.errors import ErrorKind, UserError
@@ -34,6 +36,8 @@ from app.core.events import (
     Unloaded,
 )
 from app.core.messages import Role, Usage
+from app.core.plan import HOST
+from app.engine.attempts import AttemptJournal, AttemptKind
 from app.engine.protocol import (
     Adapt,
     ChatMessage,
@@ -48,7 +52,7 @@ from app.engine.protocol import (
     Unload,
 )
 from app.engine.worker.backend import Emit, RequestControl
-from app.engine.worker.script import AnswerRule, Crash, LoadRule, read_script, split_tokens
+from app.engine.worker.script import AnswerRule, Crash, LoadRule, ScriptedGpu, read_script, split_tokens
 
 _LOAD_STEPS = 20
 _SLICE_S = 0.005  # how long a stop may go unnoticed
@@ -58,9 +62,10 @@ _GIB = 1 << 30
 class ScriptedBackend:
     """Answers by rule; counts words as tokens."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, journal: AttemptJournal) -> None:
         """Read the script at `path`. Raises OSError or ValueError."""
         self._script = read_script(Path(path))
+        self._journal = journal
         self._model: LoadRule | None = None
         self._context_length = 0
 
@@ -71,7 +76,24 @@ class ScriptedBackend:
 
     def load(self, request: Load, emit: Emit, control: RequestControl) -> None:
         """Load by rule: in steps, to the end, an error, a crash, or a cancellation."""
-        rule = self._script.load_of(request.path)
+        device = self._device_for(request)
+        rule = self._script.load_of(request.path, device)
+        with self._attempt(device, request.path):
+            self._play_load(request, rule, device, emit, control)
+
+    def _device_for(self, request: Load) -> str:
+        """What a model is loaded on: as wanted, but on no GPU that ended an engine before."""
+        crashed = self._journal.failed(AttemptKind.DEVICE, self.engine_name)
+        usable = [gpu.name for gpu in self._script.gpus if not gpu.problem and gpu.name not in crashed]
+        wanted = request.device or next(iter(usable), HOST)
+        return wanted if wanted in usable and request.gpu_layers else HOST
+
+    def _attempt(self, device: str, path: str) -> AbstractContextManager[None]:
+        if self._script.gpu(device) is None:
+            return nullcontext()
+        return self._journal.attempt(AttemptKind.DEVICE, device, path, self.engine_name)
+
+    def _play_load(self, request: Load, rule: LoadRule, device: str, emit: Emit, control: RequestControl) -> None:
         for step in range(_LOAD_STEPS + 1):
             if control.is_stopped:
                 emit(LoadCancelled(request.id))
@@ -84,7 +106,7 @@ class ScriptedBackend:
             raise rule.error
         self._model = rule
         self._context_length = request.context_length or rule.context_length
-        emit(Loaded(request.id, _model_info(request, rule), control.elapsed_ms()))
+        emit(Loaded(request.id, _model_info(request, rule, device), control.elapsed_ms()))
 
     @property
     def is_answering(self) -> bool:
@@ -129,17 +151,34 @@ class ScriptedBackend:
         emit(Ranked(request.id, tuple(0.0 for _ in request.documents)))
 
     def test_device(self, request: TestDevice, emit: Emit, control: RequestControl) -> None:
-        """As fast as the script says nothing about."""
-        emit(DeviceTested(request.id, request.device, 100.0, 10.0))
+        """A GPU as fast as the script says, or the end of the child; the processor is slow."""
+        gpu = self._script.gpu(request.device)
+        if gpu is None:
+            emit(DeviceTested(request.id, request.device, 100.0, 10.0))
+            return
+        with self._attempt(gpu.name, request.path):
+            if gpu.crash is not None:
+                _die(gpu.crash)
+            speeds = (gpu.prompt_tokens_per_second, gpu.generation_tokens_per_second)
+            emit(DeviceTested(request.id, request.device, *speeds))
+
+    def devices(self, request: Devices, emit: Emit) -> None:
+        """The graphics cards of the script and one made-up processor."""
+        crashed = self._journal.failed(AttemptKind.DEVICE, self.engine_name)
+        gpus = [
+            Device(gpu.name, gpu.description, "gpu", 4 * _GIB, 8 * _GIB, "1.0", self._problem(gpu, crashed))
+            for gpu in self._script.gpus
+        ]
+        processor = Device(HOST, "Scripted processor", "cpu", 8 * _GIB, 16 * _GIB)
+        emit(DevicesListed(request.id, (*gpus, processor), "SCRIPTED = 1", {"scripted": "1"}))
+
+    @staticmethod
+    def _problem(gpu: ScriptedGpu, crashed: Collection[str]) -> str:
+        return "crashed" if gpu.name in crashed else gpu.problem
 
     def forget(self, request: Forget, emit: Emit) -> None:
         """Nothing is kept."""
         emit(Forgotten(request.id))
-
-    def devices(self, request: Devices, emit: Emit) -> None:
-        """One made-up processor."""
-        device = Device("CPU", "Scripted processor", "cpu", 8 * _GIB, 16 * _GIB)
-        emit(DevicesListed(request.id, (device,), "SCRIPTED = 1", {"scripted": "1"}))
 
     def unload(self, request: Unload, emit: Emit) -> None:
         """Forget the model."""
@@ -257,7 +296,9 @@ def _die(crash: Crash) -> None:
     os._exit(crash.exit_code)
 
 
-def _model_info(request: Load, rule: LoadRule) -> ModelInfo:
+def _model_info(request: Load, rule: LoadRule, device: str) -> ModelInfo:
+    length = request.context_length or rule.context_length
+    share = {"name": device, "layers": 4, "planned_bytes": _GIB}
     return ModelInfo(
         path=request.path,
         name=rule.name,
@@ -265,7 +306,18 @@ def _model_info(request: Load, rule: LoadRule) -> ModelInfo:
         description="scripted 0B",
         size_bytes=0,
         parameters=0,
-        context_length=request.context_length or rule.context_length,
+        context_length=length,
         context_length_trained=rule.context_length,
         template="file",
+        plan={
+            "context_length": length,
+            "batch_tokens": 512,
+            "flash_attention": device != HOST,
+            "sequences": 1,
+            "cache_type": request.cache_type,
+            "threads": request.threads or 2,
+            "layers": 4,
+            "gpu_layers": 0 if device == HOST else 5,
+            "devices": [share],
+        },
     )
