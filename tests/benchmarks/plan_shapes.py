@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import gguf
 import numpy as np
 
-from app.engine.worker.binding import ggml_function, llama
+from app.engine.worker.binding import ggml_function, initialize, llama
 from tests.fixtures.tiny_gguf import CHATML, NORMAL, spm_vocabulary
 
 _MATRIX_DIMENSIONS = 2
@@ -275,3 +276,15 @@ def _wanted_tensors(header_path: Path) -> dict[str, tuple[int, ...]]:
         raise ValueError(f"llama.cpp refuses {header_path.name}")
     llama.llama_model_free(model)
     return found
+
+
+def main() -> None:
+    """Write one shape: python -m tests.benchmarks.plan_shapes NAME PATH."""
+    name, path = sys.argv[1:]
+    kept = initialize(lambda level, text: None, lambda message: None)
+    write_shape(next(shape for shape in SHAPES if shape.name == name), Path(path))
+    del kept
+
+
+if __name__ == "__main__":
+    main()

@@ -14,9 +14,11 @@ import psutil
 
 from app.core.errors import ErrorKind, UserError
 from app.core.memory import CONTEXT_STEP_TOKENS, ContextPlan, round_up
+from app.core.model_shape import ModelShape
 from app.core.plan import BATCH_TOKENS, OUTPUT_TOKENS, DeviceShare, EnginePlan, Placement
 from app.engine.worker.binding import ggml_function, llama
 from app.engine.worker.engine_log import EngineLog
+from app.engine.worker.state_streams import StreamsError, with_streams
 from app.engine.worker.vocabulary import Vocabulary
 
 __all__ = ["BATCH_TOKENS", "OUTPUT_TOKENS", "ContextSettings", "LoadCancelledError", "LoadedModel", "choose_threads"]
@@ -90,6 +92,7 @@ class LoadedModel:
         self.sequences = 1  # how many conversations the context holds
         self.cache_type = "f16"
         self.batch_tokens = 0  # the most that one llama_decode takes
+        self.shape: ModelShape | None = None
         self.plan: EnginePlan | None = None
         self.used: tuple[DeviceShare, ...] = ()  # what the plan's shares turned out to be
         self.settings: ContextSettings | None = None
@@ -220,12 +223,27 @@ class LoadedModel:
             state = states[was]
             if not state.tokens or now >= self.sequences or state.tokens > self.context_length:
                 continue
-            if llama.llama_state_seq_set_data(self.context, state.data, len(state.data), now) == len(state.data):
+            data = state.data
+            if self.sequences != len(states):
+                data = self._with_present_streams(data)
+            if llama.llama_state_seq_set_data(self.context, data, len(data), now) == len(data):
                 kept[was] = now
             else:
                 log.warning("sequence %d is lost in a context of %d tokens", was, self.context_length)
                 llama.llama_memory_seq_rm(llama.llama_get_memory(self.context), now, -1, -1)
         return kept
+
+    def _with_present_streams(self, data: Any) -> Any:
+        """A state of a context with another number of sequences as this context takes it."""
+        if self.shape is None:
+            return data
+        has_values = not self.shape.latent_length
+        try:
+            changed = with_streams(memoryview(data).cast("B"), self.sequences, self.shape.caches, has_values)
+        except StreamsError as error:
+            log.warning("a conversation cannot be moved: %s", error)
+            return data
+        return (ctypes.c_uint8 * len(changed)).from_buffer_copy(changed)
 
     def close(self) -> None:
         """Free everything."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from app.core.errors import ErrorKind, NoticeKind, UserError
 from app.core.events import Loading, Notice
+from app.core.memory import CACHE_TYPES
 from app.core.plan import (
     DEFAULT_CONTEXT_LENGTH,
     HOST,
@@ -57,6 +58,8 @@ def load_model(
 
     Raises LoadCancelledError, or UserError saying why there is no model.
     """
+    if request.cache_type not in CACHE_TYPES:
+        raise UserError(ErrorKind.BAD_REQUEST, reason=f"cache type {request.cache_type!r}")
     facts = inspect_model_file(Path(request.path))
     loader = _Loader(request, facts, emit, control, engine_log)
     try:
@@ -185,7 +188,7 @@ class _Loader:
         used = self._log.buffers.used_shares(plan.shares)
         used = (_with_process(used[0], self._log.buffers.copied_weights_bytes, private_before), *used[1:])
         self._history.record(shape, plan, used, self._factors)
-        model.plan, model.used = plan, used
+        model.shape, model.plan, model.used = shape, plan, used
 
         def replan(context_length: int) -> EnginePlan:
             present = model.plan or plan

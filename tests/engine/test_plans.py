@@ -1,0 +1,129 @@
+"""Loading by a plan: what is told of it, wishes, what is learnt, and what happens when memory is less than told."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from app.core.errors import ErrorKind, NoticeKind
+from app.core.events import Failed, Finished, Loaded, Notice
+from app.engine.protocol import Load
+from tests.engine.engine_child import EngineChild, Run, user
+from tests.fixtures import tiny_gguf as tiny
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose heads can be stored in every cache type."""
+    path = tmp_path_factory.mktemp("wide") / "wide.gguf"
+    return tiny.write_model(path, tiny.bpe_vocabulary(), template=tiny.CHATML, head_size=64, context_length=4096)
+
+
+def load(child: EngineChild, path: Path, **fields: Any) -> Run:
+    return child.ask(Load(0, str(path), threads=1, **fields))
+
+
+def plan_of(run: Run) -> dict[str, Any]:
+    assert isinstance(run.last, Loaded), run.last
+    plan: dict[str, Any] = run.last.model.plan
+    return plan
+
+
+def notices(run: Run) -> list[tuple[NoticeKind, dict[str, Any]]]:
+    return [(notice.kind, notice.details) for notice in run.of(Notice)]
+
+
+def test_a_loaded_model_tells_its_plan_and_what_it_took(child: EngineChild, wide: Path) -> None:
+    plan = plan_of(load(child, wide))
+    assert (plan["context_length"], plan["layers"], plan["cache_type"]) == (4096, 2, "f16")
+    assert plan["sequences"] > 1
+    assert plan["threads"] == 1
+    host = plan["devices"][0]
+    assert host["name"] == "CPU"
+    assert host["cache_bytes"] == plan["sequences"] * 2 * 4096 * 2 * 2 * 64 * 2
+    assert host["used_bytes"] >= host["cache_bytes"] + host["weights_bytes"]
+
+
+@pytest.mark.parametrize("cache_type", ["f16", "q8_0", "q4_0"])
+def test_every_cache_type_answers(child: EngineChild, wide: Path, cache_type: str) -> None:
+    run = load(child, wide, cache_type=cache_type)
+    plan = plan_of(run)
+    assert plan["cache_type"] == cache_type
+    assert plan["flash_attention"] == (cache_type != "f16")
+    assert notices(run) == []
+    finished = child.generate([user("hello world " * 20)], max_tokens=8).last
+    assert isinstance(finished, Finished)
+
+
+def test_heads_that_cannot_be_stored_so_are_stored_as_f16(child: EngineChild, tmp_path: Path) -> None:
+    path = tiny.write_model(tmp_path / "odd.gguf", tiny.bpe_vocabulary(), template=tiny.CHATML, head_size=16)
+    for cache_type in ("q8_0", "q4_0"):
+        run = load(child, path, cache_type=cache_type)
+        assert plan_of(run)["cache_type"] == "f16"
+        assert notices(run) == [(NoticeKind.CACHE_TYPE_UNFIT, {"wanted": cache_type})]
+    assert isinstance(child.generate([user("hello")], max_tokens=4).last, Finished)
+
+
+def test_states_have_no_cache_type(child: EngineChild, models: Path) -> None:
+    run = load(child, models / "mamba.gguf", cache_type="q4_0")
+    assert plan_of(run)["cache_type"] == "f16"
+    assert notices(run) == []
+
+
+def test_an_unknown_cache_type_is_a_bad_request(child: EngineChild, wide: Path) -> None:
+    failed = load(child, wide, cache_type="f64").last
+    assert isinstance(failed, Failed)
+    assert failed.error.kind is ErrorKind.BAD_REQUEST
+
+
+def test_what_was_found_is_recorded_and_corrects_the_next_plan(child: EngineChild, wide: Path, tmp_path: Path) -> None:
+    fields = {"state_folder": str(tmp_path / "states"), "state_limit_bytes": 1_000_000}
+    first = plan_of(load(child, wide, **fields))
+    (record,) = json.loads((tmp_path / "engine-plans.json").read_bytes())["records"]
+    found = record["used"][0]["compute_bytes"]
+    assert found != first["devices"][0]["compute_bytes"]
+    second = plan_of(load(child, wide, **fields))
+    assert second["devices"][0]["compute_bytes"] == pytest.approx(found, abs=2)
+    assert len(json.loads((tmp_path / "engine-plans.json").read_bytes())["records"]) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b'{"version": 1, "records": [7, {"model": []}]}', b"\xff{{{"])
+def test_damaged_records_do_no_harm(child: EngineChild, wide: Path, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "engine-plans.json").write_bytes(content)
+    plan_of(load(child, wide, state_folder=str(tmp_path / "states"), state_limit_bytes=1_000_000))
+    assert json.loads((tmp_path / "engine-plans.json").read_bytes())["records"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a process can be given less memory than there is")
+def test_a_plan_that_fails_is_followed_by_a_smaller_one_and_a_notice(tmp_path: Path) -> None:
+    """The process may have less memory than the system says is free."""
+    import resource  # not everywhere
+
+    path = tiny.write_endless_model(tmp_path / "long.gguf", context_length=65536)
+    child = EngineChild(log_path=tmp_path / "engine.log")
+    try:
+        assert child.process.pid is not None
+        taken = psutil.Process(child.process.pid).memory_info().vms
+        resource.prlimit(child.process.pid, resource.RLIMIT_AS, (taken + 420 * 1024 * 1024,) * 2)
+        run = load(child, path, context_length=65536)
+        plan = plan_of(run)
+        ((kind, details),) = notices(run)
+        assert kind is NoticeKind.PLAN_REDUCED
+        assert details["used_context"] == plan["context_length"] < details["wanted_context"] == 65536
+        assert isinstance(child.generate([user("hello")], max_tokens=4).last, Finished)
+    finally:
+        child.close()
+
+
+def test_the_former_models_memory_counts(child: EngineChild, wide: Path) -> None:
+    """A model that fills the memory can be loaded again: what it holds is about to be free."""
+    plan = plan_of(load(child, wide))
+    again = plan_of(load(child, wide))
+    assert {**again, "devices": 0} == {**plan, "devices": 0}

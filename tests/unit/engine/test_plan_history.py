@@ -1,0 +1,96 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.core.gguf import read_header
+from app.core.model_shape import ModelShape, shape_of
+from app.core.plan import HOST, EnginePlan, Machine, Wishes, make_plan
+from app.engine.worker.plan_history import PlanHistory
+from tests.fixtures.gguf_bytes import tiny_llama
+
+FILE = "engine-plans.json"
+
+
+@pytest.fixture
+def shape() -> ModelShape:
+    header = read_header(tiny_llama())
+    return shape_of(header, header.tensors)
+
+
+def plan(shape: ModelShape, length: int = 512, **wishes: object) -> EnginePlan:
+    return make_plan(shape, length, Machine(1 << 34, 1), Wishes(**wishes))
+
+
+def note(history: PlanHistory, shape: ModelShape, made: EnginePlan, ratio: float) -> None:
+    used = tuple(replace(share, compute_bytes=int(share.compute_bytes * ratio)) for share in made.shares)
+    history.record(shape, made, used, {})
+
+
+def test_a_record_is_kept_for_all_models_of_this_shape(tmp_path: Path, shape: ModelShape) -> None:
+    note(PlanHistory(tmp_path, "1"), shape, plan(shape), 1.25)
+    again = PlanHistory(tmp_path, "1")
+    assert again.compute_factors(shape) == {(HOST, False): pytest.approx(1.25, rel=0.001)}
+    other_file = replace(shape, weights_bytes=shape.weights_bytes * 2)
+    assert again.compute_factors(other_file) == again.compute_factors(shape)
+    assert again.compute_factors(replace(shape, embedding=64)) == {}
+    assert PlanHistory(tmp_path, "2").compute_factors(shape) == {}
+
+
+def test_attentions_are_told_apart_and_the_median_counts(tmp_path: Path, shape: ModelShape) -> None:
+    history = PlanHistory(tmp_path, "1")
+    for length, ratio in ((512, 1.1), (768, 1.2), (1024, 1.9)):
+        note(history, shape, plan(shape, length), ratio)
+    with_flash = make_plan(shape, 512, Machine(1 << 34, 1, cpu_flash_attention=True), Wishes())
+    note(history, shape, with_flash, 0.8)
+    factors = history.compute_factors(shape)
+    assert factors[HOST, False] == pytest.approx(1.2, rel=0.001)
+    assert factors[HOST, True] == pytest.approx(0.8, rel=0.001)
+
+
+def test_a_plan_made_with_corrections_is_compared_with_the_formula_alone(tmp_path: Path, shape: ModelShape) -> None:
+    history = PlanHistory(tmp_path, "1")
+    factors = {(HOST, False): 1.5}
+    made = make_plan(shape, 512, Machine(1 << 34, 1, compute_factors=factors), Wishes())
+    history.record(shape, made, made.shares, factors)
+    assert history.compute_factors(shape)[HOST, False] == pytest.approx(1.5, rel=0.001)
+
+
+def test_the_latest_about_the_same_plan_replaces_the_former(tmp_path: Path, shape: ModelShape) -> None:
+    history = PlanHistory(tmp_path, "1")
+    for ratio in (1.9, 1.1):
+        note(history, shape, plan(shape), ratio)
+    assert history.compute_factors(shape)[HOST, False] == pytest.approx(1.1, rel=0.001)
+    assert len(json.loads((tmp_path / FILE).read_bytes())["records"]) == 1
+
+
+def test_what_makes_no_sense_is_not_used(tmp_path: Path, shape: ModelShape) -> None:
+    history = PlanHistory(tmp_path, "1")
+    note(history, shape, plan(shape), 40.0)
+    assert history.compute_factors(shape) == {}
+
+
+def test_without_a_folder_nothing_is_kept(tmp_path: Path, shape: ModelShape) -> None:
+    history = PlanHistory(None, "1")
+    note(history, shape, plan(shape), 1.5)
+    assert history.compute_factors(shape) == {}
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.logs_warnings  # a folder that cannot be written is told in the log
+def test_a_folder_that_cannot_be_is_no_trouble(tmp_path: Path, shape: ModelShape) -> None:
+    (tmp_path / "file").write_text("no folder")
+    history = PlanHistory(tmp_path / "file", "1")
+    note(history, shape, plan(shape), 1.5)
+    assert history.compute_factors(shape) == {}
+
+
+def test_only_the_latest_records_are_kept(tmp_path: Path, shape: ModelShape) -> None:
+    history = PlanHistory(tmp_path, "1")
+    for number in range(205):
+        note(history, replace(shape, embedding=number), plan(shape), 1.5)
+    records = json.loads((tmp_path / FILE).read_bytes())["records"]
+    assert len(records) == 200
+    assert history.compute_factors(replace(shape, embedding=0)) == {}
+    assert history.compute_factors(replace(shape, embedding=204)) != {}

@@ -1,0 +1,61 @@
+import struct
+
+import pytest
+
+from app.engine.worker.state_streams import StreamsError, with_streams
+
+HEAD = struct.pack("<Ii", 0xAF143CD8, 1)
+
+
+def stream(cells: int, *, transposed: bool = False, values: bool = True, layers: int = 2) -> bytes:
+    """Cells of a stream as llama.cpp writes them, with rows of 8 bytes."""
+    parts = [struct.pack("<I", cells)]
+    parts += [struct.pack("<iIi", position, 1, 1) for position in range(cells)]
+    parts.append(struct.pack("<II", transposed, layers))
+    parts += [struct.pack("<iQ", 1, 8) + bytes(range(8)) * cells for _ in range(layers)]
+    if values and transposed:
+        parts += [struct.pack("<iII", 1, 2, 4) + bytes(8) * cells for _ in range(layers)]
+    elif values:
+        parts += [struct.pack("<iQ", 1, 8) + bytes(8) * cells for _ in range(layers)]
+    return b"".join(parts)
+
+
+def cache(streams: int, used: int, content: bytes) -> bytes:
+    empty = struct.pack("<I", 0)
+    return struct.pack("<I", streams) + b"".join(content if number == used else empty for number in range(streams))
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("values", [False, True])
+@pytest.mark.parametrize(("before", "after"), [(4, 2), (2, 4), (1, 3), (3, 1), (2, 2)])
+def test_only_the_number_of_places_changes(before: int, after: int, values: bool, transposed: bool) -> None:
+    content = stream(5, transposed=transposed, values=values)
+    state = HEAD + cache(before, before - 1, content)
+    assert with_streams(memoryview(state), after, 1, values) == HEAD + cache(after, 0, content)
+
+
+def test_two_caches_and_what_recurrent_layers_keep() -> None:
+    whole, window, recurrent = stream(9), stream(3, layers=5), b"whatever comes behind"
+    state = HEAD + cache(4, 2, whole) + cache(4, 2, window) + recurrent
+    expected = HEAD + cache(2, 0, whole) + cache(2, 0, window) + recurrent
+    assert with_streams(memoryview(state), 2, 2) == expected
+    assert with_streams(memoryview(state), 2, 0) == state
+
+
+def test_nothing_read_stays_nothing() -> None:
+    nothing = cache(4, -1, b"")
+    assert with_streams(memoryview(HEAD + nothing), 2, 1) == HEAD + cache(2, -1, b"")
+
+
+def test_what_is_written_otherwise_is_refused() -> None:
+    state = HEAD + cache(2, 1, stream(5))
+    for length in range(len(state)):
+        with pytest.raises(StreamsError):
+            with_streams(memoryview(state)[:length], 3, 1)
+    with pytest.raises(StreamsError):
+        with_streams(memoryview(b"\0" * 100), 2, 1)
+    with pytest.raises(StreamsError):
+        with_streams(memoryview(HEAD + struct.pack("<I", 70_000)), 2, 1)
+    two = HEAD + struct.pack("<I", 2) + stream(1) + stream(1)
+    with pytest.raises(StreamsError):
+        with_streams(memoryview(two), 2, 1)
