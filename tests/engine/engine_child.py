@@ -47,10 +47,11 @@ class Run:
 class EngineChild:
     """Starts a child and reads its events in a thread, so that no test waits for ever."""
 
-    def __init__(self, *arguments: str, log_path: Path | None = None) -> None:
+    def __init__(self, *arguments: str, log_path: Path | None = None, timeout_s: float = TIMEOUT_S) -> None:
         command = [sys.executable, "-m", "app.engine.worker.main", *arguments]
         with (log_path or Path("/dev/null")).open("ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+        self._timeout_s = timeout_s  # until the next event
         self._ids = itertools.count(1)
         self._events: queue.Queue[Event | None] = queue.Queue()
         self._set_aside: defaultdict[int, Run] = defaultdict(Run)
@@ -64,9 +65,9 @@ class EngineChild:
             self._events.put(decode_event(line))
         self._events.put(None)
 
-    def next_event(self, timeout_s: float = TIMEOUT_S) -> Any:
+    def next_event(self, timeout_s: float | None = None) -> Any:
         """The next event; None when the child has closed its end."""
-        return self._events.get(timeout=timeout_s)
+        return self._events.get(timeout=timeout_s or self._timeout_s)
 
     def write(self, data: bytes) -> None:
         assert self.process.stdin is not None
