@@ -31,18 +31,18 @@ class Batch:
             logits=self._wanted,
         )
         self.capacity = capacity
-        self._length = 0
+        self.length = 0  # tokens
 
     def clear(self) -> None:
         """Begin anew."""
-        self._length = 0
+        self.length = 0
 
     def add(self, tokens: Sequence[int], position: int, sequence: int, *, all_logits: bool) -> int:
         """Add consecutive tokens of a sequence; returns the index of the first.
 
         Logits are wanted of all of them or of the last. Not more than `capacity` altogether.
         """
-        start, count = self._length, len(tokens)
+        start, count = self.length, len(tokens)
         end = start + count
         if count == 1:
             self._tokens[start] = tokens[0]
@@ -54,10 +54,10 @@ class Batch:
             self._positions[start:end] = list(range(position, position + count))
             self._sequences[start:end] = [sequence] * count
             self._wanted[start:end] = [*[int(all_logits)] * (count - 1), 1]
-        self._length = end
+        self.length = end
         return start
 
     def decode(self, context: int) -> int:
         """Compute. Returns what llama_decode does: 0 success, 1 no room, 2 aborted, else an error."""
-        self._batch.n_tokens = self._length
+        self._batch.n_tokens = self.length
         return int(llama.llama_decode(context, self._batch))

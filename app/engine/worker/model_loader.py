@@ -31,9 +31,10 @@ from app.engine.worker.buffer_report import private_bytes
 from app.engine.worker.device_list import list_devices
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.inspection import ModelFacts, inspect_model_file
-from app.engine.worker.loaded_model import ContextSettings, LoadCancelledError, LoadedModel, choose_threads
+from app.engine.worker.loaded_model import ContextSettings, LoadCancelledError, LoadedModel
 from app.engine.worker.memory_budget import survey
 from app.engine.worker.plan_history import PlanHistory
+from app.engine.worker.threads import choose_threads
 
 log = logging.getLogger(__name__)
 

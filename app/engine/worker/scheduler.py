@@ -11,9 +11,10 @@ from app.core.events import FinishReason
 from app.engine.worker.answer import Answer
 from app.engine.worker.backend import StopFlag
 from app.engine.worker.batch import Batch
-from app.engine.worker.binding import AbortCallback
+from app.engine.worker.binding import AbortCallback, llama
 from app.engine.worker.channel import ChannelClosedError
 from app.engine.worker.loaded_model import OUTPUT_TOKENS
+from app.engine.worker.threads import ThreadTuner
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ class Scheduler:
         self._is_recurrent = is_recurrent
         self._batch = Batch(batch_tokens)
         self._abort = AbortCallback()
+        self._tuner = ThreadTuner(llama.llama_n_threads(context))
+        self._reading_threads = llama.llama_n_threads_batch(context)
         self._answers: list[Answer] = []
         self._reading_s = 0.0  # time owed to the answers that are being written
         self._next_reader = 0
@@ -110,6 +113,16 @@ class Scheduler:
             seconds = time.perf_counter() - started
             for answer, place in zip(answers, places, strict=True):
                 answer.take_logits(self._context, place, seconds)
+            if self._batch.length == 1:  # others take longer for their size
+                self._tune(seconds)
+
+    def _tune(self, seconds: float) -> None:
+        """A token took so long: perhaps another number of threads is better."""
+        threads = self._tuner.record(seconds)
+        if threads is not None:
+            log.info("%d threads, since tokens took %.1f ms", threads, seconds * 1000)
+            reading = self._reading_threads if self._tuner.is_undisturbed else min(threads, self._reading_threads)
+            llama.llama_set_n_threads(self._context, threads, reading)
 
     def _decode(self, answers: Sequence[Answer]) -> bool:
         """Compute the batch. False when it was cut off or failed; the answers have been dealt with then."""

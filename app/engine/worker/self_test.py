@@ -19,8 +19,9 @@ from app.engine.worker.backend import RequestControl
 from app.engine.worker.binding import llama
 from app.engine.worker.device_list import GPU_KINDS, list_devices
 from app.engine.worker.engine_log import EngineLog
-from app.engine.worker.loaded_model import ContextSettings, LoadCancelledError, LoadedModel, choose_threads
+from app.engine.worker.loaded_model import ContextSettings, LoadCancelledError, LoadedModel
 from app.engine.worker.sample_model import LAYERS, WHOLE_LAYERS, write_sample_model
+from app.engine.worker.threads import choose_threads
 
 _PROMPT_TOKENS = 256  # at most
 _FEW_TOKENS = 8

@@ -69,6 +69,11 @@ class ThreadTuner:
         self._settled_s = 0.0
         self._candidates: list[int] = []  # still to be tried after the present trial
 
+    @property
+    def is_undisturbed(self) -> bool:
+        """Whether there are as many threads as there shall be."""
+        return self.threads == self._usual
+
     def record(self, seconds: float) -> int | None:
         """One more token took so long. Returns how many threads shall compute from now on, if that changes."""
         if self._usual == 1:
