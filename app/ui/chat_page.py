@@ -28,6 +28,7 @@ class ChatPage(QWidget):
     """Shows the current conversation of the chat service and passes on what the person does."""
 
     open_file_requested = Signal()
+    failure_shown = Signal(str)  # the title of the card
 
     def __init__(self, profile: Profile, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -80,7 +81,9 @@ class ChatPage(QWidget):
         if error.kind is ErrorKind.DATABASE_CORRUPT and error.string("backup_path"):
             self._damage = error
         self._card_error = error
-        self.composer.show_error(explain(error))
+        card = explain(error)
+        self.composer.show_error(card)
+        self.failure_shown.emit(card.title)
 
     def clear_card(self) -> None:
         """Take the card away; the offer of a backup stays, or comes back, until it is taken or Hearth ends."""

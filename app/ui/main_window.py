@@ -17,7 +17,15 @@ from PySide6.QtGui import (
     QKeySequence,
     QShowEvent,
 )
-from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QSplitter, QStackedWidget, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QFileDialog,
+    QMainWindow,
+    QSplitter,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.core.messages import Conversation, ConversationId
 from app.services.help_topics import load_help_topics
@@ -25,6 +33,7 @@ from app.services.open_chat import OpenChat
 from app.services.profile import Profile
 from app.ui.appearance import Appearance
 from app.ui.chat_page import ChatPage
+from app.ui.notices import NoticeBar
 from app.ui.pages.help_page import HelpPage
 from app.ui.pages.models_page import ModelsPage
 from app.ui.pages.trash_page import TrashPage
@@ -96,6 +105,7 @@ class MainWindow(QMainWindow):
         self._stack.setCurrentWidget(self._pages[name])
         self.sidebar.set_page(None if name == "chat" else name)
         if name == "chat":
+            self._elsewhere.dismiss()
             self.chat_page.composer.focus()
         else:
             self._pages[name].setFocus(Qt.FocusReason.OtherFocusReason)
@@ -116,11 +126,18 @@ class MainWindow(QMainWindow):
         self._stack = QStackedWidget(self)
         for page in self._pages.values():
             self._stack.addWidget(page)
+        self._elsewhere = NoticeBar(self)  # says on other pages what went wrong in the chat
+        beside = QWidget(self)
+        column = QVBoxLayout(beside)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self._stack, 1)
+        column.addWidget(self._elsewhere)
         self._splitter = QSplitter(Qt.Orientation.Horizontal, self)
         self._splitter.setChildrenCollapsible(False)
         self._splitter.setHandleWidth(1)
         self._splitter.addWidget(self.sidebar)
-        self._splitter.addWidget(self._stack)
+        self._splitter.addWidget(beside)
         self._splitter.setStretchFactor(0, 0)
         self._splitter.setStretchFactor(1, 1)
         self._splitter.setSizes([SIDEBAR_PX, DEFAULT_SIZE_PX[0] - SIDEBAR_PX])
@@ -145,12 +162,12 @@ class MainWindow(QMainWindow):
         return {
             "new_chat": self._new_chat,
             "open_model": self._choose_file,
-            "regenerate": chat.regenerate_last,
-            "edit_last": chat.edit_last,
-            "continue": chat.continue_last,
-            "version_earlier": self._version_earlier,
-            "version_later": self._version_later,
-            "copy_last": chat.copy_last,
+            "regenerate": self._in_sight(chat.regenerate_last),
+            "edit_last": self._in_sight(chat.edit_last),
+            "continue": self._in_sight(chat.continue_last),
+            "version_earlier": self._in_sight(self._version_earlier),
+            "version_later": self._in_sight(self._version_later),
+            "copy_last": self._in_sight(chat.copy_last),
             "chat_previous": self._chat_above,
             "chat_next": self._chat_below,
             "filter_chats": self._focus_filter,
@@ -174,6 +191,17 @@ class MainWindow(QMainWindow):
 
         return show
 
+    def _in_sight(self, act: Callable[[], object]) -> Callable[[], None]:
+        """What changes the chat: from another page, show the chat first and change nothing."""
+
+        def act_in_sight() -> None:
+            if self._stack.currentWidget() is self.chat_page:
+                act()
+            else:
+                self.show_page("chat")
+
+        return act_in_sight
+
     def _connect(self) -> None:
         profile, sidebar = self._profile, self.sidebar
         chat, conversations = profile.chat, profile.conversations
@@ -192,6 +220,7 @@ class MainWindow(QMainWindow):
         profile.store.opened.connect(self._on_store_opened)
         profile.settings.save_failed.connect(self._on_settings_not_saved)
         self.chat_page.open_file_requested.connect(self._choose_file)
+        self.chat_page.failure_shown.connect(self._on_failure_shown)
         self.models_page.open_requested.connect(self._choose_file)
         self.models_page.use_requested.connect(self._on_use_requested)
         self.models_page.forget_requested.connect(profile.models.forget)
@@ -330,6 +359,10 @@ class MainWindow(QMainWindow):
 
     def _toggle_sidebar(self) -> None:
         self.sidebar.setVisible(self.sidebar.isHidden())
+
+    def _on_failure_shown(self, title: str) -> None:
+        if self._stack.currentWidget() is not self.chat_page:
+            self._elsewhere.show_notice(title, self.tr("Show"), self._page("chat"))
 
     def _on_settings_not_saved(self, reason: str) -> None:
         words = self.tr("The settings could not be saved ({reason}). They hold until Hearth is closed.")

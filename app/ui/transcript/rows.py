@@ -51,6 +51,7 @@ class Rows:
         self.sticks_to_end = True
         self.boundary_id: str | None = None
         self._rows_by_id: dict[str, int] = {}
+        self._open_edits: dict[str, str] = {}  # texts in editors of messages that are not shown now
         self._heights = RowHeights()
         self._anchor = Anchor(0, None, 0)
         self._scrolling = False  # the scroll bar moves because we move it
@@ -90,7 +91,7 @@ class Rows:
 
     def append(self, item: MessageItem) -> None:
         """Add a row at the end."""
-        state = RowState(item)
+        state = RowState(item, draft=self._open_edits.pop(str(item.message.id), None))
         self._rows_by_id[str(item.message.id)] = len(self.states)
         self.states.append(state)
         self._heights.append(estimated_row_height(state, self._width, self._context.style))
@@ -101,7 +102,10 @@ class Rows:
         for row in [row for row in self.live if row >= length]:
             self._drop(row)
         for state in self.states[length:]:
-            del self._rows_by_id[str(state.base.message.id)]
+            message_id = str(state.base.message.id)
+            del self._rows_by_id[message_id]
+            if state.draft is not None:  # another conversation or branch is shown: it waits for its message
+                self._open_edits[message_id] = state.draft
         del self.states[length:]
         self._heights.truncate(length)
         self._find_last_answer()

@@ -165,3 +165,18 @@ def test_retry_is_offered_where_a_card_has_it(open_window: OpenWindow) -> None:
     person.click("Try again")
     assert done == [True]
     assert person.cards == []
+
+
+def test_a_failure_is_told_on_other_pages_too(open_window: OpenWindow) -> None:
+    error = {"kind": "not_enough_memory", "details": {"needed_bytes": 9e9, "free_bytes": 1e9, "path": "/big.gguf"}}
+    person = open_window(
+        answers=[{"text": "hello"}], loads=[{"path": "/big.gguf", "error": error}, {"name": "Built-in"}]
+    )
+    person.window.show_page("models")
+    person.profile.models.load("/big.gguf")
+    person.wait(lambda: person.sees_button("Show"))
+    assert person.window.models_page.isVisible()
+    person.click("Show")
+    assert person.window.chat_page.isVisible()
+    assert person.card.title
+    assert not person.sees_button("Show")

@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 from app.core.errors import ErrorKind, UserError
 from app.ui.shortcuts import SHORTCUTS
 from tests.ui.window.conftest import OpenWindow
-from tests.ui.window.person import CONTROL, Person
+from tests.ui.window.person import ALT, CONTROL, Person
 
 Key = Qt.Key
 CONTROLS = (
@@ -194,3 +194,16 @@ def test_the_keyboard_goes_on_where_a_card_or_a_notice_was(open_window: OpenWind
     person.press(Key.Key_Space)
     assert person.notice == ""
     assert QApplication.focusWidget() is person.box
+
+
+@pytest.mark.parametrize(("key", "modifiers"), [(Key.Key_R, CONTROL), (Key.Key_E, CONTROL), (Key.Key_Left, ALT)])
+def test_keys_for_answers_first_bring_the_chat_into_sight(
+    open_window: OpenWindow, key: Qt.Key, modifiers: Qt.KeyboardModifier
+) -> None:
+    person = a_chat(open_window)
+    shown = person.answer.id
+    person.window.show_page("settings")
+    person.press(key, modifiers)
+    assert person.window.chat_page.isVisible()
+    assert person.answer.id == shown
+    assert not person.sees_button("Save")

@@ -169,3 +169,22 @@ def test_an_answer_that_fills_the_context_is_stopped_and_can_be_gone_on_with(
     person.send("and now")
     person.wait(lambda: len(person.shown) == 4 and not person.is_streaming)
     assert len(person.answer.text) > 10
+
+
+def test_an_open_edit_waits_while_another_chat_is_shown(open_window: OpenWindow) -> None:
+    person = open_window(answers=[ECHO])
+    person.say("first")
+    person.press(Key.Key_E, CONTROL)
+    person.type(" and more")
+    person.press(Key.Key_N, CONTROL)
+    person.say("second")
+    person.click_chat("First")
+    person.wait(lambda: person.sees_button("Save"))
+    with person.qtbot.waitSignal(person.profile.chat.answers.ended, timeout=20_000):
+        person.click("Save")
+    assert person.texts == ["first and more", "an answer"]
+    person.click_chat("Second")
+    person.wait(lambda: person.texts == ["second", "an answer"])
+    person.click_chat("First")
+    person.wait(lambda: person.texts == ["first and more", "an answer"])
+    assert not person.sees_button("Save")
