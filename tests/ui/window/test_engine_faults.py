@@ -167,11 +167,10 @@ def test_retry_is_offered_where_a_card_has_it(open_window: OpenWindow) -> None:
     assert person.cards == []
 
 
+@pytest.mark.logs_warnings
 def test_a_failure_is_told_on_other_pages_too(open_window: OpenWindow) -> None:
-    error = {"kind": "not_enough_memory", "details": {"needed_bytes": 9e9, "free_bytes": 1e9, "path": "/big.gguf"}}
-    person = open_window(
-        answers=[{"text": "hello"}], loads=[{"path": "/big.gguf", "error": error}, {"name": "Built-in"}]
-    )
+    error = UserError(ErrorKind.CORRUPT, reason="x").to_json()
+    person = open_window(loads=[{"path": "/big.gguf", "error": error}, {"name": "Built-in"}])
     person.window.show_page("models")
     person.profile.models.load("/big.gguf")
     person.wait(lambda: person.sees_button("Show"))
