@@ -135,9 +135,7 @@ class ConversationMemory:
     def _restore_from_store(self, sequence: ContextSequence, tokens: Sequence[int], least: int) -> bool:
         if self._store is None or self._key is None or len(tokens) < max(least, MIN_KEPT_TOKENS):
             return False
-        # Which checkpoints of a recurrent model lie in a file is known only after reading it; such states are small.
-        can_cut = self._can_cut_states or self._is_recurrent
-        found = self._store.find(self._key, tokens, can_cut=can_cut, better_than=least - 1)
+        found = self._store.find(self._key, tokens, can_cut=self._can_cut_states, better_than=least - 1)
         if found is None:
             return False
         try:
@@ -165,9 +163,14 @@ class ConversationMemory:
     def _write(self, conversation_id: str, saved: SavedSequence) -> None:
         self._unwritten.discard(conversation_id)
         if self._store is not None and self._key is not None:
-            data = saved.to_bytes(self._is_recurrent)
-            can_cut = self._can_cut_states or self._is_recurrent
-            self._store.put_soon(self._key, conversation_id, saved.tokens, data, can_cut=can_cut)
+            self._store.put_soon(
+                self._key,
+                conversation_id,
+                saved.tokens,
+                saved.to_bytes(self._is_recurrent),
+                can_cut=self._can_cut_states,
+                cut_points=[point.length for point in saved.stored_checkpoints],
+            )
 
 
 def _copy_of(sequence: ContextSequence) -> SavedSequence | None:

@@ -30,11 +30,16 @@ class SavedSequence:
         """How much memory it takes, the tokens aside."""
         return len(self.state) + sum(len(point.state) for point in self.checkpoints)
 
+    @property
+    def stored_checkpoints(self) -> tuple[Checkpoint, ...]:
+        """Those that go into a file."""
+        return self.checkpoints[-_STORED_CHECKPOINTS:]
+
     def to_bytes(self, is_recurrent: bool) -> bytes | bytearray:
         """State and checkpoints for a file. An attention model has no checkpoints: its state is not copied."""
         if not is_recurrent:
             return self.state
-        kept = self.checkpoints[-_STORED_CHECKPOINTS:]
+        kept = self.stored_checkpoints
         sizes = [number for point in kept for number in (point.length, len(point.state))]
         head = struct.pack(f"<I{len(sizes)}Q", len(kept), *sizes)
         return b"".join((head, *(point.state for point in kept), self.state))

@@ -3,9 +3,10 @@
 llama.cpp believes whatever it is given: damaged bytes become a damaged memory without a word, and bytes that end too
 early end the process. So nothing of a file is handed on before its checksum was compared.
 
-Layout, in the byte order of the machine (a state is of no use on another): the fixed part `_HEAD`, its checksum and
-that of the tokens as u32, the tokens as i32, the data. The checksum is CRC-32: damage by a torn write or a tired disk
-is what it must find, and at 3.8 GiB/s it is five times as fast as BLAKE2b (0.74 GiB/s; measured on 64 MiB).
+Layout, in the byte order of the machine (a state is of no use on another): the fixed part `_HEAD`; a checksum over it
+and what follows up to the data, as u32; the tokens and the cut points as i32; the data. The checksum is CRC-32: damage
+by a torn write or a tired disk is what it must find, and at 3.8 GiB/s it is five times as fast as BLAKE2b (0.74 GiB/s;
+measured on 64 MiB).
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DIGEST_BYTES = 16
 
 _MAGIC = b"HearthSt"
-_HEAD = struct.Struct(f"=8sI{DIGEST_BYTES}s{DIGEST_BYTES}sIQI")  # up to and with the checksum of the data
+_HEAD = struct.Struct(f"=8sI{DIGEST_BYTES}s{DIGEST_BYTES}sIIQI")  # up to and with the checksum of the data
 _CHECKSUM = struct.Struct("=I")
 _CHUNK_BYTES = 8 * 1024 * 1024  # so that a cancelled write ends soon
 
@@ -42,13 +43,14 @@ class StateHead:
     key: bytes  # digest of what the state belongs to
     conversation: bytes  # digest of the conversation's id
     tokens: array[int]
+    cut_points: array[int]  # lengths to which the state can be cut if it cannot be cut anywhere
     data_bytes: int
     data_checksum: int
 
     @property
     def file_bytes(self) -> int:
         """The size of the whole file."""
-        return _HEAD.size + _CHECKSUM.size + 4 * len(self.tokens) + self.data_bytes
+        return _HEAD.size + _CHECKSUM.size + 4 * (len(self.tokens) + len(self.cut_points)) + self.data_bytes
 
 
 def write_state(path: Path, head: StateHead, data: memoryview, is_cancelled: Callable[[], bool]) -> None:
@@ -59,10 +61,10 @@ def write_state(path: Path, head: StateHead, data: memoryview, is_cancelled: Cal
         WriteCancelledError: `is_cancelled`, asked every few megabytes, said so.
     """
     fixed = _pack(head)
-    tokens = head.tokens.tobytes()
+    numbers = head.tokens.tobytes() + head.cut_points.tobytes()
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags, 0o600), "wb") as stream:
-        stream.write(fixed + _CHECKSUM.pack(zlib.crc32(tokens, zlib.crc32(fixed))) + tokens)
+        stream.write(fixed + _CHECKSUM.pack(zlib.crc32(numbers, zlib.crc32(fixed))) + numbers)
         for start in range(0, len(data), _CHUNK_BYTES):
             if is_cancelled():
                 raise WriteCancelledError
@@ -76,15 +78,17 @@ def read_head(path: Path) -> StateHead:
         fixed, checksum = stream.read(_HEAD.size), stream.read(_CHECKSUM.size)
         if len(checksum) < _CHECKSUM.size:
             raise StateError("too short")
-        magic, version, key, conversation, token_count, data_bytes, data_checksum = _HEAD.unpack(fixed)
+        magic, version, key, conversation, token_count, cut_count, data_bytes, data_checksum = _HEAD.unpack(fixed)
         if magic != _MAGIC or version != FORMAT_VERSION:
             raise StateError("not a state file of this version")
-        if size_bytes != _HEAD.size + _CHECKSUM.size + 4 * token_count + data_bytes:
+        numbers_bytes = 4 * (token_count + cut_count)
+        if size_bytes != _HEAD.size + _CHECKSUM.size + numbers_bytes + data_bytes:
             raise StateError("wrong size")
-        raw = stream.read(4 * token_count)
+        raw = stream.read(numbers_bytes)
         if _CHECKSUM.unpack(checksum)[0] != zlib.crc32(raw, zlib.crc32(fixed)):
             raise StateError("the head is damaged")
-        return StateHead(key, conversation, array("i", raw), data_bytes, data_checksum)
+        numbers = array("i", raw)
+        return StateHead(key, conversation, numbers[:token_count], numbers[token_count:], data_bytes, data_checksum)
 
 
 def read_data(path: Path, head: StateHead) -> bytes:
@@ -104,6 +108,7 @@ def _pack(head: StateHead) -> bytes:
         head.key,
         head.conversation,
         len(head.tokens),
+        len(head.cut_points),
         head.data_bytes,
         head.data_checksum,
     )

@@ -34,7 +34,8 @@ log = logging.getLogger(__name__)
 # Going back to a state that shares so much with a newer one costs at most 5 % of reading it: not worth a file.
 _REDUNDANT_SHARE = 0.95
 # Where a state cannot be cut, going back needs an earlier one: the last answer regenerated, or an edit a little before.
-_KEPT_CHECKPOINTS = 3
+_KEPT_PREFIXES = 3
+_KEPT_PREFIXES_BESIDE_CUT_POINTS = 1
 _MAX_WAITING_BYTES = 1024**3
 
 
@@ -98,6 +99,7 @@ class _Job:
     tokens: array[int]
     data: memoryview
     can_cut: bool
+    cut_points: array[int]
     cancelled: bool = False
 
 
@@ -122,14 +124,14 @@ class StateStore:
         """The state that saves most of reading `tokens`, if it saves more than `better_than` tokens.
 
         At least one token is left to be read, for its logits. With `can_cut` a state counts by the tokens it has in
-        common with `tokens`; without, only if `tokens` go on after all of its own.
+        common with `tokens`; without, as a whole or up to one of its cut points.
         """
         wanted = array("i", tokens)
         best: StoredState | None = None
         for entry, head in self._states(key.digest):
             shared = min(_shared_length(head.tokens, wanted), len(wanted) - 1)
             if shared < len(head.tokens) and not can_cut:
-                continue
+                shared = max((point for point in head.cut_points if point <= shared), default=0)
             least = best.shared_tokens if best else max(better_than, 0)
             if shared > least or (best and shared == least and head.data_bytes < best.size_bytes):
                 best = StoredState(entry.path, head, shared)
@@ -142,15 +144,17 @@ class StateStore:
         tokens: Sequence[int],
         data: bytes | bytearray | memoryview,
         can_cut: bool = True,
+        cut_points: Sequence[int] = (),
     ) -> bool:
         """Save the state after `tokens`; returns whether it, or one that contains it, is now on disk.
 
-        `can_cut` as in `find`: older states of the conversation that the new one makes superfluous are removed. A
-        conversation without an id could never be forgotten, so it is not saved.
+        `can_cut` as in `find`; if it is not so, `cut_points` are the lengths to which the state can be cut all the
+        same. Older states of the conversation that the new one makes superfluous are removed. A conversation without
+        an id could never be forgotten, so it is not saved.
         """
-        job = _Job(key.digest, _digest(conversation_id), array("i", tokens), memoryview(data).cast("B"), can_cut)
         if not conversation_id or not tokens:
             return False
+        job = _job(key, conversation_id, tokens, data, can_cut, cut_points)
         with self._changed:
             self._jobs.add(job)
         return self._save(job)
@@ -162,14 +166,17 @@ class StateStore:
         tokens: Sequence[int],
         data: bytes | bytearray | memoryview,
         can_cut: bool = True,
+        cut_points: Sequence[int] = (),
     ) -> None:
         """`put` in a thread. While one state is written others wait, one for each conversation: the newest.
 
         `data` must not change any more. Of more than a gigabyte of waiting data the oldest is given up.
         """
-        job = _Job(key.digest, _digest(conversation_id), array("i", tokens), memoryview(data).cast("B"), can_cut)
+        if not conversation_id or not tokens:
+            return
+        job = _job(key, conversation_id, tokens, data, can_cut, cut_points)
         with self._changed:
-            if self._is_closed or not conversation_id or not tokens:
+            if self._is_closed:
                 return
             self._cancel([other for other in self._waiting if other.conversation == job.conversation])
             while self._waiting and len(job.data) + self._waiting_bytes() > _MAX_WAITING_BYTES:
@@ -241,11 +248,12 @@ class StateStore:
         """Raises OSError and WriteCancelledError."""
         older = [(entry, head) for entry, head in self._states(job.key) if head.conversation == job.conversation]
         for entry, head in older:
-            if _contains(head.tokens, job.tokens, job.can_cut):
+            if _contains(head, job):
                 touch(entry.path)
                 return True
         superfluous = _superfluous(older, job)
-        head = StateHead(job.key, job.conversation, job.tokens, len(job.data), zlib.crc32(job.data))
+        checksum = zlib.crc32(job.data)
+        head = StateHead(job.key, job.conversation, job.tokens, job.cut_points, len(job.data), checksum)
         if not self._folder.make_room(head.file_bytes, first=superfluous):
             return False
         state = self._folder.new_path(job.key, job.conversation)
@@ -304,9 +312,24 @@ class StateStore:
         return head
 
 
-def _contains(stored: array[int], new: array[int], can_cut: bool) -> bool:
-    """Whether the stored state is, or can be cut to, the new one."""
-    return _shared_length(stored, new) == len(new) and (can_cut or len(stored) == len(new))
+def _job(
+    key: StateKey,
+    conversation_id: str,
+    tokens: Sequence[int],
+    data: bytes | bytearray | memoryview,
+    can_cut: bool,
+    cut_points: Sequence[int],
+) -> _Job:
+    content = memoryview(data).cast("B")
+    points = array("i", cut_points)
+    return _Job(key.digest, _digest(conversation_id), array("i", tokens), content, can_cut, points)
+
+
+def _contains(stored: StateHead, job: _Job) -> bool:
+    """Whether the stored state is, or can be cut to, the new one, without anything of it being lost."""
+    if _shared_length(stored.tokens, job.tokens) < len(job.tokens):
+        return False
+    return job.can_cut or (stored.tokens == job.tokens and set(job.cut_points) <= set(stored.cut_points))
 
 
 def _superfluous(older: Sequence[tuple[StateEntry, StateHead]], job: _Job) -> list[Path]:
@@ -315,7 +338,10 @@ def _superfluous(older: Sequence[tuple[StateEntry, StateHead]], job: _Job) -> li
     if job.can_cut:
         return [path for path, head, length in shared if length >= _REDUNDANT_SHARE * len(head.tokens)]
     prefixes = [(length, path) for path, head, length in shared if length == len(head.tokens)]
-    return [path for _, path in sorted(prefixes, reverse=True)[_KEPT_CHECKPOINTS:]]
+    same = [path for length, path in prefixes if length == len(job.tokens)]
+    shorter = sorted((prefix for prefix in prefixes if prefix[0] < len(job.tokens)), reverse=True)
+    kept = _KEPT_PREFIXES_BESIDE_CUT_POINTS if job.cut_points else _KEPT_PREFIXES
+    return [*same, *(path for _, path in shorter[kept:])]
 
 
 def _shared_length(first: array[int], second: array[int]) -> int:

@@ -170,7 +170,7 @@ class TestReplacing:
         assert files(folder) == [path]
         assert path.stat().st_mtime > time.time() - 500  # it was of use just now
 
-    def test_states_that_cannot_be_cut_leave_some_checkpoints(self, store: StateStore, folder: Path) -> None:
+    def test_states_that_cannot_be_cut_leave_some_earlier_ones(self, store: StateStore, folder: Path) -> None:
         for length in range(1, 8):
             put(store, list(range(length)), bytes([length]), can_cut=False)
         assert len(files(folder)) == 4  # the newest and three before it
@@ -178,6 +178,32 @@ class TestReplacing:
             found = find(store, [*range(cut), -1])
             assert found.read() == bytes([expected])
         assert store.find(KEY, [*range(3), -1]) is None
+
+    def test_a_state_can_be_cut_where_it_has_checkpoints(self, store: StateStore) -> None:
+        tokens = list(range(100))
+        assert store.put(KEY, "c", tokens, b"x", can_cut=False, cut_points=[40, 80])
+        for shared, usable in ((100, 100), (99, 80), (80, 80), (79, 40), (40, 40)):
+            assert find(store, [*tokens[:shared], -1, -1]).shared_tokens == usable
+        assert store.find(KEY, [*tokens[:39], -1]) is None
+
+    def test_a_checkpoint_is_preferred_to_a_state_that_shares_more_but_cannot_be_cut(self, store: StateStore) -> None:
+        assert store.put(KEY, "a", [1, 2, 3, 4, 9, 9], b"cannot be cut", can_cut=False)
+        assert store.put(KEY, "b", [1, 2, 3, 8, 8], b"can", can_cut=False, cut_points=[2])
+        found = find(store, [1, 2, 3, 4, 5])
+        assert (found.shared_tokens, found.read()) == (2, b"can")
+
+    def test_with_checkpoints_one_older_state_is_enough(self, store: StateStore, folder: Path) -> None:
+        for length in range(2, 8):
+            assert store.put(KEY, "c", list(range(length)), b"x", can_cut=False, cut_points=[length - 1])
+        assert len(files(folder)) == 2
+
+    def test_the_same_state_with_more_checkpoints_replaces_it(self, store: StateStore, folder: Path) -> None:
+        old = put(store, [1, 2, 3], b"x", can_cut=False)
+        assert store.put(KEY, "c", [1, 2, 3], b"y", can_cut=False, cut_points=[2])
+        assert store.put(KEY, "c", [1, 2, 3], b"z", can_cut=False)
+        assert not old.exists()
+        assert find(store, [1, 2, 3, 4]).read() == b"y"
+        assert len(files(folder)) == 1
 
     def test_a_conversation_without_an_id_could_not_be_forgotten(self, store: StateStore, folder: Path) -> None:
         assert not store.put(KEY, "", [1, 2], b"x")
