@@ -11,7 +11,7 @@ from pathlib import Path
 
 from app.core.errors import ErrorKind, UserError
 from app.core.file_kinds import FileKind
-from app.core.gguf import GgufHeader, read_header
+from app.core.gguf import GgufHeader, TensorInfo, read_header
 from app.core.model_shape import ModelShape, shape_of
 from app.engine.worker.architectures import refusal
 from app.engine.worker.plausibility import TOKENS_KEY, check_header
@@ -46,6 +46,12 @@ def inspect_model_file(path: Path) -> ModelFacts:
         return _inspect(path)
     except UserError as error:
         raise UserError(error.kind, **{"path": str(path), **error.details}) from None
+
+
+def tensors_of(path: Path) -> list[TensorInfo]:
+    """All tensors of a model, those in the further parts of a split one as well. Raises UserError."""
+    header, _ = _read(path)
+    return [*header.tensors, *(tensor for part in _other_parts(path, header) for tensor in _read(part)[0].tensors)]
 
 
 def _inspect(path: Path) -> ModelFacts:

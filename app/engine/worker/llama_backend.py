@@ -9,6 +9,7 @@ from pathlib import Path
 
 from app.core.errors import ErrorKind, UserError
 from app.core.events import (
+    Adapted,
     Counted,
     DevicesListed,
     Forgotten,
@@ -101,7 +102,8 @@ class LlamaBackend:
         emit(Counted(request.id, session.count(request.messages), session.model.context_length))
 
     def adapt(self, request: Adapt, emit: Emit) -> None:
-        raise UserError(ErrorKind.BAD_REQUEST, reason="not in this version of the engine")
+        self._loaded().adapt(request.adapters)
+        emit(Adapted(request.id))
 
     def embed(self, request: Embed, emit: Emit, control: RequestControl) -> None:
         raise UserError(ErrorKind.BAD_REQUEST, reason="not in this version of the engine")
@@ -225,6 +227,7 @@ class LlamaBackend:
             session = Session(model, suggested_sampling(found), self._open_store(request), emit, request.id)
             if control.is_stopped:
                 raise LoadCancelledError
+            session.adapt(request.adapters)
             if model.has_gpu:
                 warm_up(model)
         except BaseException:

@@ -16,8 +16,11 @@ from app.core.errors import ErrorKind, UserError
 from app.core.memory import CONTEXT_STEP_TOKENS, ContextPlan, round_up
 from app.core.model_shape import ModelShape
 from app.core.plan import BATCH_TOKENS, OUTPUT_TOKENS, DeviceShare, EnginePlan, Placement
+from app.engine.protocol import Adapter
+from app.engine.worker.adapters import AdapterSet
 from app.engine.worker.binding import ggml_function, llama
 from app.engine.worker.engine_log import EngineLog
+from app.engine.worker.inspection import tensors_of
 from app.engine.worker.state_streams import StreamsError, with_streams
 from app.engine.worker.vocabulary import Vocabulary
 
@@ -96,6 +99,7 @@ class LoadedModel:
         self.plan: EnginePlan | None = None
         self.used: tuple[DeviceShare, ...] = ()  # what the plan's shares turned out to be
         self.settings: ContextSettings | None = None
+        self._adapters: AdapterSet | None = None
         self.replan: Callable[[int], EnginePlan] | None = None
         """Plans another context length for the model as it is, or raises UserError(NOT_ENOUGH_MEMORY). See `resize`."""
         engine_log.buffers.clear()
@@ -152,6 +156,8 @@ class LoadedModel:
         self.sequences = int(llama.llama_n_seq_max(self.context))
         self.cache_type = plan.cache_type
         self.batch_tokens = int(llama.llama_n_batch(self.context))
+        if self._adapters is not None:
+            self._adapters.apply(self.context)
 
     def _flash_attention(self, plan: ContextPlan) -> int:
         """Certain where it was planned for processors or needed; where a GPU may not have it, llama.cpp looks."""
@@ -159,6 +165,22 @@ class LoadedModel:
             return int(llama.LLAMA_FLASH_ATTN_TYPE_DISABLED)
         is_needed = plan.cache_type != "f16" or not self.has_gpu
         return int(llama.LLAMA_FLASH_ATTN_TYPE_ENABLED if is_needed else llama.LLAMA_FLASH_ATTN_TYPE_AUTO)
+
+    def use_adapters(self, adapters: Sequence[Adapter]) -> bool:
+        """Use exactly these, now and in every later context; False if that changes nothing. Raises UserError."""
+        assert self.context is not None
+        if self._adapters is None:
+            if not adapters:
+                return False
+            architecture = self.metadata("general.architecture") or ""
+            tensors = {each.name: each for each in tensors_of(self.path)}
+            self._adapters = AdapterSet(self.handle, architecture, tensors, self._engine_log)
+        return self._adapters.use(adapters, self.context)
+
+    @property
+    def adapters(self) -> tuple[tuple[str, float], ...]:
+        """Hash and scale of those in use."""
+        return self._adapters.in_use if self._adapters is not None else ()
 
     def close_context(self) -> None:
         """Give the KV cache and buffers back; the weights stay."""

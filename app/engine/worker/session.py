@@ -13,7 +13,7 @@ from app.core.messages import Role
 from app.core.prompt import fit_messages, prompt_limit
 from app.core.reasoning import ReasoningMarks
 from app.core.sampling import Sampling
-from app.engine.protocol import ChatMessage, Generate
+from app.engine.protocol import Adapter, ChatMessage, Generate
 from app.engine.worker.answer import Answer, AnswerLimits
 from app.engine.worker.backend import Emit, RequestControl
 from app.engine.worker.binding import versions
@@ -122,6 +122,18 @@ class Session:
         """Drop what was read of a conversation."""
         if self._memory is not None:
             self._memory.forget(conversation_id)
+
+    def adapt(self, adapters: Sequence[Adapter]) -> None:
+        """Use exactly these adapters from now on. Raises UserError, with those used before still in use."""
+        if not self.model.use_adapters(adapters):
+            return
+        if self._memory is not None and self._scheduler is not None:
+            self._memory.save()  # by the key that told of the adapters so far
+            self._memory.forget_all()
+            self._scheduler.close()
+        self._scheduler = self._memory = None
+        if self._key is not None:
+            self._key = replace(self._key, adapters=self.model.adapters)
 
     def close_context(self) -> None:
         """Give the context back; what it held is kept if it can be."""
