@@ -40,6 +40,9 @@ def figures_details(usage: Usage) -> str:
     ]
     if (speed := usage.tokens_per_second) is not None:
         lines.append(translate("Figures", "{0} tokens per second").format(locale.toString(float(speed), "f", 2)))
+    if usage.drafted_tokens:
+        words = translate("Figures", "Guessed ahead: {0} tokens, of which {1} were right")
+        lines.append(words.format(locale.toString(usage.drafted_tokens), locale.toString(usage.accepted_tokens)))
     return "\n".join(lines)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from PySide6.QtCore import QObject
 from pytestqt.qtbot import QtBot
@@ -12,7 +13,7 @@ from pytestqt.qtbot import QtBot
 from app.core.blocks import BlockKind
 from app.core.messages import Usage
 from app.ui.transcript.block_column import plain_blocks
-from app.ui.transcript.figures import figures_line, remaining_time
+from app.ui.transcript.figures import figures_details, figures_line, remaining_time
 from app.ui.transcript.question import FOLD_CHARS, folded
 from app.ui.transcript.row_heights import RowHeights
 from app.ui.transcript.selection import Place, Selection, TextId
@@ -144,6 +145,13 @@ def test_figures_in_plain_words() -> None:
     )
     assert figures_line(None, "Small 1B") == "Small 1B"
     assert figures_line(Usage(), None) == ""
+
+
+def test_details_tell_how_many_guesses_were_right() -> None:
+    plain = Usage(prompt_tokens=5, completion_tokens=9, generation_ms=100)
+    assert "Guessed" not in figures_details(plain)
+    drafted = replace(plain, drafted_tokens=12, accepted_tokens=7)
+    assert figures_details(drafted).endswith("Guessed ahead: 12 tokens, of which 7 were right")
 
 
 def test_remaining_time_as_one_says_it() -> None:
