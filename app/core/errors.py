@@ -38,6 +38,7 @@ class ErrorKind(StrEnum):
         "not_enough_memory"  # needed_bytes, free_bytes, context_length, suggested_context_length (0: none)
     )
     LOAD_FAILED = "load_failed"  # reason
+    LOAD_STALLED = "load_stalled"  # seconds: nothing was read and nothing said for so long
     # prompts
     EMPTY_PROMPT = "empty_prompt"
     PROMPT_TOO_LONG = "prompt_too_long"  # tokens, limit_tokens

@@ -16,6 +16,8 @@ from app.engine.process_exit import count_oom_kills, crash_error, read_tail
 from app.engine.protocol import (
     MAX_LINE_BYTES,
     PROTOCOL_VERSION,
+    Generate,
+    Load,
     ProtocolError,
     Request,
     Shutdown,
@@ -23,6 +25,7 @@ from app.engine.protocol import (
     decode_event,
     encode,
 )
+from app.engine.stall_watch import StallLimits, StallWatch
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +66,7 @@ class EngineClient(QObject):
         log_path: Path,
         parent: QObject | None = None,
         environment: Mapping[str, str] | None = None,
+        stall_limits: StallLimits = StallLimits(),  # noqa: B008 - a frozen value
     ) -> None:
         super().__init__(parent)
         self._command = list(command)
@@ -76,6 +80,9 @@ class EngineClient(QObject):
         self._garbage_lines = 0
         self._in_flight: dict[int, bool] = {}  # request id → whether it was told to stop; in order of sending
         self._begun: set[int] = set()  # answers in flight that have begun: they go on side by side
+        self._watched: dict[int, Load | Generate] = {}  # those in flight that must not stand still
+        self._stall_limits = stall_limits
+        self._stall_watch = StallWatch(stall_limits, self._on_stalled, self)
         self._timed_id = 0  # the request that the stop timer runs for
         self._verdict: UserError | None = None  # why we killed the child, or what it said before it left
         self._log_start_bytes = 0
@@ -105,6 +112,9 @@ class EngineClient(QObject):
             self._start()
         if not isinstance(request, Stop | Shutdown):
             self._in_flight[request.id] = False
+            if isinstance(request, Load | Generate):
+                self._watched[request.id] = request
+            self._watch_progress()
         self._write(encode(request))
 
     def stop(self, request_id: int) -> None:
@@ -217,6 +227,7 @@ class EngineClient(QObject):
 
     def _note(self, event: Event) -> None:
         """Keep our own account of the child in step with what it says."""
+        self._stall_watch.note_event()
         if isinstance(event, Ready):
             self._start_timer.stop()
             if event.protocol != PROTOCOL_VERSION:
@@ -224,6 +235,7 @@ class EngineClient(QObject):
                 return
             self._is_ready = True
             self._watch_stop()
+            self._watch_progress()
         elif isinstance(event, PromptStarted):
             self._begun.add(event.request_id)
         elif isinstance(event, Failed) and event.error.kind is ErrorKind.ENGINE_START_FAILED:
@@ -231,7 +243,9 @@ class EngineClient(QObject):
         elif isinstance(event, CLOSING_EVENTS):
             self._in_flight.pop(event.request_id, None)
             self._begun.discard(event.request_id)
+            self._watched.pop(event.request_id, None)
             self._watch_stop()
+            self._watch_progress()
 
     def _watch_stop(self) -> None:
         """Time a request that is being served if it was told to stop; one that waits its turn has no say."""
@@ -255,6 +269,23 @@ class EngineClient(QObject):
         # The closing event may have arrived while the main thread was busy.
         self._read_all(process)
         if self._process is process and self._in_flight.get(self._timed_id):
+            self._kill(UserError(ErrorKind.ENGINE_UNRESPONSIVE))
+
+    def _watch_progress(self) -> None:
+        """Have the child looked after while it serves a load or an answer; the oldest request is being served."""
+        request = self._watched.get(next(iter(self._in_flight), 0))
+        if request is None or not self._is_ready or (pid := self.pid) is None:
+            self._stall_watch.end()
+        else:
+            limits = self._stall_limits
+            self._stall_watch.watch(pid, limits.load_s if isinstance(request, Load) else limits.answer_s)
+
+    def _on_stalled(self) -> None:
+        request = self._watched.get(next(iter(self._in_flight), 0))
+        if isinstance(request, Load):
+            seconds = round(self._stall_limits.load_s)
+            self._kill(UserError(ErrorKind.LOAD_STALLED, path=request.path, seconds=seconds))
+        elif request is not None:
             self._kill(UserError(ErrorKind.ENGINE_UNRESPONSIVE))
 
     def _on_start_overdue(self) -> None:
@@ -300,6 +331,8 @@ class EngineClient(QObject):
         self._unsent.clear()
         self._in_flight.clear()
         self._begun.clear()
+        self._watched.clear()
+        self._stall_watch.end()
 
 
 def joined(events: Iterable[Event]) -> Iterator[Event]:

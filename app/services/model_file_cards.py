@@ -88,6 +88,16 @@ def _memory(error: UserError) -> Explanation:
     return Explanation(translate("Explain", "Not enough memory"), text, (retry(), choose_model()))
 
 
+def _stalled(error: UserError) -> Explanation:
+    words = translate(
+        "Explain",
+        "Loading “{0}” stood still for {1} seconds, so it was ended. Try again, or choose another file; if it lies on "
+        "a network drive, copy it to this computer first.",
+    )
+    text = words.format(Path(error.string("path")).name, number(error.integer("seconds")))
+    return Explanation(translate("Explain", "The model did not finish loading"), text, (retry(), choose_model()))
+
+
 _SIGHTS: dict[str, object] = {
     "text": QT_TRANSLATE_NOOP("Explain", "It is a text."),
     "web_page": QT_TRANSLATE_NOOP("Explain", "It is a web page, perhaps a request to log in that came in its place."),
@@ -197,4 +207,5 @@ MODEL_FILE_CARDS: dict[ErrorKind, Callable[[UserError], Explanation]] = {
         ),
     ),
     ErrorKind.NOT_ENOUGH_MEMORY: _memory,
+    ErrorKind.LOAD_STALLED: _stalled,
 }

@@ -275,6 +275,6 @@ class ModelService(QObject):
 
 def _while_loading(error: UserError, path: str) -> UserError:
     """An engine that died while it loaded a file: the file is the news, not the engine."""
-    if error.kind is ErrorKind.ENGINE_START_FAILED:
+    if error.kind in (ErrorKind.ENGINE_START_FAILED, ErrorKind.LOAD_STALLED):
         return error
     return UserError(ErrorKind.LOAD_FAILED, **{**error.details, "path": path})

@@ -16,6 +16,7 @@ from app.core.messages import Role
 from app.engine.client import EngineClient
 from app.engine.command import engine_command, engine_environment
 from app.engine.protocol import ChatMessage, Count, Devices, Generate, Load, Unload
+from app.engine.stall_watch import StallLimits
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _E = TypeVar("_E")
@@ -37,10 +38,17 @@ def write_script(folder: Path, **parts: Any) -> Path:
 
 
 class EngineDriver:
-    def __init__(self, folder: Path, backend: str = "llama", environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        backend: str = "llama",
+        environment: Mapping[str, str] | None = None,
+        stall_limits: StallLimits = StallLimits(),  # noqa: B008 - a frozen value
+    ) -> None:
         self.log_path = folder / "logs" / "engine.log"
         environment = {**engine_environment(), **(environment or {})}
-        self.client = EngineClient(engine_command(backend), self.log_path, environment=environment)
+        command = engine_command(backend)
+        self.client = EngineClient(command, self.log_path, None, environment, stall_limits)
         self.events: list[events.Event] = []
         self.deaths: list[UserError] = []
         self.client.event_received.connect(self.events.append)

@@ -83,6 +83,23 @@ def test_a_file_that_kills_the_engine_is_not_tried_again_at_the_next_start(
     assert again.models.current_path == "/good.gguf"
 
 
+def test_a_file_that_makes_the_engine_hang_leads_back_to_the_model_before(
+    qtbot: QtBot, start_profile: StartProfile
+) -> None:
+    profile = start_profile(loads=[{"path": "endless", "duration_ms": 60_000}, GOOD, BUILTIN])
+    load(qtbot, profile, "/good.gguf")
+    stalled = UserError(ErrorKind.LOAD_STALLED, path="/endless.gguf", seconds=120)
+    with qtbot.waitSignal(profile.models.load_progressed, timeout=WAIT_MS):
+        profile.models.load("/endless.gguf")
+    failures: list[UserError] = []
+    profile.models.load_failed.connect(failures.append)
+    with qtbot.waitSignal(profile.models.loaded, timeout=WAIT_MS):
+        profile.engine._kill(stalled)  # as the watch does after two minutes
+    assert failures == [stalled]
+    assert profile.models.current_path == "/good.gguf"
+    assert profile.models.info is not None
+
+
 def test_the_last_model_comes_back_and_is_remembered_in_the_list(
     qtbot: QtBot, start_profile: StartProfile, end_profile: Callable[[Profile], None]
 ) -> None:
