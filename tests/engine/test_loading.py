@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from app.core.errors import ErrorKind, NoticeKind
-from app.core.events import Failed, Finished, LoadCancelled, Loaded, Loading, Notice
+from app.core.events import Failed, Finished, LoadCancelled, Loaded, Loading, Notice, PromptStarted
 from app.engine.protocol import Load, Unload
 from tests.engine.engine_child import EngineChild, user
 from tests.fixtures import tiny_gguf as tiny
@@ -102,3 +103,26 @@ def test_a_context_shorter_than_a_batch(child: EngineChild, models: Path) -> Non
 def test_any_number_of_threads(child: EngineChild, models: Path, threads: int) -> None:
     assert isinstance(child.ask(Load(0, str(models / "qwen2.gguf"), threads=threads)).last, Loaded)
     assert answers(child)
+
+
+def test_the_model_before_is_back_at_once_with_what_it_had_read(child: EngineChild, models: Path) -> None:
+    first = child.load(models / "qwen2.gguf")
+    talk = [user("hello " * 40)]
+    answer = child.generate(talk, sampling={"temperature": 0}, max_tokens=5)
+    child.load(models / "gemma.gguf")
+    again = child.load(models / "qwen2.gguf")
+    assert not again.of(Loading)
+    assert again.last.model == first.last.model
+    second = child.generate(talk, sampling={"temperature": 0}, max_tokens=5)
+    assert second.text == answer.text
+    assert second.of(PromptStarted)[0].reused_tokens == answer.of(PromptStarted)[0].prompt_tokens - 1
+
+
+def test_a_file_that_was_replaced_is_loaded_anew(child: EngineChild, models: Path, tmp_path: Path) -> None:
+    file = tmp_path / "model.gguf"
+    file.write_bytes((models / "qwen2.gguf").read_bytes())
+    child.load(file)
+    child.load(models / "gemma.gguf")
+    file.unlink()
+    shutil.copy(models / "mamba.gguf", file)
+    assert child.load(file).last.model.architecture == "mamba"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import psutil
 
 from app.core.errors import ErrorKind, UserError
 from app.core.events import (
@@ -28,7 +30,7 @@ from app.engine.worker.device_list import CRASHED, StartReport, list_devices, mi
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.inspection import ModelFacts
 from app.engine.worker.loaded_model import LoadCancelledError
-from app.engine.worker.memory_budget import chosen_gpus
+from app.engine.worker.memory_budget import chosen_gpus, usable_bytes
 from app.engine.worker.model_loader import load_model
 from app.engine.worker.sampler import METADATA_KEYS, suggested_sampling
 from app.engine.worker.self_test import measure_device, warm_up
@@ -38,16 +40,32 @@ from app.engine.worker.state_store import StateStore
 log = logging.getLogger(__name__)
 
 _NO_LIMIT_BYTES = 1 << 62
+_SPARE_BYTES = 1024 * 1024 * 1024
+_SPARE_SHARE = 8
 _STORE_GRACE_S = 1.0  # for what is being written when the child ends
 
 
-class LlamaBackend:
-    """One model at a time.
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A model in memory, and what it was loaded by."""
 
-    A new model is loaded beside the old one, which goes when the new one is ready: so an unusable file, a
-    cancelled load or a lack of memory leaves the old one as it was. Weights are mapped files that the system
-    can drop from memory; if the rest does not fit twice, the old model's context (its KV cache) is given back
-    first and made anew if the new model does not come.
+    session: Session
+    facts: ModelFacts
+    request: Load
+    file: tuple[int, int]  # size and time of change
+
+    def serves(self, request: Load) -> bool:
+        """Whether this is what a request wants, and the file is still the same."""
+        return replace(self.request, id=request.id) == request and self.file == _file_mark(request.path)
+
+
+class LlamaBackend:
+    """One model answers; the one before it stays loaded beside it while both fit.
+
+    A new model is loaded beside the old one: so an unusable file, a cancelled load or a lack of memory leaves
+    the old one as it was. Weights are mapped files that the system can drop from memory; if the rest does not
+    fit twice, the old model's context (its KV cache) is given back first and made anew if the new model does
+    not come.
     """
 
     def __init__(self, journal: AttemptJournal) -> None:
@@ -55,7 +73,8 @@ class LlamaBackend:
         self._journal = journal
         self._start_report = StartReport()
         self._backends = self._start_backends()
-        self._session: Session | None = None
+        self._current: _Loaded | None = None
+        self._parked: _Loaded | None = None  # the model before, ready to come back at once
         self._store: StateStore | None = None
         self._store_options = ("", 0)
 
@@ -66,6 +85,10 @@ class LlamaBackend:
     def load(self, request: Load, emit: Emit, control: RequestControl) -> None:
         self._engine_log.start()
         request = self._spared(request)
+        if self._parked is not None and self._parked.serves(request):
+            self._current, self._parked = self._parked, self._current
+            emit(Loaded(request.id, _model_info(self._current), control.elapsed_ms()))
+            return
         gpus = chosen_gpus(list_devices(), request.device) if request.gpu_layers else ()
         try:
             with ExitStack() as attempts:
@@ -94,8 +117,10 @@ class LlamaBackend:
             self._session.step()
 
     def rest(self) -> None:
-        if self._session is not None:
-            self._session.rest()
+        if not _has_memory_to_spare():
+            self._close_parked()
+        for loaded in self._models():
+            loaded.session.rest()
 
     def count(self, request: Count, emit: Emit) -> None:
         session = self._loaded()
@@ -103,6 +128,9 @@ class LlamaBackend:
 
     def adapt(self, request: Adapt, emit: Emit) -> None:
         self._loaded().adapt(request.adapters)
+        if self._current is not None:
+            wanted = replace(self._current.request, adapters=request.adapters)
+            self._current = replace(self._current, request=wanted)
         emit(Adapted(request.id))
 
     def embed(self, request: Embed, emit: Emit, control: RequestControl) -> None:
@@ -122,8 +150,8 @@ class LlamaBackend:
 
     def forget(self, request: Forget, emit: Emit) -> None:
         for conversation_id in request.conversation_ids:
-            if self._session is not None:
-                self._session.forget(conversation_id)
+            for loaded in self._models():
+                loaded.session.forget(conversation_id)
             if self._store is not None:
                 self._store.forget(conversation_id)
         if request.state_folder and request.state_folder != self._store_options[0]:
@@ -142,11 +170,11 @@ class LlamaBackend:
         emit(DevicesListed(request.id, devices, system_info, binding.versions()))
 
     def unload(self, request: Unload, emit: Emit) -> None:
-        self._close_session()
+        self._close_models()
         emit(Unloaded(request.id))
 
     def close(self) -> None:
-        self._close_session()
+        self._close_models()
         if self._store is not None:
             self._store.close(_STORE_GRACE_S)
 
@@ -179,10 +207,23 @@ class LlamaBackend:
         working = next((gpu.name for gpu in gpus if gpu.name not in crashed), HOST)
         return replace(request, device=working)
 
-    def _close_session(self) -> None:
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+    @property
+    def _session(self) -> Session | None:
+        return self._current.session if self._current is not None else None
+
+    def _models(self) -> list[_Loaded]:
+        return [loaded for loaded in (self._current, self._parked) if loaded is not None]
+
+    def _close_parked(self) -> None:
+        if self._parked is not None:
+            self._parked.session.close()
+            self._parked = None
+
+    def _close_models(self) -> None:
+        self._close_parked()
+        if self._current is not None:
+            self._current.session.close()
+            self._current = None
 
     def _open_store(self, request: Load) -> StateStore | None:
         """The store for states of conversations that a load asks for."""
@@ -204,7 +245,7 @@ class LlamaBackend:
             self._session.model.reopen_context()
         except UserError as error:
             log.warning("the former model is lost: %s", error)
-            self._close_session()
+            self._close_models()
 
     def _loaded(self) -> Session:
         if self._session is None:
@@ -212,6 +253,7 @@ class LlamaBackend:
         return self._session
 
     def _load(self, request: Load, emit: Emit, control: RequestControl) -> None:
+        self._close_parked()
         former = self._session
         model, facts = load_model(
             request,
@@ -233,16 +275,33 @@ class LlamaBackend:
         except BaseException:
             model.close()
             raise
-        self._close_session()
-        self._session = session
-        emit(Loaded(request.id, _model_info(session, facts), control.elapsed_ms()))
+        self._parked, self._current = self._current, _Loaded(session, facts, request, _file_mark(request.path))
+        if former is not None and (former.model.context is None or not _has_memory_to_spare()):
+            self._close_parked()
+        emit(Loaded(request.id, _model_info(self._current), control.elapsed_ms()))
 
 
 def _nothing() -> None:
     """There is no context to give back."""
 
 
-def _model_info(session: Session, facts: ModelFacts) -> ModelInfo:
+def _file_mark(path: str) -> tuple[int, int]:
+    """What changes when a file is replaced; (0, 0) for one that is gone."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
+def _has_memory_to_spare() -> bool:
+    """Whether a model that nobody uses now may stay."""
+    memory = psutil.virtual_memory()
+    return usable_bytes() > max(_SPARE_BYTES, memory.total // _SPARE_SHARE)
+
+
+def _model_info(loaded: _Loaded) -> ModelInfo:
+    session, facts = loaded.session, loaded.facts
     model = session.model
     return ModelInfo(
         path=str(facts.path),
