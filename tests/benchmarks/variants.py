@@ -47,10 +47,10 @@ class Bench:
 
 
 def screen(bench: Bench, names: Sequence[str]) -> list[str]:
-    """Those that reach half of the fastest's speed at reading or at writing."""
+    """Those that reach half of the fastest's speed, at reading and at writing."""
     runs = {name: bench.run(name) for name in names}
     best = {kind: max(run[kind]["cpu"] for run in runs.values()) for kind in KINDS}
-    near = [name for name in names if any(runs[name][kind]["cpu"] > best[kind] / 2 for kind in KINDS)]
+    near = [name for name in names if all(runs[name][kind]["cpu"] > best[kind] / 2 for kind in KINDS)]
     print(f"usable here: {', '.join(names)}")
     print(f"at least half as fast as the fastest: {', '.join(near)}\n")
     return near
