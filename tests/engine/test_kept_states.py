@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.core.events import Forgotten, Loaded, PromptStarted
+from app.core.events import Forgotten, Loaded, Loading, PromptStarted
 from app.engine.protocol import ChatMessage, Forget, Load
 from app.engine.worker.conversation_memory import MIN_KEPT_TOKENS
 from tests.engine.engine_child import EngineChild, Run, assistant, user
@@ -98,3 +99,34 @@ def test_a_deleted_conversation_leaves_no_file(start: Callable[[str], EngineChil
     assert isinstance(bare.ask(Forget(0, ("dogs", "cats"), str(states))).last, Forgotten)
     bare.close()
     assert not list(states.iterdir())
+
+
+def test_a_longer_context_keeps_what_was_read(
+    start: Callable[[str], EngineChild], models: Path, tmp_path: Path
+) -> None:
+    child = start("qwen2")
+    talk = [user("cat" * 40, "u0")]
+    load = Load(
+        0,
+        str(models / "qwen2.gguf"),
+        256,
+        threads=1,
+        state_folder=str(tmp_path / "states"),
+        state_limit_bytes=LIMIT_BYTES,
+    )
+    child.ask(load)
+    first = ask(child, talk, "cats")
+    for length in (512, 256):
+        run = child.ask(replace(load, context_length=length))
+        assert not run.of(Loading)
+        assert run.last.model.context_length == length
+        again = ask(child, talk, "cats")
+        assert reused(again) == first.of(PromptStarted)[0].prompt_tokens - 1
+        assert again.text == first.text
+
+
+def test_a_context_that_cannot_be_had_leaves_the_model_as_it_was(child: EngineChild, models: Path) -> None:
+    child.load(models / "qwen2.gguf", 256)
+    refused = child.ask(Load(0, str(models / "qwen2.gguf"), 1 << 40, threads=1))
+    assert isinstance(refused.last, Loaded)  # never more than it was trained for
+    assert refused.last.model.context_length == refused.last.model.context_length_trained

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import psutil
 
@@ -33,13 +33,10 @@ class ConversationMemory:
 
     def __init__(self, model: LoadedModel, store: StateStore | None, key: StateKey | None) -> None:
         """`store` and `key`: where states outlive this process, and what they must agree in; both or neither."""
-        assert model.context is not None
         self._is_recurrent = model.is_recurrent
         # A saved state has of a sliding window only what the next token sees, so it cannot be cut either.
         self._can_cut_states = not model.is_recurrent and not llama.llama_model_n_swa(model.handle)
-        self._sequences = [
-            ContextSequence(model.context, number, model.is_recurrent) for number in range(model.sequences)
-        ]
+        self._sequences = _sequences_of(model)
         self._kept: OrderedDict[str, SavedSequence] = OrderedDict()
         self._unwritten: set[str] = set()  # those of them that the store has not got yet
         self._store = store
@@ -91,6 +88,18 @@ class ConversationMemory:
         for sequence in self._sequences:
             if sequence.conversation_id == conversation_id and not sequence.is_busy:
                 sequence.clear()
+
+    @property
+    def by_use(self) -> list[int]:
+        """The numbers of the sequences, the one that was used last first."""
+        return [each.number for each in sorted(self._sequences, key=lambda each: each.used_at, reverse=True)]
+
+    def move(self, model: LoadedModel, places: Mapping[int, int], key: StateKey | None) -> None:
+        """Go on in another context of the model, where sequence n is now `places[n]`; the others were lost."""
+        former, self._sequences, self._key = self._sequences, _sequences_of(model), key
+        for sequence in former:
+            if sequence.number in places:
+                self._sequences[places[sequence.number]].continue_from(sequence)
 
     def forget_all(self) -> None:
         """Nothing that was read counts any more: the model computes otherwise from now on."""
@@ -171,6 +180,11 @@ class ConversationMemory:
                 can_cut=self._can_cut_states,
                 cut_points=[point.length for point in saved.stored_checkpoints],
             )
+
+
+def _sequences_of(model: LoadedModel) -> list[ContextSequence]:
+    assert model.context is not None
+    return [ContextSequence(model.context, number, model.is_recurrent) for number in range(model.sequences)]
 
 
 def _copy_of(sequence: ContextSequence) -> SavedSequence | None:

@@ -58,6 +58,20 @@ class _Loaded:
         """Whether this is what a request wants, and the file is still the same."""
         return replace(self.request, id=request.id) == request and self.file == _file_mark(request.path)
 
+    def differs_in_length(self, request: Load) -> bool:
+        """Whether a request wants this with a context of another, given length."""
+        wanted = self.wanted_length(request)
+        return (
+            0 < wanted != self.session.model.context_length
+            and self.session.model.context is not None
+            and self.serves(replace(request, context_length=self.request.context_length))
+        )
+
+    def wanted_length(self, request: Load) -> int:
+        """The length of a request, within what the model was trained for."""
+        trained = self.facts.context_length_trained
+        return min(request.context_length, trained) if trained > 0 else request.context_length
+
 
 class LlamaBackend:
     """One model answers; the one before it stays loaded beside it while both fit.
@@ -87,6 +101,10 @@ class LlamaBackend:
         request = self._spared(request)
         if self._parked is not None and self._parked.serves(request):
             self._current, self._parked = self._parked, self._current
+            emit(Loaded(request.id, _model_info(self._current), control.elapsed_ms()))
+            return
+        if self._current is not None and self._current.differs_in_length(request):
+            self._resize(self._current, request)
             emit(Loaded(request.id, _model_info(self._current), control.elapsed_ms()))
             return
         gpus = chosen_gpus(list_devices(), request.device) if request.gpu_layers else ()
@@ -224,6 +242,16 @@ class LlamaBackend:
         if self._current is not None:
             self._current.session.close()
             self._current = None
+
+    def _resize(self, loaded: _Loaded, request: Load) -> None:
+        """Change the length of the context; the weights stay, and so does what was read."""
+        try:
+            loaded.session.resize(loaded.wanted_length(request))
+        except UserError as error:
+            if loaded.session.model.context is None:
+                self._close_models()
+            raise UserError(error.kind, **{"path": request.path, **error.details}) from None
+        self._current = replace(loaded, request=request)
 
     def _open_store(self, request: Load) -> StateStore | None:
         """The store for states of conversations that a load asks for."""

@@ -107,6 +107,15 @@ class ContextSequence:
         self.mark()
         return True
 
+    def continue_from(self, other: ContextSequence) -> None:
+        """Stand for what `other` stood for in a context that was replaced; the memory here has been filled already."""
+        if llama.llama_memory_seq_pos_max(self._memory, self.number) != len(other.tokens) - 1:
+            self.clear()
+            return
+        self.tokens = other.tokens
+        self.conversation_id, self.used_at, self.is_saved = other.conversation_id, other.used_at, other.is_saved
+        self._checkpoints = other._checkpoints
+
     def copy_from(self, other: ContextSequence, length: int) -> None:
         """Take over the first `length` tokens of another sequence."""
         self.clear()

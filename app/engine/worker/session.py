@@ -135,6 +135,24 @@ class Session:
         if self._key is not None:
             self._key = replace(self._key, adapters=self.model.adapters)
 
+    def resize(self, context_length: int) -> None:
+        """Make the context longer or shorter; what was read stays read as far as it fits.
+
+        Raises UserError, with the context as it was, or without one.
+        """
+        memory = self._memory
+        if self._scheduler is not None:
+            self._scheduler.close()
+        self._scheduler = self._memory = None
+        if memory is not None:
+            memory.save()
+        places = self.model.resize(context_length, memory.by_use if memory is not None else ())
+        if self._key is not None:
+            self._key = replace(self._key, sequences=self.model.sequences)
+        if memory is not None:
+            memory.move(self.model, places, self._key)
+            self._memory = memory
+
     def close_context(self) -> None:
         """Give the context back; what it held is kept if it can be."""
         if self._scheduler is not None:
@@ -229,10 +247,11 @@ class Session:
         return _Prompt(tokens, fit.first_visible_id, opened, chat_format)
 
     def _open(self) -> tuple[ConversationMemory, Scheduler]:
-        if self._memory is None or self._scheduler is None:
-            model = self.model
-            assert model.context is not None
+        model = self.model
+        assert model.context is not None
+        if self._memory is None:
             self._memory = ConversationMemory(model, self._store, self._key)
+        if self._scheduler is None:
             self._scheduler = Scheduler(model.context, model.batch_tokens, self._chunk_tokens(), model.is_recurrent)
         return self._memory, self._scheduler
 
