@@ -126,7 +126,7 @@ class Scheduler:
 
     def _decode(self, answers: Sequence[Answer]) -> bool:
         """Compute the batch. False when it was cut off or failed; the answers have been dealt with then."""
-        self._watch(answers)
+        self._watch()
         result = self._batch.decode(self._context)
         if result == 0:
             return True
@@ -139,14 +139,15 @@ class Scheduler:
                 answer.finish(FinishReason.STOPPED)  # the others are decoded again in the next round
         return False
 
-    def _watch(self, answers: Sequence[Answer]) -> None:
-        """Let a stop of any of these answers end the computation early."""
-        if len(answers) == 1:
-            self._abort.watch(self._context, answers[0].control.flag)
+    def _watch(self) -> None:
+        """Let a stop of any answer end the computation early, also of one that only waits for its turn."""
+        going_on = [answer for answer in self._answers if not answer.is_over]
+        if len(going_on) == 1:
+            self._abort.watch(self._context, going_on[0].control.flag)
         elif self._is_recurrent:  # an aborted step spoils the state of all: finish it
             self._abort.watch(self._context, StopFlag())
         else:
             flag = StopFlag()
-            for answer in answers:
+            for answer in going_on:
                 answer.control.share(flag)
             self._abort.watch(self._context, flag)
