@@ -14,27 +14,25 @@ COMMANDS = ("ask", "doctor")
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The arguments after the program's name; `command` is "window", "ask" or "doctor". Exits 2 on a mistake."""
-    word = _first_word(argv)
-    command = word if word in COMMANDS else None
+    place = _first_word(argv)
+    command = argv[place] if place is not None and argv[place] in COMMANDS else None
     parser = _ask_parser() if command == "ask" else _doctor_parser() if command == "doctor" else _window_parser()
-    rest = list(argv)
-    if command is not None:
-        rest.remove(command)
+    rest = [word for at, word in enumerate(argv) if command is None or at != place]
     arguments = parser.parse_args(rest)
     arguments.command = command or "window"
     return arguments
 
 
-def _first_word(argv: Sequence[str]) -> str | None:
-    """The first word that is neither an option nor the value of --data-dir or --model."""
+def _first_word(argv: Sequence[str]) -> int | None:
+    """Where the first word stands that is neither an option nor the value of --data-dir or --model."""
     takes_value = False
-    for word in argv:
+    for place, word in enumerate(argv):
         if takes_value:
             takes_value = False
         elif word in ("--data-dir", "--model"):
             takes_value = True
         elif not word.startswith("-"):
-            return word
+            return place
     return None
 
 

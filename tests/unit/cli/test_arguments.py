@@ -25,6 +25,8 @@ def test_the_data_folder_may_stand_anywhere(words: list[str]) -> None:
 def test_the_question_may_be_a_command_word() -> None:
     assert parse(["ask", "doctor"]).question == "doctor"
     assert parse(["ask", "ask"]).question == "ask"
+    odd = parse(["--model", "ask", "ask", "why?"])
+    assert (odd.command, odd.model, odd.question) == ("ask", "ask", "why?")
 
 
 def test_a_folder_may_be_called_like_a_command() -> None:
