@@ -12,15 +12,18 @@ from PySide6.QtWidgets import QApplication
 
 from app.collector import MainThreadCollector
 from app.crash import CrashReporter, start_logging
+from app.engine.attempts import AttemptJournal
 from app.engine.client import EngineClient
 from app.engine.command import engine_command, engine_environment
 from app.memory_release import MemoryRelease
 from app.paths import Paths, builtin_model, choose_paths, resources
 from app.services.chat import ChatService
 from app.services.conversations import ConversationsService
+from app.services.device_choice import DeviceChoice
 from app.services.hardware import HardwareService
 from app.services.models import ModelService
 from app.services.profile import Profile
+from app.services.rest import EngineRest
 from app.services.settings import SettingsService
 from app.services.store import StoreService
 from app.single_instance import SingleInstance
@@ -30,12 +33,17 @@ def build_profile(paths: Paths, parent: QObject, engine_backend: str = "llama") 
     """The services for one data folder; nothing is started yet."""
     settings = SettingsService(paths.settings, parent)
     store = StoreService(paths.database, paths.backups, parent)
-    engine = EngineClient(engine_command(engine_backend), paths.engine_log, parent, engine_environment())
-    models = ModelService(engine, store, settings, builtin_model(), paths.states, parent)
-    hardware = HardwareService(engine, models, parent)
+    attempts = AttemptJournal(paths.attempts)
+    engine = EngineClient(
+        engine_command(engine_backend, paths.attempts), paths.engine_log, parent, engine_environment()
+    )
+    choice = DeviceChoice(settings, paths.device_speeds, parent)
+    models = ModelService(engine, store, settings, choice, attempts, builtin_model(), paths.states, parent)
+    hardware = HardwareService(engine, models, choice, attempts, parent)
+    rest = EngineRest(engine, models, settings, parent)
     conversations = ConversationsService(store, parent)
     chat = ChatService(engine, store, settings, models, conversations, parent)
-    return Profile(paths, settings, store, engine, models, hardware, conversations, chat)
+    return Profile(paths, settings, store, engine, attempts, models, hardware, rest, conversations, chat)
 
 
 def run_window(data_dir: str | None, model: str | None) -> int:

@@ -38,6 +38,7 @@ class ErrorKind(StrEnum):
         "not_enough_memory"  # needed_bytes, free_bytes, context_length, suggested_context_length (0: none)
     )
     LOAD_FAILED = "load_failed"  # reason
+    DEVICE_CRASHED = "device_crashed"  # device, reason; the path is empty when the device was only being started
     LOAD_STALLED = "load_stalled"  # seconds: nothing was read and nothing said for so long
     # prompts
     EMPTY_PROMPT = "empty_prompt"

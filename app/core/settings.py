@@ -74,8 +74,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("answers.max_tokens", Section.ANSWERS, int, 0, 0, 1_000_000, 64),  # 0: as many as the context holds
     *_sampling_settings(),
     Setting("model.context_length", Section.MODEL, int, 0, 0, 10_000_000, 1024),  # 0: chosen from model and memory
+    Setting("model.device", Section.MODEL, str, ""),  # ggml's name; empty: the fastest
+    Setting("model.idle_minutes", Section.MODEL, int, 15, 0, 1440, 5),  # 0: the model stays loaded
+    Setting("model.gpu_layers", Section.MODEL, int, -1, -1, 1000, expert=True),  # -1: as many as fit
+    Setting("model.cache_type", Section.MODEL, str, "f16", choices=("f16", "q8_0", "q4_0"), expert=True),
     Setting("model.state_limit_gb", Section.MODEL, int, 4, 0, 1000, expert=True),  # 0: nothing is kept on disk
     Setting("model.threads", Section.MODEL, int, 0, 0, 256, expert=True),  # 0: chosen from the machine
+    Setting("model.file_devices", Section.MODEL, str, "", shown=False),  # JSON: model files with a device of their own
     Setting("window.geometry", Section.APPEARANCE, str, "", shown=False),  # base64 of QWidget.saveGeometry
     Setting("window.sidebar_visible", Section.APPEARANCE, bool, True, shown=False),
     Setting("window.last_conversation", Section.APPEARANCE, str, "", shown=False),

@@ -101,6 +101,11 @@ class EngineClient(QObject):
         """The child's process id; None while there is none."""
         return (self._process.processId() or None) if self._process is not None else None
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is in flight."""
+        return bool(self._in_flight)
+
     def next_id(self) -> int:
         """A fresh id for a request."""
         self._last_id += 1
@@ -141,6 +146,22 @@ class EngineClient(QObject):
                     process.kill()
                     process.waitForFinished(_KILL_GRACE_MS)
         process.deleteLater()
+
+    def retire(self, timeout_ms: int = 5_000) -> None:
+        """Let the child end without waiting for it; the next `send` starts another. Emits nothing more of it."""
+        process = self._process
+        if process is None:
+            return
+        self._forget_process()
+        process.started.disconnect(self._on_started)
+        process.readyReadStandardOutput.disconnect(self._read_some)
+        process.finished.disconnect(self._on_finished)
+        process.errorOccurred.disconnect(self._on_error_occurred)
+        process.finished.connect(process.deleteLater)
+        if process.state() == QProcess.ProcessState.Running:
+            process.write(encode(Shutdown()))
+            process.closeWriteChannel()
+        QTimer.singleShot(timeout_ms, process, process.kill)
 
     def _single_shot(self, interval_ms: int, handler: object) -> QTimer:
         timer = QTimer(self, singleShot=True, interval=interval_ms)

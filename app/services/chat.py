@@ -204,6 +204,7 @@ class ChatService(QObject):
         self._prompter.count_soon(self._current)
         if chat.conversation.draft == text:
             return
+        self._models.wake()
         chat.conversation = replace(chat.conversation, draft=text)
         if chat.is_stored:
             self._conversations.keep_draft(chat.conversation.id, text)
@@ -319,6 +320,7 @@ class ChatService(QObject):
 
     def _show(self, chat: OpenChat) -> None:
         self._leave(self._current)
+        self._models.wake()
         self._current = chat
         if chat.is_stored:
             self._open[chat.conversation.id] = chat

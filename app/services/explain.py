@@ -8,6 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QT_TRANSLATE_NOOP
 
 from app.core.errors import ErrorKind, NoticeKind, UserError
+from app.services.explain_devices import device_crashed
 from app.services.explanation import (
     Action,
     ActionKind,
@@ -207,6 +208,7 @@ _CARDS: dict[ErrorKind, Callable[[UserError], Explanation]] = {
         retry,
     ),
     ErrorKind.LOAD_FAILED: _load_failed,
+    ErrorKind.DEVICE_CRASHED: device_crashed,
     ErrorKind.DECODE_FAILED: _with_reason(QT_TRANSLATE_NOOP("Explain", "The model could not go on")),
     ErrorKind.NO_MODEL: _plain(
         QT_TRANSLATE_NOOP("Explain", "No model is loaded"),

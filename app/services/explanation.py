@@ -20,6 +20,8 @@ class ActionKind(StrEnum):
     USE_CONTEXT_LENGTH = "use_context_length"  # value: tokens
     OPEN_DATA_FOLDER = "open_data_folder"
     RETRY = "retry"
+    USE_PROCESSOR = "use_processor"  # value: path of the model file
+    RETRY_DEVICE = "retry_device"  # value: path of the model file, or empty
     RESTORE_BACKUP = "restore_backup"  # value: path
     COPY_DETAILS = "copy_details"  # value: text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,10 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from app.core.errors import ErrorKind, UserError
 from app.core.events import Event, Failed, LoadCancelled, Loaded, Loading, ModelInfo, Notice
 from app.core.messages import ConversationId, utc_now
+from app.engine.attempts import Attempt, AttemptJournal, AttemptKind
 from app.engine.client import EngineClient
 from app.engine.protocol import Forget, Load
+from app.services.device_choice import DeviceChoice
 from app.services.explain import explain_notice
 from app.services.settings import SettingsService
 from app.services.store import Stores, StoreService
@@ -26,6 +29,28 @@ RELOAD_DELAY_MS = 800
 _GIB = 1024**3
 
 
+_LOAD_SETTINGS = frozenset(
+    f"model.{name}" for name in ("context_length", "threads", "device", "file_devices", "gpu_layers", "cache_type")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _LoadOptions:
+    """What of a Load makes another load necessary when it changes; the fields are its."""
+
+    path: str
+    context_length: int
+    threads: int
+    device: str
+    gpu_layers: int
+    cache_type: str
+
+    @classmethod
+    def of(cls, request: Load) -> _LoadOptions:
+        """Those of a request."""
+        return cls(**{field.name: getattr(request, field.name) for field in fields(cls)})
+
+
 class ModelService(QObject):
     """One model is current. It is loaded when asked for, and again after the engine died. Main thread only."""
 
@@ -34,7 +59,8 @@ class ModelService(QObject):
     loaded = Signal(object)  # ModelInfo
     load_failed = Signal(object)  # UserError; the model before goes on if there was one
     load_cancelled = Signal()
-    unloaded = Signal()  # the engine died
+    unloaded = Signal()  # the engine died, or rests
+    touched = Signal()  # somebody uses the model
     settled = Signal()  # no load is under way any more, whatever came of it
     files_changed = Signal(object)  # list[ModelFile]
     noticed = Signal(str)
@@ -44,6 +70,8 @@ class ModelService(QObject):
         engine: EngineClient,
         store: StoreService,
         settings: SettingsService,
+        choice: DeviceChoice,
+        journal: AttemptJournal,
         builtin: Path,
         states: Path,
         parent: QObject | None = None,
@@ -52,6 +80,8 @@ class ModelService(QObject):
         self._engine = engine
         self._store = store
         self._settings = settings
+        self._choice = choice
+        self._journal = journal
         self._builtin = str(builtin)
         self._states = str(states)
         self._info: ModelInfo | None = None
@@ -61,12 +91,14 @@ class ModelService(QObject):
         self._pending: Load | None = None
         self._superseded: dict[int, Load] = {}  # told to stop, perhaps too late
         self._is_cancelled = False
-        self._loaded_as: tuple[str, int, int] | None = None
+        self._is_resting = False  # unloaded because nobody used it
+        self._past_crash: UserError | None = None  # of the last run, not told yet
+        self._loaded_as: _LoadOptions | None = None
         self._files: list[ModelFile] = []
         self._reload_timer = QTimer(self)
         self._reload_timer.setSingleShot(True)
         self._reload_timer.setInterval(RELOAD_DELAY_MS)
-        self._reload_timer.timeout.connect(self.ensure_loaded)
+        self._reload_timer.timeout.connect(self._reload)
         engine.event_received.connect(self._on_event)
         engine.died.connect(self._on_died)
         settings.changed.connect(self._on_setting_changed)
@@ -108,6 +140,8 @@ class ModelService(QObject):
         The last path is forgotten before it is tried and remembered once it is loaded, so that a file that takes the
         whole machine down is not tried again at the next start.
         """
+        if crashes := self._journal.settle():
+            self._past_crash = self._crash_error(crashes[-1], "")
         first = path or self._settings.string("model.last_path") or self._builtin
         self._settings.set_value("model.last_path", "")
         self._settings.save()
@@ -117,6 +151,7 @@ class ModelService(QObject):
         """Load a file in place of the current model; None is the built-in one."""
         self._given_up.clear()
         self._failed_path = None
+        self.touched.emit()
         self._send(path or self._builtin)
 
     def cancel_load(self) -> None:
@@ -127,8 +162,41 @@ class ModelService(QObject):
 
     def ensure_loaded(self) -> None:
         """Load the current model if it is not loaded as the settings say."""
+        self.touched.emit()
         if self._pending is None and self._loaded_as != self._wanted():
             self.load(self._path)
+
+    def wake(self) -> None:
+        """Somebody is there who will soon want an answer: a model that rests is loaded again."""
+        self.touched.emit()
+        if self._is_resting:
+            self.load(self._path)
+
+    def rest(self) -> None:
+        """Give the memory of the model back until it is wanted; for when the engine has nothing to do."""
+        if self._engine.is_busy or self._pending is not None:
+            return
+        log.info("the engine rests")
+        self._engine.retire()
+        self._is_resting = True
+        self._forget_loaded()
+
+    def restart(self, path: str = "") -> None:
+        """Load a file, or the current one, in a fresh engine, which tries every device that is not in the journal."""
+        if not self._engine.is_busy:  # answers must not be cut off
+            self._engine.retire()
+            self._forget_loaded()
+        self.load(path or self._path)
+
+    def retry_device(self, path: str = "") -> None:
+        """Let devices that ended the engine try again, with this file or the current one."""
+        self._journal.forget()
+        self.restart(path)
+
+    def reload_if_idle(self) -> None:
+        """Load the model again if it should be loaded otherwise now, soon, unless somebody waits for the engine."""
+        if self._info is not None and self._loaded_as != self._wanted() and not self._engine.is_busy:
+            self._reload_timer.start()
 
     def use_context_length(self, tokens: int) -> None:
         """Set the context length and load again, also a file that failed for lack of memory."""
@@ -156,24 +224,39 @@ class ModelService(QObject):
         if self._pending is not None:
             self._superseded[self._pending.id] = self._pending
         self.cancel_load()
+        options = self._options(path)
         request = Load(
             self._engine.next_id(),
-            path,
-            self._settings.integer("model.context_length"),
-            self._settings.integer("model.threads"),
+            **asdict(options),
             state_folder=self._states,
             state_limit_bytes=self._settings.integer("model.state_limit_gb") * _GIB,
         )
         self._pending = request
+        self._is_resting = False
         self._is_cancelled = False
         self.load_started.emit(path)
         self._engine.send(request)
 
-    def _wanted(self) -> tuple[str, int, int]:
-        return (self._path, self._settings.integer("model.context_length"), self._settings.integer("model.threads"))
+    def _options(self, path: str) -> _LoadOptions:
+        settings = self._settings
+        return _LoadOptions(
+            path,
+            settings.integer("model.context_length"),
+            settings.integer("model.threads"),
+            self._choice.device_for(path),
+            settings.integer("model.gpu_layers"),
+            settings.string("model.cache_type"),
+        )
+
+    def _wanted(self) -> _LoadOptions:
+        return self._options(self._path)
+
+    def _reload(self) -> None:
+        if not self._is_resting:
+            self.ensure_loaded()
 
     def _on_setting_changed(self, key: str) -> None:
-        if key in ("model.context_length", "model.threads"):
+        if key in _LOAD_SETTINGS:
             self._reload_timer.start()
 
     def _on_event(self, event: Event) -> None:
@@ -206,12 +289,15 @@ class ModelService(QObject):
             self._remember(model)
         self.loaded.emit(model)
         self.settled.emit()
+        if self._past_crash is not None:
+            crash, self._past_crash = self._past_crash, None
+            self.load_failed.emit(crash)
 
     def _take_over(self, request: Load, model: ModelInfo) -> None:
         """What the engine has now; it may have finished a load before it heard that another is wanted."""
         self._path = request.path
         self._info = model
-        self._loaded_as = (request.path, request.context_length, request.threads)
+        self._loaded_as = _LoadOptions.of(request)
 
     def _on_load_failed(self, request: Load, error: UserError) -> None:
         log.warning("load failed: %s", error.kind.value)
@@ -238,18 +324,39 @@ class ModelService(QObject):
     def _on_died(self, error: UserError) -> None:
         pending, self._pending = self._pending, None
         self._superseded.clear()
-        self._info = None
-        self._loaded_as = None
-        self.unloaded.emit()
+        if self._is_cancelled:
+            self._journal.strike()
+        crashes = self._journal.settle()
+        self._forget_loaded()
         if pending is None:
             return
         if self._is_cancelled:  # it did not hear that and had to be ended
             self._given_up.add(pending.path)
             self.load_cancelled.emit()
+        elif crashes:
+            # What is no fault of the file does not speak against it: the built-in one must run, now without the device.
+            if crashes[-1].kind is AttemptKind.DEVICE and pending.path != self._builtin:
+                self._note_failure(pending.path)
+            else:
+                self._path = pending.path
+            self.load_failed.emit(self._crash_error(crashes[-1], error.string("reason")))
         else:
+            self._journal.forget(pending.path)  # it fails without a GPU as well: the GPU was not to blame
             self._note_failure(pending.path)
             self.load_failed.emit(_while_loading(error, pending.path))
         self._fall_back()
+
+    def _forget_loaded(self) -> None:
+        self._info = None
+        self._loaded_as = None
+        self.unloaded.emit()
+
+    def _crash_error(self, attempt: Attempt, reason: str) -> UserError:
+        """What to tell of a device that ended the engine."""
+        known = {device.name: device.description for device in self._choice.devices}
+        path = "" if attempt.path == self._builtin else attempt.path
+        device = known.get(attempt.name) or attempt.name
+        return UserError(ErrorKind.DEVICE_CRASHED, device=device, path=path, reason=reason)
 
     def _remember(self, model: ModelInfo) -> None:
         def work(stores: Stores) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.engine.attempts import AttemptJournal
 from app.engine.client import EngineClient
 from app.paths import Paths
 from app.services.chat import ChatService
 from app.services.conversations import ConversationsService
 from app.services.hardware import HardwareService
 from app.services.models import ModelService
+from app.services.rest import EngineRest
 from app.services.settings import SettingsService
 from app.services.store import StoreService
 
@@ -24,8 +26,10 @@ class Profile:
     settings: SettingsService
     store: StoreService
     engine: EngineClient
+    attempts: AttemptJournal
     models: ModelService
     hardware: HardwareService
+    rest: EngineRest
     conversations: ConversationsService
     chat: ChatService
 
@@ -40,4 +44,5 @@ class Profile:
         self.chat.shut_down()
         self.settings.close()
         self.engine.shutdown(ENGINE_SHUTDOWN_MS)
+        self.attempts.strike()
         self.store.close()

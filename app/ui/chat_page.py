@@ -72,6 +72,12 @@ class ChatPage(QWidget):
                 self._damage = None
                 self.clear_card()
                 self._profile.store.restore(Path(str(action.value)))
+            case ActionKind.USE_PROCESSOR:
+                self.clear_card()
+                self._profile.models.load(str(action.value))
+            case ActionKind.RETRY_DEVICE:
+                self.clear_card()
+                self._profile.models.retry_device(str(action.value or ""))
             case ActionKind.COPY_DETAILS:
                 QGuiApplication.clipboard().setText(str(action.value))
 
@@ -180,6 +186,7 @@ class ChatPage(QWidget):
         models.load_cancelled.connect(self._on_load_cancelled)
         models.files_changed.connect(self._show_models)
         models.noticed.connect(self.notices.show_notice)
+        self._profile.hardware.noticed.connect(self.notices.show_notice)
         conversations.failed.connect(self.show_failure)
         conversations.drafts_recovered.connect(self._on_save_recovered)
         self._profile.store.opened.connect(self._on_store_opened)

@@ -52,7 +52,7 @@ class SettingField(QWidget):
         self.setFocusProxy(control)
 
 
-class _CalmComboBox(QComboBox):
+class CalmComboBox(QComboBox):
     """The wheel scrolls the page, not the choice, until the box has the focus."""
 
     def wheelEvent(self, event: QWheelEvent) -> None:
@@ -77,7 +77,7 @@ class ChoiceField(SettingField):
 
     def __init__(self, setting: Setting, words: SettingWords, parent: QWidget | None = None) -> None:
         super().__init__(setting, words, parent)
-        self._box = _CalmComboBox(self)
+        self._box = CalmComboBox(self)
         self._box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         for choice in setting.choices:
             self._box.addItem(words.choices[choice], choice)

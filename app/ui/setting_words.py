@@ -11,7 +11,7 @@ from app.core.settings import Section
 
 @dataclass(frozen=True, slots=True)
 class SettingWords:
-    """What a person reads. `zero` names the value 0 where it means "chosen for you"; `choices` names each choice."""
+    """What a person reads. `zero` names the lowest figure where it means something; `choices` names each choice."""
 
     label: str
     help: str
@@ -216,6 +216,39 @@ def _model() -> dict[str, SettingWords]:
                 "in Hearth is deleted there too.",
             ),
             zero=translate("SettingWords", "Nothing is kept"),
+        ),
+        "model.device": SettingWords(
+            translate("SettingWords", "Runs on"),
+            translate(
+                "SettingWords",
+                "Hearth measures what this computer has and takes the fastest. The model is loaded again.",
+            ),
+        ),
+        "model.idle_minutes": SettingWords(
+            translate("SettingWords", "Unload when not used for"),
+            translate(
+                "SettingWords",
+                "Gives the memory of the model back. It is loaded again when you write the next message.",
+            ),
+            zero=translate("SettingWords", "Never"),
+            unit=translate("SettingWords", " minutes"),
+        ),
+        "model.gpu_layers": SettingWords(
+            translate("SettingWords", "Layers on the graphics card"),
+            translate("SettingWords", "Layers beyond it run on the processor. 0 keeps the graphics card out."),
+            zero=translate("SettingWords", "As many as fit"),
+        ),
+        "model.cache_type": SettingWords(
+            translate("SettingWords", "Precision of what was read"),
+            translate(
+                "SettingWords",
+                "The KV cache. A smaller type leaves room for longer chats, for a little less accuracy and speed.",
+            ),
+            choices={
+                "f16": translate("SettingWords", "f16: full"),
+                "q8_0": translate("SettingWords", "q8_0: half the memory"),
+                "q4_0": translate("SettingWords", "q4_0: a quarter of the memory"),
+            },
         ),
         "model.threads": SettingWords(
             translate("SettingWords", "Threads"),

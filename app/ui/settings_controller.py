@@ -27,7 +27,13 @@ class SettingsController(QObject):
         profile.settings.changed.connect(self._on_setting_changed)
         profile.store.backups_listed.connect(self.page.set_backups)
         profile.store.backup_failed.connect(self.page.show_backup_error)
+        self._system_info = ""
         profile.hardware.devices_listed.connect(self._on_devices_listed)
+        profile.hardware.choice.changed.connect(self._show_devices)
+        profile.models.loaded.connect(self._show_model)
+        profile.models.unloaded.connect(self._show_model)
+        self.page.file_device_chosen.connect(self._on_file_device_chosen)
+        self.page.device_retry_requested.connect(profile.hardware.retry)
 
     def _on_page_changed(self, key: str, value: Value) -> None:
         self._profile.settings.set_value(key, value)
@@ -39,4 +45,16 @@ class SettingsController(QObject):
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._profile.paths.data)))
 
     def _on_devices_listed(self, listed: DevicesListed) -> None:
-        self.page.set_devices(list(listed.devices), listed.system_info)
+        self._system_info = listed.system_info
+        self._show_devices()
+
+    def _show_devices(self) -> None:
+        choice = self._profile.hardware.choice
+        self.page.set_devices(choice.devices, self._system_info, choice.speeds, choice.fastest)
+
+    def _show_model(self) -> None:
+        models = self._profile.models
+        self.page.set_model(models.info, self._profile.hardware.choice.choice_for(models.current_path))
+
+    def _on_file_device_chosen(self, device: str) -> None:
+        self._profile.hardware.choice.choose_for(self._profile.models.current_path, device)

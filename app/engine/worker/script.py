@@ -62,12 +62,12 @@ class LoadRule:
     """How a model loads; on devices whose name begins with `device` only."""
 
     path: str = ""
-    device: str = ""
     name: str = "Scripted model"
     context_length: int = 4096
     duration_ms: float = 0.0
     error: UserError | None = None
     crash: Crash | None = None
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.core.events import Device
+from app.services.explain_devices import device_kind, device_name, explain_problem, speed_words
 from app.services.wording import size
+from app.ui.buttons import Button
 from app.ui.labels import Label, hint
 
 
+class Speed(Protocol):
+    """What a self-test found, in tokens per second."""
+
+    @property
+    def prompt(self) -> float:
+        """Of reading."""
+
+    @property
+    def generation(self) -> float:
+        """Of writing."""
+
+
 class DeviceList(QWidget):
-    """One line per device; processor features below."""
+    """A paragraph per device, with its speed or what is wrong with it; processor features below."""
+
+    retry_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -22,37 +39,44 @@ class DeviceList(QWidget):
         layout.setSpacing(4)
         layout.addWidget(Label(self.tr("Devices"), self))
         self._lines = Label("", self, wraps=True)
+        self._retry = Button(self.tr("Try it again"), self, icon="restore")
+        self._retry.setAccessibleName(self.tr("Try the devices again that stopped the engine"))
+        self._retry.clicked.connect(self.retry_requested)
         self._info = Label("", self, percent=88, muted=True, wraps=True)
+        layout.addWidget(self._lines)
+        layout.addWidget(self._retry, 0, Qt.AlignmentFlag.AlignLeading)
+        layout.addWidget(self._info)
         for label in (self._lines, self._info):
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            layout.addWidget(label)
-        layout.addWidget(hint(self.tr("A graphics card in this list is used by itself."), self))
+        layout.addWidget(hint(self.tr("A graphics card in this list is used by itself when it is faster."), self))
         self.set_devices([], "")
 
-    def set_devices(self, devices: Sequence[Device], system_info: str) -> None:
-        """Show these; none means that the engine has not said yet."""
+    def set_devices(
+        self,
+        devices: Sequence[Device],
+        system_info: str,
+        speeds: Mapping[str, Speed] | None = None,
+    ) -> None:
+        """Show these with the speeds that are known, by name; none means that the engine has not said yet."""
         if devices:
-            self._lines.setText("\n".join(self._describe(device) for device in devices))
+            self._lines.setText(
+                "\n".join(self._describe(device, (speeds or {}).get(device.name)) for device in devices)
+            )
         else:
             self._lines.setText(self.tr("They are listed here once the engine has started."))
+        self._retry.setVisible(any(device.problem == "crashed" for device in devices))
         self._info.setText(" ".join(system_info.split()))
         self._info.setVisible(bool(system_info.strip()))
 
-    def _describe(self, device: Device) -> str:
-        name = device.description.strip() or device.name
-        kind = self._kind(device.kind)
-        if device.total_bytes <= 0:
-            return f"{kind}: {name}"
-        memory = self.tr("{free} of {total} free").format(free=size(device.free_bytes), total=size(device.total_bytes))
-        return f"{kind}: {name} · {memory}"
-
-    def _kind(self, kind: str) -> str:
-        match kind:
-            case "gpu":
-                return self.tr("Graphics card")
-            case "igpu":
-                return self.tr("Built-in graphics")
-            case "accel":
-                return self.tr("Accelerator")
-            case _:
-                return self.tr("Processor")
+    def _describe(self, device: Device, speed: Speed | None) -> str:
+        parts = [f"{device_kind(device)}: {device_name(device)}"]
+        if device.driver:
+            parts.append(self.tr("driver {version}").format(version=device.driver))
+        if device.total_bytes > 0:
+            memory = self.tr("{free} of {total} free")
+            parts.append(memory.format(free=size(device.free_bytes), total=size(device.total_bytes)))
+        if speed is not None:
+            parts.append(speed_words(speed.prompt, speed.generation))
+        line = " · ".join(parts)
+        problem = explain_problem(device)
+        return f"{line}\n{problem}" if problem else line

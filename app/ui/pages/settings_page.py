@@ -8,13 +8,15 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.core.errors import UserError
-from app.core.events import Device
+from app.core.events import Device, ModelInfo
 from app.core.settings import SETTINGS, Section, Setting, Value
 from app.services.explain import explain
 from app.ui.buttons import Button, ButtonKind
+from app.ui.device_field import DeviceField
 from app.ui.labels import Label, heading, hint
 from app.ui.pages.data_folder import BackupRow, DataFolder
-from app.ui.pages.device_list import DeviceList
+from app.ui.pages.device_list import DeviceList, Speed
+from app.ui.pages.plan_view import PlanView
 from app.ui.scroll_column import ScrollColumn
 from app.ui.setting_fields import SettingField, make_field
 from app.ui.setting_words import section_title, words_for
@@ -29,17 +31,28 @@ class SettingsPage(ScrollColumn):
     setting_changed = Signal(str, object)
     open_folder_requested = Signal()
     backup_requested = Signal()
+    file_device_chosen = Signal(str)  # for the model that is loaded; empty: as all others
+    device_retry_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._fields: dict[str, SettingField] = {}
         self.setAccessibleName(self.tr("Settings"))
         self.column.addWidget(heading(self.tr("Settings"), self))
-        self._devices = DeviceList(self)
+        self._hardware = QWidget(self)
+        self._plan = PlanView(self._hardware)
+        self._plan.device_chosen.connect(self.file_device_chosen)
+        self._devices = DeviceList(self._hardware)
+        self._devices.retry_requested.connect(self.device_retry_requested)
+        hardware = QVBoxLayout(self._hardware)
+        hardware.setContentsMargins(0, 0, 0, 0)
+        hardware.setSpacing(ROW_GAP_PX)
+        hardware.addWidget(self._plan)
+        hardware.addWidget(self._devices)
         self._data = DataFolder(self)
         self._data.open_folder_requested.connect(self.open_folder_requested)
         self._data.backup_requested.connect(self.backup_requested)
-        extras: dict[Section, QWidget] = {Section.MODEL: self._devices, Section.DATA: self._data}
+        extras: dict[Section, QWidget] = {Section.MODEL: self._hardware, Section.DATA: self._data}
         for section in Section:
             self.column.addSpacing(SECTION_GAP_PX if section is not Section.APPEARANCE else ROW_GAP_PX)
             block = _SectionBlock(section, extras.get(section), self)
@@ -55,9 +68,23 @@ class SettingsPage(ScrollColumn):
             if key in self._fields:
                 self._fields[key].set_value(value)
 
-    def set_devices(self, devices: Sequence[Device], system_info: str) -> None:
-        """What the engine sees, and llama.cpp's line of processor features."""
-        self._devices.set_devices(devices, system_info)
+    def set_devices(
+        self,
+        devices: Sequence[Device],
+        system_info: str,
+        speeds: Mapping[str, Speed] | None = None,
+        fastest: str = "",
+    ) -> None:
+        """What the engine sees, llama.cpp's line of processor features, and what self-tests found."""
+        self._devices.set_devices(devices, system_info, speeds)
+        self._plan.set_devices(devices)
+        field = self._fields["model.device"]
+        if isinstance(field, DeviceField):
+            field.set_devices(devices, fastest)
+
+    def set_model(self, model: ModelInfo | None, chosen_device: str) -> None:
+        """The model in memory, and the device that the person chose for it alone."""
+        self._plan.set_model(model, chosen_device)
 
     def set_data_folder(self, path: str) -> None:
         """Where everything is kept."""
@@ -110,7 +137,8 @@ class _SectionBlock(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         label = Label(words.label, row)
-        field = make_field(setting, words, row)
+        make = DeviceField if setting.key == "model.device" else make_field
+        field = make(setting, words, row)
         field.changed.connect(self._on_field_changed)
         label.setBuddy(field)
         column.addWidget(label)

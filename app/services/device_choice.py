@@ -1,0 +1,156 @@
+"""Which device a model runs on: the person's choice, or the one that was fastest in the self-test."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from app.core.events import Device, DevicesListed, DeviceTested
+from app.core.plan import HOST
+from app.services.settings import SettingsService
+
+log = logging.getLogger(__name__)
+
+AUTOMATIC = ""  # Load.device and the setting model.device: chosen by Hearth
+_TURN_PROMPT_TOKENS, _TURN_ANSWER_TOKENS = 300, 200  # of a usual question and its answer
+_KEPT_SETUPS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSpeed:
+    """What a self-test found: tokens per second."""
+
+    prompt: float
+    generation: float
+
+    @property
+    def turn_s(self) -> float:
+        """How long a usual question with its answer takes, in seconds."""
+        return _TURN_PROMPT_TOKENS / max(self.prompt, 1e-6) + _TURN_ANSWER_TOKENS / max(self.generation, 1e-6)
+
+
+class DeviceChoice(QObject):
+    """Knows devices, their speeds and what the person wants. Main thread only.
+
+    Speeds belong to a set-up: the engine's version, the devices and their drivers. They are kept in a small file, so
+    that a driver or an engine that changes is measured again and one that comes back is not. Losing the file costs some
+    seconds.
+    """
+
+    changed = Signal()  # what a model should run on, or what is known of it
+
+    def __init__(self, settings: SettingsService, speeds: Path, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._settings = settings
+        self._file = speeds
+        self._setups = _read(speeds)
+        self._setup = next(reversed(self._setups), "")  # until devices are listed: that of the last time
+        self.devices: tuple[Device, ...] = ()
+
+    @property
+    def working(self) -> tuple[Device, ...]:
+        """The devices that can be used."""
+        return tuple(device for device in self.devices if not device.problem)
+
+    @property
+    def speeds(self) -> dict[str, DeviceSpeed]:
+        """What is known of this set-up, by the name of the device."""
+        return {name: DeviceSpeed(*values) for name, values in self._setups.get(self._setup, {}).items()}
+
+    @property
+    def untested(self) -> tuple[str, ...]:
+        """Working devices whose speed is not known."""
+        return tuple(device.name for device in self.working if device.name not in self.speeds)
+
+    @property
+    def fastest(self) -> str:
+        """The device that the self-test found fastest, empty before it."""
+        return min(self.speeds, key=lambda name: self.speeds[name].turn_s, default="")
+
+    def device_for(self, path: str) -> str:
+        """What Load.device is to be for a model file."""
+        return self.choice_for(path) or self._settings.string("model.device") or self._recommended()
+
+    def choice_for(self, path: str) -> str:
+        """What the person chose for this model file alone; empty: nothing."""
+        return self._choices().get(path, AUTOMATIC)
+
+    def choose_for(self, path: str, device: str) -> None:
+        """Have a model file run on a device, whatever holds for others; empty: as others do."""
+        choices = {**self._choices(), path: device}
+        kept = {file: name for file, name in choices.items() if name}
+        self._settings.set_value("model.file_devices", json.dumps(kept, ensure_ascii=False) if kept else "")
+
+    def take(self, listed: DevicesListed) -> None:
+        """The devices that there are now."""
+        self.devices = listed.devices
+        setup = _setup_of(listed)
+        if setup != self._setup:
+            self._setup = setup
+            self._setups[setup] = self._setups.pop(setup, {})  # the newest is the last
+        self.changed.emit()
+
+    def record(self, tested: DeviceTested) -> None:
+        """Keep what a self-test found."""
+        speeds = self._setups.setdefault(self._setup, {})
+        speeds[tested.device] = (tested.prompt_tokens_per_second, tested.generation_tokens_per_second)
+        _write(self._file, dict(list(self._setups.items())[-_KEPT_SETUPS:]))
+        self.changed.emit()
+
+    def _recommended(self) -> str:
+        """The fastest device; none by name while the engine's own choice, all graphics cards together, is right."""
+        speeds, fastest = self.speeds, self.fastest
+        if not fastest or self.untested:
+            return AUTOMATIC
+        if fastest == HOST or not self.devices:
+            return fastest
+        cards = [device.name for device in self.working if device.kind == "gpu"]
+        are_all_faster = all(speeds[card].turn_s <= speeds[HOST].turn_s for card in cards if HOST in speeds)
+        return AUTOMATIC if fastest in cards and are_all_faster else fastest
+
+    def _choices(self) -> dict[str, str]:
+        try:
+            found = json.loads(self._settings.string("model.file_devices") or "{}")
+        except ValueError:
+            return {}
+        return {str(path): str(name) for path, name in found.items()} if isinstance(found, dict) else {}
+
+
+def _setup_of(listed: DevicesListed) -> str:
+    """A name for an engine with these devices and drivers."""
+    parts = [sorted(listed.versions.items()), [(d.name, d.description, d.driver) for d in listed.devices]]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+_Speeds = dict[str, tuple[float, float]]
+
+
+def _read(path: Path) -> dict[str, _Speeds]:
+    """Set-ups with their speeds, the last used one last; a file that makes no sense is as good as none."""
+    try:
+        data: Any = json.loads(path.read_text("utf-8"))
+        return {
+            str(setup): {str(name): (float(prompt), float(generation)) for name, (prompt, generation) in speeds.items()}
+            for setup, speeds in data.items()
+        }
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        log.info("the speeds of devices cannot be read: %s", error)
+        return {}
+
+
+def _write(path: Path, setups: dict[str, _Speeds]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(setups), "utf-8")
+        new.replace(path)
+    except OSError as error:
+        log.info("the speeds of devices cannot be kept: %s", error)

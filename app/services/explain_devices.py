@@ -1,0 +1,163 @@
+"""Devices and plans in the words of a person."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from app.core.errors import UserError
+from app.core.events import Device, ModelInfo
+from app.core.plan import HOST
+from app.services.explanation import Action, ActionKind, Explanation, choose_model, copy_details
+from app.services.wording import locale, number, size, translate
+
+
+def device_name(device: Device) -> str:
+    """How a person may know it, e.g. "GeForce RTX 4070"."""
+    return device.description.strip() or device.name
+
+
+def device_kind(device: Device) -> str:
+    """What kind of device it is."""
+    match device.kind:
+        case "gpu":
+            return translate("ExplainDevices", "Graphics card")
+        case "igpu":
+            return translate("ExplainDevices", "Built-in graphics")
+        case "accel":
+            return translate("ExplainDevices", "Accelerator")
+        case _:
+            return translate("ExplainDevices", "Processor")
+
+
+def explain_problem(device: Device) -> str:
+    """Why a device cannot be used, and what helps; empty when it works."""
+    match device.problem:
+        case "":
+            return ""
+        case "crashed":
+            return translate("ExplainDevices", "It stopped the engine the last time, so Hearth leaves it alone.")
+        case "library_missing":
+            words = translate("ExplainDevices", "A library of its driver is missing. Install the driver anew.")
+        case "driver_too_old":
+            words = translate("ExplainDevices", "Its driver is too old. Install a newer one.")
+        case "not_enough_memory":
+            words = translate("ExplainDevices", "It has not enough free memory to start.")
+        case _:
+            words = translate("ExplainDevices", "It does not start.")
+    return f"{words} ({device.detail})" if device.detail else words
+
+
+def speed_words(prompt: float, generation: float) -> str:
+    """What a self-test found."""
+    words = translate("ExplainDevices", "self-test: reads {0}, writes {1} tokens per second")
+    return words.format(_rate(prompt), _rate(generation))
+
+
+def self_test_crashed(device: Device | None) -> str:
+    """A device ended the engine while it was measured."""
+    words = translate("ExplainDevices", "{0} stopped the engine in its self-test. Hearth does not use it.")
+    return words.format(device_name(device) if device else translate("ExplainDevices", "A device"))
+
+
+def device_crashed(error: UserError) -> Explanation:
+    """The card for ErrorKind.DEVICE_CRASHED."""
+    device = error.string("device")
+    path = error.string("path")
+    if path:
+        words = translate(
+            "ExplainDevices",
+            "The engine ended while “{0}” was being loaded on {1}. Hearth does not try that again by itself.",
+        )
+        text = words.format(Path(path).name, device)
+    else:
+        words = translate(
+            "ExplainDevices", "The engine ended while it was starting {0}. Hearth goes on without it from now on."
+        )
+        text = words.format(device)
+    if reason := error.string("reason"):
+        text += " " + translate("ExplainDevices", "Reason: {0}.").format(reason.rstrip("."))
+    use = Action(ActionKind.USE_PROCESSOR, translate("ExplainDevices", "Use the processor"), path)
+    retry = Action(ActionKind.RETRY_DEVICE, translate("ExplainDevices", "Try it again"), path)
+    title = translate("ExplainDevices", "The graphics card did not work")
+    return Explanation(title, text, (*((use,) if path else ()), retry, choose_model(), copy_details(error)))
+
+
+def plan_sentence(model: ModelInfo, devices: tuple[Device, ...]) -> str:
+    """How the model is loaded, in one sentence or two; empty when the engine did not tell."""
+    plan = model.plan
+    if not plan:
+        return ""
+    cards = [share for share in plan.get("devices", ()) if share.get("name") != HOST and share.get("layers")]
+    threads = int(plan.get("threads", 1))
+    if cards:
+        names = locale().createSeparatedList([_name_of(str(share["name"]), devices) for share in cards])
+        where = translate("ExplainDevices", "“{0}” runs on {1}").format(model.name, names)
+        layers, total = sum(int(share["layers"]) for share in cards), int(plan.get("layers", 0))
+        if layers < total:
+            part = translate("ExplainDevices", "({0} of {1} layers; the rest on the processor with {2} threads)")
+            where += " " + part.format(number(layers), number(total), number(threads))
+    elif threads == 1:
+        where = translate("ExplainDevices", "“{0}” runs on the processor with one thread").format(model.name)
+    else:
+        words = translate("ExplainDevices", "“{0}” runs on the processor with {1} threads")
+        where = words.format(model.name, number(threads))
+    return f"{where}; {_room(plan)}. {_memory(plan, devices)}"
+
+
+def plan_details(model: ModelInfo) -> list[tuple[str, str]]:
+    """The same for an expert: names and figures."""
+    plan = model.plan
+    if not plan:
+        return []
+    yes, no = translate("ExplainDevices", "on"), translate("ExplainDevices", "off")
+    rows = [
+        (translate("ExplainDevices", "Context"), f"{number(plan.get('context_length'))} × {plan.get('sequences', 1)}"),
+        (translate("ExplainDevices", "Cache type"), str(plan.get("cache_type", ""))),
+        (translate("ExplainDevices", "Batch"), number(plan.get("batch_tokens"))),
+        (translate("ExplainDevices", "Threads"), number(plan.get("threads"))),
+        (translate("ExplainDevices", "Flash attention"), yes if plan.get("flash_attention") else no),
+    ]
+    if plan.get("host_experts"):
+        rows.append((translate("ExplainDevices", "Layers with experts in main memory"), number(plan["host_experts"])))
+    for share in plan.get("devices", ()):
+        words = translate("ExplainDevices", "{0} layers, {1} planned")
+        text = words.format(number(share.get("layers", 0)), size(int(share.get("planned_bytes", 0))))
+        if "used_bytes" in share:
+            text += ", " + translate("ExplainDevices", "{0} used").format(size(int(share["used_bytes"])))
+        rows.append((str(share.get("name", "")), text))
+    return rows
+
+
+def _room(plan: dict[str, Any]) -> str:
+    tokens, sequences = number(plan.get("context_length")), int(plan.get("sequences", 1))
+    if sequences == 1:
+        return translate("ExplainDevices", "room for {0} tokens").format(tokens)
+    words = translate("ExplainDevices", "room for {0} tokens in each of {1} chats at once")
+    return words.format(tokens, number(sequences))
+
+
+def _memory(plan: dict[str, Any], devices: tuple[Device, ...]) -> str:
+    """What it takes of each device that has memory of its own."""
+    totals = {device.name: device.total_bytes for device in devices}
+    parts = []
+    for share in plan.get("devices", ()):
+        used = int(share.get("used_bytes", share.get("planned_bytes", 0)))
+        if not used:
+            continue
+        name, total = str(share["name"]), totals.get(str(share["name"]), 0)
+        if name == HOST:
+            kind = translate("ExplainDevices", "memory")
+        else:
+            kind = translate("ExplainDevices", "graphics memory")
+        words = translate("ExplainDevices", "{0} of {1} {2}") if total else translate("ExplainDevices", "{0} of {2}")
+        parts.append(words.format(size(used), size(total), kind))
+    return translate("ExplainDevices", "It takes {0}.").format(locale().createSeparatedList(parts))
+
+
+def _name_of(name: str, devices: tuple[Device, ...]) -> str:
+    return next((device_name(device) for device in devices if device.name == name), name)
+
+
+def _rate(value: float) -> str:
+    return locale().toString(value, "f", 0 if value >= 10 else 1)
