@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from app.core.errors import ErrorKind, UserError
 from app.core.file_kinds import FileKind
-from app.core.gguf import GgufHeader, TensorInfo, read_header
+from app.core.gguf import GgufHeader, TensorInfo, corrupt, read_header
 from app.core.model_shape import ModelShape, shape_of
-from app.engine.worker.architectures import refusal
+from app.engine.worker.architectures import CHAT_ARCHITECTURES, EMBEDDING_ARCHITECTURES, refusal
 from app.engine.worker.plausibility import TOKENS_KEY, check_header
 
 _SPLIT_NAME = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<parts>\d{5})\.gguf")
+_POOLING_RANK = 4  # llama.h: enum llama_pooling_type
+_POOLINGS_TO_VECTORS = (0, 1, 2, 3)  # 0 is none, for which the mean is taken
+_WORD_PIECE_TOKENS = {"bos": 101, "unknown": 100, "seperator": 102, "padding": 0, "mask": 103}  # the typo is GGUF's
 _MAX_SPLITS = 99_999  # what fits into the five digits of a part's name
 # Until April 2024 every expert was a tensor of its own; llama.cpp wants them stacked.
 _SINGLE_EXPERT = re.compile(r"blk\.\d+\.ffn_(gate|down|up)\.\d+\.weight")
@@ -36,14 +40,22 @@ class ModelFacts:
     header: GgufHeader
 
 
-def inspect_model_file(path: Path) -> ModelFacts:
-    """The facts of the chat model at `path`; reads the headers only.
+class Purpose(Enum):
+    """What a model is wanted for."""
+
+    CHAT = "chat"
+    EMBED = "embed"
+    RANK = "rank"
+
+
+def inspect_model_file(path: Path, purpose: Purpose = Purpose.CHAT) -> ModelFacts:
+    """The facts of the model at `path`; reads the headers only.
 
     Raises:
-        UserError: with `path`, saying why this file cannot be chatted with.
+        UserError: with `path`, saying why this file cannot be used for that.
     """
     try:
-        return _inspect(path)
+        return _inspect(path, purpose)
     except UserError as error:
         raise UserError(error.kind, **{"path": str(path), **error.details}) from None
 
@@ -54,9 +66,13 @@ def tensors_of(path: Path) -> list[TensorInfo]:
     return [*header.tensors, *(tensor for part in _other_parts(path, header) for tensor in _read(part)[0].tensors)]
 
 
-def _inspect(path: Path) -> ModelFacts:
+def _inspect(path: Path, purpose: Purpose) -> ModelFacts:
     header, size_bytes = _read(path)
-    _check_purpose(header)
+    _check_kind(header)
+    if purpose is Purpose.CHAT:
+        _check_chats(header)
+    else:
+        _check_encodes(header, purpose)
     others = [_read(part) for part in _other_parts(path, header)]
     tensors = [tensor for each, _ in [(header, size_bytes), *others] for tensor in each.tensors]
     if not tensors:
@@ -67,6 +83,7 @@ def _inspect(path: Path) -> ModelFacts:
         if found_bytes < each.needed_bytes:
             raise UserError(ErrorKind.TRUNCATED, needed_bytes=each.needed_bytes, found_bytes=found_bytes)
     check_header(header)
+    _check_word_pieces(header)
     architecture = header.architecture
     return ModelFacts(
         path=path,
@@ -96,9 +113,8 @@ def _read(path: Path) -> tuple[GgufHeader, int]:
         raise UserError(ErrorKind.FILE_UNREADABLE, reason=reason) from None
 
 
-def _check_purpose(header: GgufHeader) -> None:
-    """Raise UserError for files that are whole and yet no chat model."""
-    architecture = header.architecture
+def _check_kind(header: GgufHeader) -> None:
+    """Raise UserError for files that are whole and yet no language model."""
     kind = header.text("general.type")
     if kind == "adapter" or header.text("adapter.type") is not None:
         raise UserError(ErrorKind.ADAPTER)
@@ -106,6 +122,11 @@ def _check_purpose(header: GgufHeader) -> None:
         raise UserError(ErrorKind.PROJECTOR)
     if kind == "imatrix":
         raise UserError(ErrorKind.NOT_A_MODEL, looks_like=FileKind.IMPORTANCE_MATRIX.value)
+
+
+def _check_chats(header: GgufHeader) -> None:
+    """Raise UserError for language models that do not chat."""
+    architecture = header.architecture
     refused = refusal(architecture)
     if refused is ErrorKind.PROJECTOR:
         raise UserError(refused)
@@ -115,6 +136,30 @@ def _check_purpose(header: GgufHeader) -> None:
     pools = header.integer(f"{architecture}.pooling_type") or 0
     if pools > 0 or header.metadata.get(f"{architecture}.attention.causal") is False:
         raise UserError(ErrorKind.EMBEDDING_MODEL, architecture=architecture)
+
+
+def _check_encodes(header: GgufHeader, purpose: Purpose) -> None:
+    """Raise UserError for models that make no vectors, or do not rank."""
+    architecture = header.architecture
+    pools = header.integer(f"{architecture}.pooling_type") or 0
+    encodes = architecture in EMBEDDING_ARCHITECTURES or (architecture in CHAT_ARCHITECTURES and pools > 0)
+    has_classifier = any(tensor.name.startswith("cls.") for tensor in header.tensors)
+    if purpose is Purpose.RANK and not (encodes and pools == _POOLING_RANK and has_classifier):
+        raise UserError(ErrorKind.NO_RERANKER)
+    if purpose is Purpose.EMBED and not (encodes and pools in _POOLINGS_TO_VECTORS):
+        raise UserError(ErrorKind.NO_EMBEDDING_MODEL)
+
+
+def _check_word_pieces(header: GgufHeader) -> None:
+    """The special tokens of such a vocabulary have numbers by default; llama.cpp does not ask whether they exist."""
+    tokens = header.array(TOKENS_KEY)
+    if header.text("tokenizer.ggml.model") != "bert" or tokens is None:
+        return
+    for name, default in _WORD_PIECE_TOKENS.items():
+        token = header.integer(f"tokenizer.ggml.{name}_token_id")
+        token = default if token is None else token
+        if not 0 <= token < tokens.count:
+            raise corrupt(f"its {name} token is {token} of {tokens.count}")
 
 
 def _other_parts(path: Path, header: GgufHeader) -> list[Path]:

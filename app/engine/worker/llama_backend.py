@@ -27,6 +27,7 @@ from app.engine.worker import binding
 from app.engine.worker.backend import Emit, RequestControl
 from app.engine.worker.backend_libraries import GPU_BACKENDS, backend_name
 from app.engine.worker.device_list import CRASHED, StartReport, list_devices, missing_devices, working_gpus
+from app.engine.worker.encoders import Encoders
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.inspection import ModelFacts
 from app.engine.worker.loaded_model import LoadCancelledError
@@ -84,6 +85,7 @@ class LlamaBackend:
 
     def __init__(self, journal: AttemptJournal) -> None:
         self._engine_log = EngineLog()
+        self._encoders = Encoders(self._engine_log)
         self._journal = journal
         self._start_report = StartReport()
         self._backends = self._start_backends()
@@ -152,10 +154,10 @@ class LlamaBackend:
         emit(Adapted(request.id))
 
     def embed(self, request: Embed, emit: Emit, control: RequestControl) -> None:
-        raise UserError(ErrorKind.BAD_REQUEST, reason="not in this version of the engine")
+        self._encoders.embed(request, emit, control)
 
     def rank(self, request: Rank, emit: Emit, control: RequestControl) -> None:
-        raise UserError(ErrorKind.BAD_REQUEST, reason="not in this version of the engine")
+        self._encoders.rank(request, emit, control)
 
     def test_device(self, request: TestDevice, emit: Emit, control: RequestControl) -> None:
         self._engine_log.start()
@@ -189,10 +191,12 @@ class LlamaBackend:
 
     def unload(self, request: Unload, emit: Emit) -> None:
         self._close_models()
+        self._encoders.close()
         emit(Unloaded(request.id))
 
     def close(self) -> None:
         self._close_models()
+        self._encoders.close()
         if self._store is not None:
             self._store.close(_STORE_GRACE_S)
 
