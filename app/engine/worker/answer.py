@@ -12,7 +12,7 @@ from app.core.messages import Usage
 from app.engine.worker.backend import Emit, RequestControl
 from app.engine.worker.sampler import SamplerChain
 from app.engine.worker.sequence import ContextSequence
-from app.engine.worker.speculation import DraftControl, Drafter
+from app.engine.worker.speculation import Speculation
 from app.engine.worker.text_stream import TextStream
 from app.engine.worker.token_scores import TokenScorer
 
@@ -26,14 +26,6 @@ class AnswerLimits:
     max_tokens: int  # 0: as many as the context holds
     context_tokens: int
     end_tokens: frozenset[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Speculation:
-    """Who guesses tokens ahead, and how many are worth it."""
-
-    drafter: Drafter
-    control: DraftControl
 
 
 class Answer:
@@ -138,7 +130,7 @@ class Answer:
             accepted += 1
             token = sample(context, index + accepted)
         if pending and self._speculation is not None:
-            self._speculation.control.record(len(guesses), accepted, seconds)
+            self._speculation.record(len(guesses), accepted, seconds)
         if guesses:
             self._drafted_tokens += len(guesses)
             self._accepted_tokens += accepted
@@ -177,8 +169,7 @@ class Answer:
         room = self._limits.context_tokens - len(self.sequence.tokens) - 1
         if self._limits.max_tokens:
             room = min(room, self._limits.max_tokens - self._completion_tokens - 1)
-        most = min(self._speculation.control.length(), room)
-        return self._speculation.drafter.propose(self.sequence.tokens, token, most) if most > 0 else []
+        return self._speculation.guess(self.sequence.tokens, token, max(room, 0))
 
     # -- the end
 

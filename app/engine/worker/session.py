@@ -25,6 +25,9 @@ from app.engine.worker.model_hash import model_hash
 from app.engine.worker.sampler import SamplerChain
 from app.engine.worker.saved_sequence import shared_length
 from app.engine.worker.scheduler import Scheduler
+from app.engine.worker.sequence import ContextSequence
+from app.engine.worker.speculation import AdaptiveControl, DecodeTimes, PromptLookup, Speculation
+from app.engine.worker.speculation.exact_width import ExactWidth
 from app.engine.worker.state_store import StateKey, StateStore
 from app.engine.worker.template_renderer import TemplateError
 from app.engine.worker.text_stream import TextStream
@@ -80,6 +83,8 @@ class Session:
         )
         self._memory: ConversationMemory | None = None
         self._scheduler: Scheduler | None = None
+        self._times = DecodeTimes()
+        self._exact_width = ExactWidth()
         name = f"{model.metadata('general.name') or ''} {model.path.stem}"
         self._fallback = choose_known(model.vocabulary, name)
         self.chat_format = self._choose_format(emit, request_id)
@@ -206,7 +211,22 @@ class Session:
         chain.accept_prompt(tokens)
         sequence = memory.take(request.conversation_id, tokens)
         emit(PromptStarted(request.id, len(tokens), len(sequence.tokens), prompt.first_visible_id))
-        scheduler.add(Answer(request.id, sequence, tokens, chain, seed, stream, limits, None, emit, control, scorer))
+        speculation = self._speculation(request, sampling, sequence, tokens)
+        scheduler.add(
+            Answer(request.id, sequence, tokens, chain, seed, stream, limits, speculation, emit, control, scorer)
+        )
+
+    def _speculation(
+        self, request: Generate, sampling: Sampling, sequence: ContextSequence, tokens: Sequence[int]
+    ) -> Speculation | None:
+        """Guesses for an answer, where they may be made: a recurrent state cannot go back behind a wrong one."""
+        if not request.speculate or self.model.is_recurrent or request.grammar or request.json_schema:
+            return None
+        control = AdaptiveControl(self._times)
+        if sampling.temperature > 0:
+            return Speculation(PromptLookup(), control)
+        most = self._exact_width.of(self.model, sequence, tokens) - 1
+        return Speculation(PromptLookup(), control, most) if most > 0 else None
 
     def _chain(self, request: Generate, prompt: _Prompt, sampling: Sampling, seed: int) -> SamplerChain:
         """What chooses the tokens of an answer. Raises UserError for a grammar, schema or bias that cannot be used."""
@@ -250,6 +270,7 @@ class Session:
         model = self.model
         assert model.context is not None
         if self._memory is None:
+            self._times, self._exact_width = DecodeTimes(), ExactWidth()
             self._memory = ConversationMemory(model, self._store, self._key)
         if self._scheduler is None:
             self._scheduler = Scheduler(model.context, model.batch_tokens, self._chunk_tokens(), model.is_recurrent)
