@@ -16,6 +16,7 @@ from app.core.memory import CACHE_TYPES
 from app.core.plan import (
     DEFAULT_CONTEXT_LENGTH,
     HOST,
+    MAX_SEQUENCES,
     DeviceShare,
     EnginePlan,
     Machine,
@@ -26,6 +27,7 @@ from app.core.plan import (
 )
 from app.engine.protocol import Load
 from app.engine.worker import binding
+from app.engine.worker.architectures import ONE_CONVERSATION_ARCHITECTURES
 from app.engine.worker.backend import Emit, RequestControl
 from app.engine.worker.buffer_report import private_bytes
 from app.engine.worker.device_list import list_devices
@@ -99,6 +101,7 @@ class _Loader:
             context_length=min(length, trained) if trained > 0 else length,  # beyond it models talk nonsense
             gpu_layers=request.gpu_layers,
             cache_type=request.cache_type,
+            sequences=1 if facts.architecture in ONE_CONVERSATION_ARCHITECTURES else MAX_SEQUENCES,
         )
 
     def plan(self, make_room: Callable[[], None], former: LoadedModel | None) -> _Attempt:

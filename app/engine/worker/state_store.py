@@ -168,7 +168,7 @@ class StateStore:
         can_cut: bool = True,
         cut_points: Sequence[int] = (),
     ) -> None:
-        """`put` in a thread. While one state is written others wait, one for each conversation: the newest.
+        """`put` in a thread. While one state is written others wait, one for each conversation with a model: the newest.
 
         `data` must not change any more. Of more than a gigabyte of waiting data the oldest is given up.
         """
@@ -178,7 +178,7 @@ class StateStore:
         with self._changed:
             if self._is_closed:
                 return
-            self._cancel([other for other in self._waiting if other.conversation == job.conversation])
+            self._cancel([other for other in self._waiting if _is_of_same(other, job)])
             while self._waiting and len(job.data) + self._waiting_bytes() > _MAX_WAITING_BYTES:
                 self._cancel(self._waiting[:1])
             self._waiting.append(job)
@@ -323,6 +323,11 @@ def _job(
     content = memoryview(data).cast("B")
     points = array("i", cut_points)
     return _Job(key.digest, _digest(conversation_id), array("i", tokens), content, can_cut, points)
+
+
+def _is_of_same(one: _Job, other: _Job) -> bool:
+    """Whether two states are of one conversation with one model: it may have gone on with another model."""
+    return (one.key, one.conversation) == (other.key, other.conversation)
 
 
 def _contains(stored: StateHead, job: _Job) -> bool:

@@ -418,6 +418,20 @@ class TestThread:
         assert written == [b"first", b"third", b"second, newer"]
         store.close(5)
 
+    def test_a_conversation_with_two_models_waits_with_both(
+        self, store: StateStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        written = self.note_writing(monkeypatch)
+        begun, go_on = self.hold_writing(monkeypatch)
+        store.put_soon(KEY, "other", [1, 1], b"other")
+        assert begun.wait(5)
+        store.put_soon(KEY, "c", [2, 2], b"one model")
+        store.put_soon(replace(KEY, model_hash="another"), "c", [2, 2], b"another model")
+        go_on.set()
+        assert store.wait(5)
+        assert written == [b"other", b"one model", b"another model"]
+        store.close(5)
+
     def test_what_waits_does_not_fill_the_memory(self, store: StateStore, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(state_store, "_MAX_WAITING_BYTES", 250)
         written = self.note_writing(monkeypatch)
