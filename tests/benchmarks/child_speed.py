@@ -20,6 +20,7 @@ class Speed:
     reading: float
     writing: float
     prompt_tokens: int
+    first_token_ms: float  # since the request arrived
 
 
 class MeasuredChild:
@@ -44,7 +45,7 @@ class MeasuredChild:
         read = usage.prompt_tokens - usage.reused_tokens
         # The first token of an answer comes from the end of the prompt: it takes no computation of its own.
         writing = (usage.completion_tokens - 1) / max(usage.generation_ms, 1e-6) * 1000
-        return Speed(read / usage.prompt_ms * 1000, writing, read)
+        return Speed(read / usage.prompt_ms * 1000, writing, read, usage.first_token_ms)
 
     def close(self) -> None:
         """End it."""

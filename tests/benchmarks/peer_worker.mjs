@@ -1,0 +1,32 @@
+// Runs node-llama-cpp for peers.py; speaks as peer_worker.py does. The package lies in the current folder.
+import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { pathToFileURL } from "node:url";
+
+const folder = `${process.cwd()}/node_modules/node-llama-cpp`;
+const { getLlama } = await import(pathToFileURL(`${folder}/dist/index.js`));
+const [path, threads, contextTokens] = process.argv.slice(2);
+const version = JSON.parse(readFileSync(`${folder}/package.json`, "utf8")).version;
+
+const llama = await getLlama({ gpu: false, build: "never", progressLogs: false, logLevel: "error" });
+const model = await llama.loadModel({ modelPath: path });
+const context = await model.createContext({
+  contextSize: Number(contextTokens), batchSize: 512, threads: Number(threads),
+});
+const sequence = context.getSequence();
+console.log(JSON.stringify({ version }));
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { prompt, tokens } = JSON.parse(line);
+  await sequence.clearHistory();
+  const started = performance.now();
+  const times = [];
+  for await (const token of sequence.evaluate(model.tokenize(prompt), { temperature: 0, yieldEogToken: true })) {
+    times.push(performance.now());
+    if (times.length === tokens) break;
+  }
+  console.log(JSON.stringify({
+    first_s: (times[0] - started) / 1000, rest_s: (times.at(-1) - times[0]) / 1000, tokens: times.length,
+  }));
+}
+process.exit(0);

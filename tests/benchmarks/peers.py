@@ -1,0 +1,261 @@
+"""Hearth's engine child and other packages that run llama.cpp, on the same file: tokens per second of each.
+
+    python -m tests.benchmarks.peers [--shape 1.1b] [--quant q4_0] [--prompt 128] [--tokens 48] [--rounds 5] [--busy]
+
+llama-cpp-python's high-level Llama, GPT4All, xllamacpp and node-llama-cpp, each in a process of its own with the model
+loaded, answer prompts of noise one after the other. Reading is measured to the first token, writing from there.
+The packages are fetched from PyPI and npm at the first run into environments of their own in the cache folder of the
+development tools. What cannot be had here is said in a line. Each waits between computations in its own way; with
+--busy a program that never rests runs beside all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import queue
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import platformdirs
+
+from tests.benchmarks.child_speed import MORE_TOKENS, MeasuredChild
+from tests.benchmarks.figures import paired_ratio, spread
+from tests.benchmarks.shapes import QUANTS, SHAPES, noise_text, shape_file
+
+HERE = Path(__file__).parent
+START_S, ANSWER_S, INSTALL_S = 180.0, 600.0, 900.0
+REST_S = 0.5  # threads that wait busily go to sleep
+HEARTH = "Hearth"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Tokens per second."""
+
+    reading: float
+    writing: float
+
+
+class Side(Protocol):
+    """An engine with a model loaded."""
+
+    version: str
+
+    def run(self, prompt_tokens: int, tokens: int) -> Figures:
+        """One answer to a prompt that was never read before."""
+
+    def close(self) -> None:
+        """End its process."""
+
+
+class Hearth:
+    """The child as the app runs it."""
+
+    version = ""
+
+    def __init__(self, model: Path, threads: int, context_tokens: int) -> None:
+        self._child = MeasuredChild(model, threads, context_tokens)
+
+    def run(self, prompt_tokens: int, tokens: int) -> Figures:
+        speed = self._child.answer(prompt_tokens, tokens)
+        return Figures(speed.prompt_tokens / speed.first_token_ms * 1000, speed.writing)
+
+    def close(self) -> None:
+        self._child.close()
+
+
+class Peer:
+    """Another package in a process of its own."""
+
+    def __init__(self, command: Sequence[str | Path], folder: Path, log: Path) -> None:
+        """Raises RuntimeError with the reason when it does not start."""
+        environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+        self._log = log
+        with log.open("wb") as errors:
+            self._process = subprocess.Popen(
+                command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+            )
+        self._lines: queue.Queue[bytes] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+        self._asked = 0
+        self.version = str(self._next(START_S)["version"])
+
+    def run(self, prompt_tokens: int, tokens: int) -> Figures:
+        self._asked += 1
+        prompt = noise_text(prompt_tokens, seed=self._asked)
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"prompt": prompt, "tokens": tokens}).encode() + b"\n")
+        self._process.stdin.flush()
+        found = self._next(ANSWER_S)
+        return Figures(prompt_tokens / found["first_s"], (found["tokens"] - 1) / max(found["rest_s"], 1e-9))
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put(b"")
+
+    def _next(self, timeout_s: float) -> dict[str, Any]:
+        try:
+            line = self._lines.get(timeout=timeout_s)
+            found: dict[str, Any] = json.loads(line)
+        except (queue.Empty, ValueError):
+            self.close()
+            last = self._log.read_text("utf-8", "replace").strip().splitlines()[-1:]
+            raise RuntimeError(last[0][:200] if last else "no answer") from None
+        return found
+
+
+class Kitchen:
+    """The environments of the other packages."""
+
+    def __init__(self) -> None:
+        chosen = os.environ.get("HEARTH_DEV_CACHE")
+        base = Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("hearth-dev", appauthor=False)
+        self._folder = base / "peers"
+
+    def command(self, name: str) -> tuple[list[str | Path], Path]:
+        """How the worker of a package is started, and in which folder. Raises RuntimeError where it cannot be had."""
+        folder = self._folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        if name == "llama-cpp-python":
+            return [sys.executable, HERE / "peer_worker.py", name], folder
+        if name == "node-llama-cpp":
+            return [self._node(folder), HERE / "peer_worker.mjs"], folder
+        return [self._python(folder, name), HERE / "peer_worker.py", name], folder
+
+    def log(self, name: str) -> Path:
+        return self._folder / name / "log.txt"
+
+    def _python(self, folder: Path, name: str) -> Path:
+        python = folder / "venv" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+        if not (folder / "complete").exists():
+            _install([sys.executable, "-m", "venv", "--clear", folder / "venv"], folder)
+            _install([python, "-m", "pip", "install", "--only-binary=:all:", name], folder)
+            (folder / "complete").touch()
+        return python
+
+    def _node(self, folder: Path) -> str:
+        node, npm = shutil.which("node"), shutil.which("npm")
+        if node is None or npm is None:
+            raise RuntimeError("there is no Node.js here")
+        if not (folder / "complete").exists():
+            (folder / "package.json").write_text("{}")
+            _install([npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "node-llama-cpp"], folder)
+            (folder / "complete").touch()
+        return node
+
+
+def _install(command: Sequence[str | Path], folder: Path) -> None:
+    with (folder / "install.txt").open("ab") as log:
+        try:
+            subprocess.run(command, cwd=folder, stdout=log, stderr=log, timeout=INSTALL_S, check=True)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise RuntimeError(f"it could not be installed: {error}") from error
+
+
+def start_sides(model: Path, threads: int, context_tokens: int) -> dict[str, Side]:
+    """Ours, and all others that can be had here; says which cannot."""
+    kitchen = Kitchen()
+    sides: dict[str, Side] = {HEARTH: Hearth(model, threads, context_tokens)}
+    for name in ("llama-cpp-python", "gpt4all", "xllamacpp", "node-llama-cpp"):
+        try:
+            command, folder = kitchen.command(name)
+            options = [str(model), str(threads), str(context_tokens)]
+            sides[name] = Peer([*command, *options], folder, kitchen.log(name))
+        except RuntimeError as error:
+            print(f"{name} is not measured: {error}", flush=True)
+    return sides
+
+
+@contextlib.contextmanager
+def neighbour(is_wanted: bool) -> Iterator[None]:
+    """A program that never rests."""
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if is_wanted else None
+    try:
+        yield
+    finally:
+        if process is not None:
+            process.kill()
+            process.wait()
+
+
+def compare(sides: dict[str, Side], prompt: int, tokens: int, rounds: int) -> dict[str, list[Figures]]:
+    """Rounds in which each side runs once, every other round in reverse order. One that fails is left out."""
+    found: dict[str, list[Figures]] = {name: [] for name in sides}
+    for number in range(rounds + 1):  # the first warms up
+        names = [name for name in sides if name in found]
+        for name in names if number % 2 else reversed(names):
+            try:
+                figures = sides[name].run(prompt, tokens)
+            except (RuntimeError, OSError, ZeroDivisionError) as error:
+                print(f"{name} failed: {error}", flush=True)
+                del found[name]
+                continue
+            if number:
+                found[name].append(figures)
+            time.sleep(REST_S)
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", default="1.1b", choices=SHAPES)
+    parser.add_argument("--quant", default="q4_0", choices=QUANTS)
+    parser.add_argument("--model", type=Path, help="a GGUF file of your own")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--prompt", type=int, default=128, help="tokens")
+    parser.add_argument("--tokens", type=int, default=48)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--busy", action="store_true")
+    options = parser.parse_args()
+    model = options.model or shape_file(options.shape, options.quant)
+    sides = start_sides(model, options.threads, options.prompt + options.tokens + MORE_TOKENS)
+    with neighbour(options.busy):
+        found = compare(sides, options.prompt, options.tokens, options.rounds)
+    for side in sides.values():
+        side.close()
+    ours = found[HEARTH]
+    print(
+        f"{model.name}, {options.threads} threads, prompt {options.prompt}, answer {options.tokens} tokens: tokens/s,"
+    )
+    print(f"median (lowest to highest) of {options.rounds} rounds; beside them how many times as fast Hearth is")
+    print(f"{'':<26}{'reading':<28}{'':<8}{'writing':<28}")
+    is_ahead = True
+    for name, figures in found.items():
+        columns = []
+        for mine, theirs in (
+            ([each.reading for each in ours], [each.reading for each in figures]),
+            ([each.writing for each in ours], [each.writing for each in figures]),
+        ):
+            ratio = paired_ratio(mine, theirs)
+            is_ahead = is_ahead and (name == HEARTH or statistics.median(mine) >= statistics.median(theirs))
+            columns.append(f"{spread(theirs):<28}{ratio:<8.2f}")
+        print(f"{f'{name} {sides[name].version}':<26}{''.join(columns)}")
+    print("ahead of all" if is_ahead else "NOT ahead of all")
+    return 0 if is_ahead else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
