@@ -168,7 +168,7 @@ class StateStore:
         can_cut: bool = True,
         cut_points: Sequence[int] = (),
     ) -> None:
-        """`put` in a thread. While one state is written others wait, one for each conversation with a model: the newest.
+        """`put` in a thread. While one state is written others wait: of each conversation with a model the newest.
 
         `data` must not change any more. Of more than a gigabyte of waiting data the oldest is given up.
         """
