@@ -15,6 +15,7 @@ from app.engine.worker.speculation.speculation import MAX_DRAFT_TOKENS
 
 _KEPT_TIMES = 9  # of which the median counts: one that was disturbed does no harm
 _TIMES_AGE = 256  # decodes after which a time is forgotten: the text has grown, the computer is busier
+_PLAIN_TIMES = 8  # plain decodes after which their time is looked at again
 _ASSUMED_SLOPE = 0.35  # what a guess costs, as a share of a plain decode, until it was measured
 
 _MARGIN = 1.08
@@ -32,17 +33,25 @@ class DecodeTimes:
     def __init__(self) -> None:
         self._times: dict[int, deque[tuple[int, float]]] = {}
         self._decodes = 0
+        self._table: list[float] | None = None
 
     def add(self, drafted: int, seconds: float) -> None:
         """A decode with so many guesses took so long."""
         self._decodes += 1
         self._times.setdefault(drafted, deque(maxlen=_KEPT_TIMES)).append((self._decodes, seconds))
+        if drafted or self._decodes % _PLAIN_TIMES == 1:
+            self._table = None
 
     def of_all(self) -> list[float] | None:
         """Seconds by number of guesses, 0 to MAX_DRAFT_TOKENS; None as long as nothing was measured.
 
         Between what was measured lies a straight line; before and after it goes on with the slope assumed.
         """
+        if self._table is None and self._times:
+            self._table = self._draw()
+        return self._table
+
+    def _draw(self) -> list[float] | None:
         known = {drafted: median for drafted in self._times if (median := self._median(drafted)) is not None}
         if not known:
             return None
