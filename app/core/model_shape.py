@@ -88,11 +88,6 @@ class ModelShape:
         return any(self.kv_heads)
 
     @property
-    def caches(self) -> int:
-        """How many KV caches llama.cpp keeps: layers with a window have one of their own."""
-        return (2 if any(self.windowed) else 1) if self.has_cache else 0
-
-    @property
     def head_lengths(self) -> frozenset[int]:
         """The lengths of the vectors that the KV cache holds, per head."""
         if not self.has_cache:

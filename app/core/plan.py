@@ -63,7 +63,8 @@ class Machine:
     def with_free(self, more: Mapping[str, int]) -> Machine:
         """The same machine with so many more bytes free, by device."""
         gpus = tuple(replace(gpu, free_bytes=gpu.free_bytes + more.get(gpu.device, 0)) for gpu in self.gpus)
-        return replace(self, free_bytes=self.free_bytes + more.get(HOST, 0), gpus=gpus)
+        shared = sum(more.get(gpu.device, 0) for gpu in self.gpus if gpu.is_shared)
+        return replace(self, free_bytes=self.free_bytes + more.get(HOST, 0) + shared, gpus=gpus)
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ def test_what_no_longer_fits_is_let_go(engine_log: RecordingLog, models: Path) -
 
 
 @pytest.mark.logs_warnings  # llama.cpp's, about the widths of values and whole caches for windows
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", [name for name, each in ARCHITECTURES.items() if each.side_by_side])
 def test_the_most_important_go_to_the_first_places(engine_log: RecordingLog, tmp_path: Path, name: str) -> None:
     """Fewer conversations than before: llama.cpp alone would refuse their states."""
     path = write_architecture(tmp_path / "model.gguf", ARCHITECTURES[name])

@@ -10,11 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from app.core.errors import ErrorKind, UserError
 from app.core.memory import CONTEXT_STEP_TOKENS, ContextPlan, round_up
-from app.core.model_shape import ModelShape
 from app.core.plan import BATCH_TOKENS, OUTPUT_TOKENS, DeviceShare, EnginePlan, Placement
 from app.engine.protocol import Adapter
 from app.engine.worker.adapters import AdapterSet
@@ -22,9 +19,10 @@ from app.engine.worker.binding import ggml_function, llama
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.inspection import tensors_of
 from app.engine.worker.state_streams import StreamsError, with_streams
+from app.engine.worker.threads import reading_threads
 from app.engine.worker.vocabulary import Vocabulary
 
-__all__ = ["BATCH_TOKENS", "OUTPUT_TOKENS", "ContextSettings", "LoadCancelledError", "LoadedModel", "choose_threads"]
+__all__ = ["BATCH_TOKENS", "OUTPUT_TOKENS", "ContextSettings", "LoadCancelledError", "LoadedModel"]
 
 log = logging.getLogger(__name__)
 
@@ -59,19 +57,6 @@ class _SequenceState:
 _EMPTY = _SequenceState(0, None)
 
 
-def choose_threads(wanted: int) -> int:
-    """How many threads compute: the physical cores this process may use, unless told otherwise.
-
-    More threads than processors would wait for each other in every operation.
-    """
-    try:
-        usable = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this system
-        usable = os.cpu_count() or 1
-    physical = psutil.cpu_count(logical=False) or usable
-    return max(1, min(wanted, usable) if wanted > 0 else min(physical, usable))
-
-
 class LoadedModel:
     """Owns a `llama_model` and, most of the time, a `llama_context`."""
 
@@ -95,7 +80,6 @@ class LoadedModel:
         self.sequences = 1  # how many conversations the context holds
         self.cache_type = "f16"
         self.batch_tokens = 0  # the most that one llama_decode takes
-        self.shape: ModelShape | None = None
         self.plan: EnginePlan | None = None
         self.used: tuple[DeviceShare, ...] = ()  # what the plan's shares turned out to be
         self.settings: ContextSettings | None = None
@@ -141,7 +125,8 @@ class LoadedModel:
         parameters.n_batch = parameters.n_ubatch = plan.batch_tokens
         # Not of the whole batch: that is hundreds of megabytes with large vocabularies.
         parameters.n_outputs_max = min(plan.output_tokens, plan.batch_tokens)
-        parameters.n_threads = parameters.n_threads_batch = settings.threads
+        parameters.n_threads = settings.threads
+        parameters.n_threads_batch = reading_threads(settings.threads)
         parameters.flash_attn_type = self._flash_attention(plan)
         parameters.swa_full = plan.whole_window_cache
         parameters.no_perf = True
@@ -247,7 +232,7 @@ class LoadedModel:
                 continue
             data = state.data
             if self.sequences != len(states):
-                data = self._with_present_streams(data)
+                data = _with_streams(data, len(states), self.sequences)
             if llama.llama_state_seq_set_data(self.context, data, len(data), now) == len(data):
                 kept[was] = now
             else:
@@ -255,24 +240,17 @@ class LoadedModel:
                 llama.llama_memory_seq_rm(llama.llama_get_memory(self.context), now, -1, -1)
         return kept
 
-    def _with_present_streams(self, data: Any) -> Any:
-        """A state of a context with another number of sequences as this context takes it."""
-        if self.shape is None:
-            return data
-        has_values = not self.shape.latent_length
-        try:
-            changed = with_streams(memoryview(data).cast("B"), self.sequences, self.shape.caches, has_values)
-        except StreamsError as error:
-            log.warning("a conversation cannot be moved: %s", error)
-            return data
-        return (ctypes.c_uint8 * len(changed)).from_buffer_copy(changed)
-
     def close(self) -> None:
         """Free everything."""
         self.close_context()
         if self.handle:
             llama.llama_model_free(self.handle)
             self.handle = None
+
+    @property
+    def flash_attention(self) -> bool:
+        """Whether values are stored as flash attention wants them; states of the other kind do not fit."""
+        return self.settings is not None and self.settings.plan.flash_attention
 
     @property
     def plan_details(self) -> dict[str, Any]:
@@ -317,6 +295,16 @@ class LoadedModel:
         buffer = ctypes.create_string_buffer(256)
         length = llama.llama_model_meta_val_str(self.handle, key.encode(), buffer, 256)
         return buffer.value.decode("utf-8", "replace") if length >= 0 else None
+
+
+def _with_streams(data: Any, before: int, after: int) -> Any:
+    """A state as a context with another number of sequences takes it; as it was if that cannot be done."""
+    try:
+        changed = with_streams(memoryview(data).cast("B"), before, after)
+    except StreamsError as error:
+        log.warning("a conversation cannot be moved: %s", error)
+        return data
+    return (ctypes.c_uint8 * len(changed)).from_buffer_copy(changed)
 
 
 class _BufferOverride(ctypes.Structure):

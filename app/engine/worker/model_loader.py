@@ -190,9 +190,11 @@ class _Loader:
         """Note what the plan took, and how the context may change later."""
         plan, shape = attempt.plan, self._facts.shape
         used = self._log.buffers.used_shares(plan.shares)
-        used = (_with_process(used[0], self._log.buffers.copied_weights_bytes, private_before), *used[1:])
+        # A GPU that shares the computer's memory may take it in the name of this process.
+        if not (plan.uses_gpu and any(gpu.is_shared for gpu in attempt.machine.gpus)):
+            used = (_with_process(used[0], self._log.buffers.copied_weights_bytes, private_before), *used[1:])
         self._history.record(shape, plan, used, self._factors)
-        model.shape, model.plan, model.used = shape, plan, used
+        model.plan, model.used = plan, used
 
         def replan(context_length: int) -> EnginePlan:
             present = model.plan or plan

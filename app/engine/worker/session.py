@@ -75,7 +75,7 @@ class Session:
                 engine_version=versions()["ggml"],
                 template="",
                 cache_type=model.cache_type,
-                flash_attention=model.has_gpu,
+                flash_attention=model.flash_attention,
                 sequences=model.sequences,
             )
             if store

@@ -31,31 +31,38 @@ def cache(streams: int, used: int, content: bytes) -> bytes:
 def test_only_the_number_of_places_changes(before: int, after: int, values: bool, transposed: bool) -> None:
     content = stream(5, transposed=transposed, values=values)
     state = HEAD + cache(before, before - 1, content)
-    assert with_streams(memoryview(state), after, 1, values) == HEAD + cache(after, 0, content)
+    assert with_streams(memoryview(state), before, after) == HEAD + cache(after, 0, content)
 
 
 def test_two_caches_and_what_recurrent_layers_keep() -> None:
     whole, window, recurrent = stream(9), stream(3, layers=5), b"whatever comes behind"
     state = HEAD + cache(4, 2, whole) + cache(4, 2, window) + recurrent
     expected = HEAD + cache(2, 0, whole) + cache(2, 0, window) + recurrent
-    assert with_streams(memoryview(state), 2, 2) == expected
-    assert with_streams(memoryview(state), 2, 0) == state
+    assert with_streams(memoryview(state), 4, 2) == expected
+    only_recurrent = HEAD + recurrent
+    assert with_streams(memoryview(only_recurrent), 4, 2) == only_recurrent
+
+
+def test_the_count_of_recurrent_states_is_not_taken_for_a_cache() -> None:
+    recurrent = struct.pack("<IiI", 1, 77, 0) + bytes(64)
+    state = HEAD + cache(1, 0, stream(5)) + recurrent
+    assert with_streams(memoryview(state), 1, 3) == HEAD + cache(3, 0, stream(5)) + recurrent
 
 
 def test_nothing_read_stays_nothing() -> None:
     nothing = cache(4, -1, b"")
-    assert with_streams(memoryview(HEAD + nothing), 2, 1) == HEAD + cache(2, -1, b"")
+    assert with_streams(memoryview(HEAD + nothing), 4, 2) == HEAD + cache(2, -1, b"")
 
 
 def test_what_is_written_otherwise_is_refused() -> None:
     state = HEAD + cache(2, 1, stream(5))
-    for length in range(len(state)):
+    without_values = len(HEAD + cache(2, 1, stream(5, values=False)))
+    for length in range(len(HEAD) + 1, without_values):
         with pytest.raises(StreamsError):
-            with_streams(memoryview(state)[:length], 3, 1)
-    with pytest.raises(StreamsError):
-        with_streams(memoryview(b"\0" * 100), 2, 1)
-    with pytest.raises(StreamsError):
-        with_streams(memoryview(HEAD + struct.pack("<I", 70_000)), 2, 1)
+            with_streams(memoryview(state)[:length], 2, 3)
+    for broken in (b"", b"\0" * 100):
+        with pytest.raises(StreamsError):
+            with_streams(memoryview(broken), 2, 1)
     two = HEAD + struct.pack("<I", 2) + stream(1) + stream(1)
     with pytest.raises(StreamsError):
         with_streams(memoryview(two), 2, 1)
