@@ -65,6 +65,7 @@ def _ask_parser() -> argparse.ArgumentParser:
 
 def _doctor_parser() -> argparse.ArgumentParser:
     parser = _parser("doctor", "Check the installation: versions, folders, devices, the engine, the database.")
+    parser.add_argument("--model", metavar="PATH", help="a GGUF file to try; the built-in model if left out")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, read_all, write, write_json
-from app.cli.session import Session, engine_session
+from app.cli.session import Session, chosen_device, engine_session
 from app.core.errors import ErrorKind, NoticeKind, UserError
 from app.core.events import Event, Failed, Notice, TextDelta
 from app.core.messages import Role
 from app.core.text import clean_text
 from app.engine.protocol import ChatMessage, Generate, Load, encode
-from app.paths import builtin_model, choose_paths
+from app.paths import Paths, builtin_model, choose_paths
 from app.services.explain import explain, explain_notice
 
 Show = Callable[[Event], None]
@@ -25,8 +25,9 @@ def ask(arguments: argparse.Namespace) -> int:
     show = _print_json if arguments.json else _print_text
     try:
         question = _question(arguments.question, show)
-        with engine_session(choose_paths(arguments.data_dir)) as session:
-            return _answer(session, arguments, question, show)
+        paths = choose_paths(arguments.data_dir)
+        with engine_session(paths) as session:
+            return _answer(session, paths, arguments, question, show)
     except UserError as error:
         words = explain(error)
         print(f"{words.title}. {words.text}", file=sys.stderr)
@@ -42,9 +43,9 @@ def _question(text: str, show: Show) -> str:
     return question
 
 
-def _answer(session: Session, arguments: argparse.Namespace, question: str, show: Show) -> int:
+def _answer(session: Session, paths: Paths, arguments: argparse.Namespace, question: str, show: Show) -> int:
     path = str(Path(arguments.model).absolute()) if arguments.model else str(builtin_model())
-    session.call(Load(session.next_id(), path, arguments.context), show)
+    session.call(Load(session.next_id(), path, arguments.context, device=chosen_device(paths, path)), show)
     sampling = {"temperature": arguments.temperature, "seed": arguments.seed}
     request = Generate(
         session.next_id(),

@@ -7,7 +7,7 @@ import json
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -17,13 +17,15 @@ import psutil
 
 from app import __version__
 from app.cli.console import write, write_json
-from app.cli.session import Session, engine_session
+from app.cli.session import Session, chosen_device, engine_session
 from app.core.errors import UserError
-from app.core.events import DevicesListed, Finished, Loaded
+from app.core.events import Device, DevicesListed, DeviceTested, Event, Finished, Loaded
 from app.core.messages import Role
-from app.engine.protocol import ChatMessage, Devices, Generate, Load
+from app.engine.protocol import ChatMessage, Devices, Generate, Load, TestDevice
 from app.paths import Paths, builtin_model, choose_paths
+from app.services.device_choice import DeviceSpeed
 from app.services.explain import explain
+from app.services.explain_devices import explain_problem, plan_sentence, speed_words
 from app.services.wording import size
 
 PACKAGES = ("llama-cpp-python", "PySide6-Essentials", "SQLAlchemy", "alembic", "Jinja2", "psutil")
@@ -39,7 +41,7 @@ def doctor(arguments: argparse.Namespace) -> int:
         "folders": _folders(paths),
         "memory": _memory(),
         "database": _database(paths),
-        **_engine(paths),
+        **_engine(paths, arguments.model),
     }
     findings["ok"] = findings["database"]["ok"] and findings["engine"]["ok"] and findings["self_test"]["ok"]
     if arguments.json:
@@ -94,7 +96,7 @@ def _database(paths: Paths) -> dict[str, Any]:
     return {"ok": not problems, "path": str(paths.database), "state": "; ".join(problems) or "sound"}
 
 
-def _engine(paths: Paths) -> dict[str, dict[str, Any]]:
+def _engine(paths: Paths, model: str | None) -> dict[str, dict[str, Any]]:
     engine: dict[str, Any] = {"ok": False}
     self_test: dict[str, Any] = {"ok": False}
     try:
@@ -105,28 +107,63 @@ def _engine(paths: Paths) -> dict[str, dict[str, Any]]:
                     "ok": True,
                     "versions": listed.versions,
                     "cpu_features": listed.system_info,
-                    "devices": [asdict(device) for device in listed.devices],
+                    "devices": [_device(session, device, model) for device in listed.devices],
                 }
-            self_test = _self_test(session)
+            path = str(Path(model).absolute() if model else builtin_model())
+            device = chosen_device(paths, path) or _fastest(engine.get("devices", ()))
+            self_test = _self_test(session, Load(session.next_id(), path, device=device), listed)
             if session.is_interrupted:
                 raise KeyboardInterrupt
     except UserError as error:
-        words = explain(error)
-        self_test["error"] = f"{words.title}. {words.text}"
+        self_test["error"] = _words(error)
     return {"engine": engine, "self_test": self_test}
 
 
-def _self_test(session: Session) -> dict[str, Any]:
-    """Load the built-in model and let it answer at temperature 0."""
-    loaded = session.call(Load(session.next_id(), str(builtin_model())))
+def _device(session: Session, device: Device, model: str | None) -> dict[str, Any]:
+    """What there is to say of a device: its own words, what is wrong with it, or how fast it is."""
+    found: dict[str, Any] = {**asdict(device), "problem_in_words": explain_problem(device)}
+    if device.problem or session.is_interrupted:
+        return found
+    path = str(Path(model).absolute()) if model else ""
+    try:
+        tested = session.call(TestDevice(session.next_id(), device.name, path))
+    except UserError as error:  # perhaps the end of the engine, which starts again for the next request
+        return {**found, "test_error": _words(error)}
+    if isinstance(tested, DeviceTested):
+        found["prompt_tokens_per_second"] = tested.prompt_tokens_per_second
+        found["generation_tokens_per_second"] = tested.generation_tokens_per_second
+    return found
+
+
+def _words(error: UserError) -> str:
+    explanation = explain(error)
+    return f"{explanation.title}. {explanation.text}"
+
+
+def _fastest(devices: Sequence[dict[str, Any]]) -> str:
+    """The name of the device that was fastest just now; empty if none was measured."""
+    speeds = {
+        device["name"]: DeviceSpeed(device["prompt_tokens_per_second"], device["generation_tokens_per_second"])
+        for device in devices
+        if "prompt_tokens_per_second" in device
+    }
+    return min(speeds, key=lambda name: speeds[name].turn_s, default="")
+
+
+def _self_test(session: Session, load: Load, listed: Event) -> dict[str, Any]:
+    """Load a model and let it answer at temperature 0."""
+    loaded = session.call(load)
     question = ChatMessage("question", Role.USER, SELF_TEST_QUESTION)
     finished = session.call(Generate(session.next_id(), (question,), {"temperature": 0}, SELF_TEST_TOKENS))
     if not (isinstance(loaded, Loaded) and isinstance(finished, Finished)):
         return {"ok": False, "error": "the engine gave no answer"}
     usage = finished.usage
+    devices = listed.devices if isinstance(listed, DevicesListed) else ()
     return {
         "ok": usage.completion_tokens > 0,
         "model": loaded.model.name,
+        "plan": loaded.model.plan,
+        "plan_in_words": plan_sentence(loaded.model, devices),
         "load_ms": round(loaded.load_ms, 1),
         "first_token_ms": round(usage.first_token_ms, 1),
         "tokens_per_second": round(usage.tokens_per_second or 0.0, 1),
@@ -149,12 +186,28 @@ def _lines(findings: dict[str, Any]) -> Iterator[str]:
     if engine["ok"]:
         yield "Engine: " + ", ".join(f"{name} {version}" for name, version in engine["versions"].items())
         yield f"  CPU features: {engine['cpu_features']}"
+        yield "Devices"
         for device in engine["devices"]:
-            free, total = size(device["free_bytes"]), size(device["total_bytes"])
-            yield f"  {device['name']} ({device['kind']}): {device['description']}, {free} free of {total}"
+            yield from _device_lines(device)
     if test["ok"]:
+        yield f"Plan: {test['plan_in_words']}"
         speed = f"{test['tokens_per_second']:g} tokens per second, first token after {test['first_token_ms']:g} ms"
         yield f"Self-test: {test['model']} answered: {speed}"
     else:
         yield f"Self-test failed: {test.get('error', '')}"
     yield "Everything works." if findings["ok"] else "Something does not work: see above."
+
+
+def _device_lines(device: dict[str, Any]) -> Iterator[str]:
+    line = f"  {device['name']} ({device['kind']}): {device['description']}"
+    if device["driver"]:
+        line += f", driver {device['driver']}"
+    if device["total_bytes"]:
+        line += f", {size(device['free_bytes'])} free of {size(device['total_bytes'])}"
+    yield line
+    if device["problem"]:
+        yield f"    {device['problem_in_words']}"
+    elif "prompt_tokens_per_second" in device:
+        yield f"    {speed_words(device['prompt_tokens_per_second'], device['generation_tokens_per_second'])}"
+    elif "test_error" in device:
+        yield f"    self-test failed: {device['test_error']}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,10 +12,13 @@ from PySide6.QtCore import QCoreApplication, QEventLoop, QTimer
 
 from app.core.errors import UserError
 from app.core.events import CLOSING_EVENTS, Event, Failed
+from app.engine.attempts import AttemptJournal
 from app.engine.client import EngineClient
 from app.engine.command import engine_command, engine_environment
-from app.engine.protocol import Count, Devices, Generate, Load, Unload
+from app.engine.protocol import Count, Devices, Generate, Load, TestDevice, Unload
 from app.paths import Paths
+from app.services.device_choice import AUTOMATIC, DeviceChoice
+from app.services.settings import SettingsService
 
 SIGNAL_POLL_MS = 50
 SHUTDOWN_MS = 2000
@@ -39,7 +43,9 @@ class Session:
         return self._client.next_id()
 
     def call(
-        self, request: Load | Generate | Count | Devices | Unload, on_event: Callable[[Event], None] | None = None
+        self,
+        request: Load | Generate | Count | Devices | TestDevice | Unload,
+        on_event: Callable[[Event], None] | None = None,
     ) -> Event:
         """Send a request, pass its events on, return the last.
 
@@ -90,7 +96,8 @@ class Session:
 def engine_session(paths: Paths) -> Iterator[Session]:
     """A session with its own Qt core application; Ctrl+C interrupts the running request instead of the program."""
     application = QCoreApplication.instance() or QCoreApplication(["hearth"])
-    client = EngineClient(engine_command(), paths.engine_log, application, engine_environment())
+    command = engine_command(attempts=paths.attempts)
+    client = EngineClient(command, paths.engine_log, application, engine_environment())
     session = Session(client)
     wake = QTimer(application)  # lets Python see signals while Qt waits
     wake.start(SIGNAL_POLL_MS)
@@ -105,3 +112,16 @@ def engine_session(paths: Paths) -> Iterator[Session]:
         signal.signal(signal.SIGINT, before)
         wake.stop()
         client.shutdown(SHUTDOWN_MS)
+        if session.is_interrupted:
+            AttemptJournal(paths.attempts).strike()
+
+
+def chosen_device(paths: Paths, model: str) -> str:
+    """What the window would load a model file on: the person's choice, or what was fastest when it was measured."""
+    if not os.access(paths.data, os.R_OK | os.W_OK):
+        return AUTOMATIC
+    settings = SettingsService(paths.settings)
+    try:
+        return DeviceChoice(settings, paths.device_speeds).device_for(model)
+    finally:
+        settings.close()

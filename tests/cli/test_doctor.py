@@ -13,6 +13,7 @@ import pytest
 
 from app import __version__
 from tests.cli.hearth import ROOT, Hearth, engines_of, files_under
+from tests.fixtures.tiny_gguf import write_endless_model
 
 
 def findings_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -34,7 +35,11 @@ def test_everything_is_found_and_works(hearth: Hearth) -> None:
     assert found["engine"]["cpu_features"]
     cpu = next(device for device in found["engine"]["devices"] if device["kind"] == "cpu")
     assert 0 < cpu["free_bytes"] <= cpu["total_bytes"]
+    assert (cpu["problem"], cpu["problem_in_words"]) == ("", "")
+    assert cpu["prompt_tokens_per_second"] > 0
+    assert cpu["generation_tokens_per_second"] > 0
     assert found["self_test"]["ok"]
+    assert found["self_test"]["plan"]["devices"][0]["name"] == "CPU"
     assert found["self_test"]["tokens_per_second"] > 0
     assert found["self_test"]["load_ms"] > 0
     assert found["database"]["ok"]
@@ -43,9 +48,19 @@ def test_everything_is_found_and_works(hearth: Hearth) -> None:
 def test_the_same_in_words(hearth: Hearth) -> None:
     done = hearth.run("doctor")
     assert (done.returncode, done.stderr) == (0, "")
-    for heading in ("Versions", "Folders", "Memory:", "Database:", "Engine:", "CPU features:", "Self-test:"):
+    for heading in ("Versions", "Folders", "Memory:", "Database:", "Engine:", "CPU features:", "Devices", "Plan:", "Self-test:"):
         assert heading in done.stdout
     assert done.stdout.endswith("Everything works.\n")
+
+
+def test_another_model_file_is_planned_and_tried(hearth: Hearth, tmp_path: Path) -> None:
+    model = write_endless_model(tmp_path / "endless.gguf")
+    found = findings_of(hearth.run("doctor", "--json", "--model", str(model)))
+    assert found["ok"]
+    assert found["self_test"]["plan_in_words"]
+    missing = findings_of(hearth.run("doctor", "--json", "--model", str(tmp_path / "none.gguf")))
+    assert not missing["ok"]
+    assert "none.gguf" in missing["self_test"]["error"]
 
 
 def test_it_changes_nothing_but_the_log(hearth: Hearth) -> None:

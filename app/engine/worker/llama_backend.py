@@ -209,7 +209,8 @@ class LlamaBackend:
             self._start_report.add(text)
 
         def load(path: Path) -> bool:
-            with self._attempt(AttemptKind.BACKEND, backend_name(path)):
+            name = backend_name(path)
+            with self._attempt(AttemptKind.BACKEND, name) if name in GPU_BACKENDS else nullcontext():
                 return binding.load_library(path)
 
         wanted = [name for name in GPU_BACKENDS if name not in crashed]
