@@ -50,7 +50,7 @@ class _Element:
 
     rule: str = ""  # the rule it refers to; empty: characters or a token
     size: int = 1  # how many of llama.cpp's elements it takes
-    rules: int = 1  # and how many of its rules
+    rules: int = 1  # and how many of its rules are in it
     may_be_empty: bool = False  # by itself: an empty literal, or repeated 0 times
 
 
@@ -82,6 +82,7 @@ class _Reader:
         self._elements = 0
         self._rules: dict[str, _Alternatives] = {}
         self._generated = 0
+        self._repetition_rules = 0  # that llama.cpp makes of {m,n}
         self.names_tokens = False
         self.repeated: set[str] = set()  # rules that may follow themselves without end
 
@@ -151,14 +152,14 @@ class _Reader:
             raise GrammarError(f"groups lie in each other more than {_MAX_DEPTH} deep")
         self._position += 1
         self._skip(_BLANK_LINES)
-        before = len(self._rules)
+        before = self._generated + self._repetition_rules
         alternatives = self._alternatives(rule)
         if self._peek() != ")":
             raise self._error("“)”")
         self._position += 1
         self._depth -= 1
         name = self._add(rule, alternatives)
-        return _Element(rule=name, rules=len(self._rules) - before)
+        return _Element(rule=name, rules=self._generated + self._repetition_rules - before)
 
     def _add(self, rule: str, alternatives: _Alternatives) -> str:
         self._generated += 1
@@ -209,6 +210,7 @@ class _Reader:
         if element.rules > _MAX_REPETITIONS:
             raise GrammarError(f"line {self._line()}: repetitions in repetitions become too many")
         element.size *= times + 1
+        self._repetition_rules += 1 if most == _ENDLESS else most - least
         element.may_be_empty = least == 0
         if most == _ENDLESS and element.rule:
             self.repeated.add(element.rule)
