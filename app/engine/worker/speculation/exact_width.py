@@ -34,8 +34,8 @@ class ExactWidth:
         """
         if self._width is None:
             position = len(sequence.tokens)
-            assert model.plan is not None
-            if model.plan.context.flash_attention:  # its kernels change with the length of the text
+            assert model.settings is not None
+            if model.settings.plan.flash_attention:  # its kernels change with the length of the text
                 self._width = 1
             elif position + _WIDTHS[0] <= model.context_length:
                 tokens = [*prompt[-_WIDTHS[0] :]] * _WIDTHS[0]
