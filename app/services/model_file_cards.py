@@ -75,8 +75,13 @@ def _truncated(error: UserError) -> Explanation:
 
 def _memory(error: UserError) -> Explanation:
     context, suggested = error.integer("context_length"), error.integer("suggested_context_length")
-    words = translate("Explain", "With a context length of {0} tokens the model needs {1}; {2} are free now.")
-    text = words.format(number(context), size(error.integer("needed_bytes")), size(error.integer("free_bytes")))
+    needed, free = size(error.integer("needed_bytes")), size(error.integer("free_bytes"))
+    if context > 0:
+        words = translate("Explain", "With a context length of {0} tokens the model needs {1}; {2} are free now.")
+        text = words.format(number(context), needed, free)
+    else:  # an adapter, or a model that does not chat
+        words = translate("Explain", "“{0}” needs {1}; {2} are free now.")
+        text = words.format(Path(error.string("path")).name, needed, free)
     if suggested > 0:
         label = translate("Explain", "Use {0} tokens instead").format(number(suggested))
         return Explanation(

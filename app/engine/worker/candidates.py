@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import ctypes
+from array import array
 from typing import Any
 
 from app.engine.worker.binding import llama
 
 _FIELDS = 3  # of a llama_token_data, four bytes each: id, logit, p
-_EVERY_FIELD = 4 * _FIELDS
 
 
 class Candidates:
     """A `llama_token_data_array` over the whole vocabulary, filled from the logits of a context.
 
     llama_sampler_sample does the same inside; this one can be stopped between two samplers. Filling 152,000 candidates
-    takes 0.4 ms: strided copies between memory views, which need no numpy in the child.
+    takes 1 ms: strided copies between memory views, which need no numpy in the child.
     """
 
     def __init__(self, vocabulary_size: int) -> None:
         self._size = vocabulary_size
         self._data = (llama.llama_token_data * vocabulary_size)()
         data_bytes = memoryview(self._data).cast("B")
-        data_bytes.cast("i")[::_FIELDS] = (
-            memoryview((ctypes.c_int32 * vocabulary_size)(*range(vocabulary_size))).cast("B").cast("i")
-        )
+        data_bytes.cast("i")[::_FIELDS] = memoryview(array("i", range(vocabulary_size)))
         self._fresh = bytes(data_bytes)  # ids in order: samplers shuffle them
         self._logits = data_bytes.cast("f")[1::_FIELDS]
         self.array = llama.llama_token_data_array(data=self._data, size=vocabulary_size, selected=-1, sorted=False)
