@@ -75,6 +75,11 @@ class AttemptJournal:
         finally:
             self._change(lambda running, failed: ([each for each in running if each != entry], failed))
 
+    @property
+    def is_open(self) -> bool:
+        """Whether something is being tried, or was when its process died."""
+        return bool(self._read()[0])
+
     def settle(self) -> tuple[Attempt, ...]:
         """Attempts that a dead process left behind become failures; returns these."""
         dead = tuple(each for each in self._read()[0] if not each.is_alive)

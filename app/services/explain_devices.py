@@ -50,7 +50,7 @@ def explain_problem(device: Device) -> str:
 
 def speed_words(prompt: float, generation: float) -> str:
     """What a self-test found."""
-    words = translate("ExplainDevices", "self-test: reads {0}, writes {1} tokens per second")
+    words = translate("ExplainDevices", "Self-test: reads {0}, writes {1} tokens per second")
     return words.format(_rate(prompt), _rate(generation))
 
 

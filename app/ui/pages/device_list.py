@@ -38,16 +38,16 @@ class DeviceList(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(Label(self.tr("Devices"), self))
-        self._lines = Label("", self, wraps=True)
+        self._rows = QVBoxLayout()
+        self._rows.setSpacing(8)
         self._retry = Button(self.tr("Try it again"), self, icon="restore")
         self._retry.setAccessibleName(self.tr("Try the devices again that stopped the engine"))
         self._retry.clicked.connect(self.retry_requested)
         self._info = Label("", self, percent=88, muted=True, wraps=True)
-        layout.addWidget(self._lines)
+        layout.addLayout(self._rows)
         layout.addWidget(self._retry, 0, Qt.AlignmentFlag.AlignLeading)
         layout.addWidget(self._info)
-        for label in (self._lines, self._info):
-            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._info.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         layout.addWidget(hint(self.tr("A graphics card in this list is used by itself when it is faster."), self))
         self.set_devices([], "")
 
@@ -58,15 +58,26 @@ class DeviceList(QWidget):
         speeds: Mapping[str, Speed] | None = None,
     ) -> None:
         """Show these with the speeds that are known, by name; none means that the engine has not said yet."""
-        if devices:
-            self._lines.setText(
-                "\n".join(self._describe(device, (speeds or {}).get(device.name)) for device in devices)
-            )
-        else:
-            self._lines.setText(self.tr("They are listed here once the engine has started."))
+        texts = [self._describe(device, (speeds or {}).get(device.name)) for device in devices]
+        self._show_rows(texts or [self.tr("They are listed here once the engine has started.")])
         self._retry.setVisible(any(device.problem == "crashed" for device in devices))
         self._info.setText(" ".join(system_info.split()))
         self._info.setVisible(bool(system_info.strip()))
+
+    def _show_rows(self, texts: Sequence[str]) -> None:
+        while self._rows.count() > len(texts):
+            row = self._rows.takeAt(self._rows.count() - 1)
+            if row is not None and (label := row.widget()) is not None:
+                label.deleteLater()
+        while self._rows.count() < len(texts):
+            new = Label("", self, wraps=True)
+            new.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            self._rows.addWidget(new)
+        for index, text in enumerate(texts):
+            item = self._rows.itemAt(index)
+            label = item.widget() if item is not None else None
+            if isinstance(label, Label):
+                label.setText(text)
 
     def _describe(self, device: Device, speed: Speed | None) -> str:
         parts = [f"{device_kind(device)}: {device_name(device)}"]
@@ -75,8 +86,5 @@ class DeviceList(QWidget):
         if device.total_bytes > 0:
             memory = self.tr("{free} of {total} free")
             parts.append(memory.format(free=size(device.free_bytes), total=size(device.total_bytes)))
-        if speed is not None:
-            parts.append(speed_words(speed.prompt, speed.generation))
-        line = " · ".join(parts)
-        problem = explain_problem(device)
-        return f"{line}\n{problem}" if problem else line
+        more = explain_problem(device) or (speed_words(speed.prompt, speed.generation) if speed else "")
+        return "\n".join(line for line in (" · ".join(parts), more) if line)
