@@ -33,6 +33,7 @@ class DraftModel:
         self._chunk = model.batch_tokens
         self._batch = Batch(model.batch_tokens)
         self._sequence = ContextSequence(model.context, 0, is_recurrent=False)
+        self._sequence.clear()
         self._sampler = llama.llama_sampler_init_greedy()
 
     @property

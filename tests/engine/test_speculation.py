@@ -1,0 +1,206 @@
+"""Guesses with real models: the text is the same, only its making is faster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.core.memory import ContextPlan
+from app.engine.protocol import Generate
+from app.engine.worker.engine_log import EngineLog
+from app.engine.worker.loaded_model import ContextSettings, LoadedModel
+from app.engine.worker.speculation.draft_model import DraftModel, UnfitDraftError
+from app.engine.worker.speculation.exact_width import ExactWidth
+from tests.engine.engine_child import EngineChild, Run, user
+from tests.engine.session_driver import SessionDriver
+from tests.fixtures import tiny_gguf as tiny
+
+REPEATING = "the cat sat on the cat and the cat sat on the cat and the cat sat on"
+
+
+@pytest.fixture(scope="module")
+def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_endless_model(tmp_path_factory.mktemp("endless") / "endless.gguf", context_length=2048)
+
+
+def pair(child: EngineChild, text: str, **fields: object) -> tuple[Run, Run]:
+    """The same question without and with guesses."""
+    without = child.generate([user(text)], speculate=False, **fields)
+    return without, child.generate([user(text)], speculate=True, **fields)
+
+
+def test_guesses_are_right_where_the_text_repeats_itself(child: EngineChild, endless: Path) -> None:
+    child.load(endless)
+    without, guessed = pair(child, "hello", max_tokens=600, sampling={"temperature": 0.7, "seed": 1})
+    assert guessed.text == without.text
+    assert without.last.usage.drafted_tokens == 0
+    assert guessed.last.usage.completion_tokens == 600
+    assert guessed.last.context_tokens == without.last.context_tokens
+    usage = guessed.last.usage
+    assert usage.accepted_tokens == usage.drafted_tokens > 100
+
+
+@pytest.mark.parametrize("name", ["qwen2", "llama-2", "gemma", "mamba"])
+def test_greedy_text_is_the_same(child: EngineChild, models: Path, name: str) -> None:
+    child.load(models / f"{name}.gguf")
+    for text in (REPEATING, "hello world", "one two one two one two one two"):
+        without, guessed = pair(child, text, max_tokens=200, sampling={"temperature": 0.0})
+        assert guessed.text == without.text
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_text_with_a_seed_is_the_same(child: EngineChild, models: Path, seed: int) -> None:
+    """Sampling takes one random number for each token, guessed or not; penalties see the same tokens."""
+    child.load(models / "llama-3.gguf")
+    sampling = {"temperature": 0.2, "seed": seed, "repeat_penalty": 1.1, "top_k": 10}
+    without, guessed = pair(child, REPEATING, max_tokens=300, sampling=sampling)
+    assert guessed.text == without.text
+
+
+def test_an_answer_ends_where_it_should_amid_guesses(child: EngineChild, endless: Path) -> None:
+    child.load(endless)
+    warm = {"max_tokens": 300, "sampling": {"temperature": 0.7, "seed": 1}}
+    pair(child, "hello", **warm)
+    for most in (1, 2, 37, 101):
+        without, guessed = pair(child, "hello", max_tokens=most, sampling={"temperature": 0.7, "seed": 1})
+        assert guessed.text == without.text
+        assert guessed.last.usage.completion_tokens == most
+    without, guessed = pair(child, "hello", sampling={"temperature": 0.7, "seed": 1})
+    assert guessed.last.reason == without.last.reason
+    assert guessed.last.context_tokens == without.last.context_tokens
+    assert guessed.text == without.text
+
+
+def test_the_next_turn_reads_nothing_again_after_guesses(child: EngineChild, endless: Path) -> None:
+    child.load(endless)
+    child.generate([user("hello")], max_tokens=300, sampling={"temperature": 0.7}, conversation_id="c")
+    again = child.generate([user("hello")], max_tokens=5, sampling={"temperature": 0.7}, conversation_id="c")
+    assert again.last.usage.reused_tokens == again.last.usage.prompt_tokens - 1
+
+
+def test_several_answers_with_guesses_do_not_disturb_each_other(child: EngineChild, endless: Path) -> None:
+    child.load(endless, 1024)
+    fields: dict[str, Any] = {"max_tokens": 300, "sampling": {"temperature": 0.7, "seed": 1}}
+    wanted = child.generate([user("hello")], speculate=False, **fields)
+    asked = [child.send(Generate(0, (user("hello"),), conversation_id=name, **fields)) for name in "bcd"]
+    for run in map(child.collect, asked):
+        assert run.text == wanted.text
+        assert run.last.usage.accepted_tokens > 50
+
+
+def test_measuring_what_is_exact_leaves_nothing_behind(models: Path) -> None:
+    driver = SessionDriver(models / "llama-2.gguf")
+    try:
+        first = driver.ask([user(REPEATING)], "a", max_tokens=100, speculate=False)
+        driver.forget()
+        second = driver.ask([user(REPEATING)], "a", max_tokens=100, speculate=True)
+        third = driver.ask([user(REPEATING)], "a", max_tokens=100, speculate=True)
+        assert first.text == second.text == third.text
+    finally:
+        driver.session.close()
+
+
+# -- a second model
+
+
+def load(path: Path, context_length: int = 512) -> LoadedModel:
+    model = LoadedModel(path, lambda fraction: True, EngineLog())
+    model.open_context(ContextSettings(ContextPlan(context_length, batch_tokens=64, output_tokens=16), threads=1))
+    return model
+
+
+@pytest.fixture(scope="module")
+def script() -> dict[str, str]:
+    words = [tiny.byte_token(word) for word in (" and", " cat", " sat", " on")]
+    return dict(zip(words, words[1:] + words[:1], strict=True))
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory, script: dict[str, str]) -> Iterator[LoadedModel]:
+    path = tmp_path_factory.mktemp("pair") / "target.gguf"
+    model = load(tiny.write_model(path, tiny.bpe_vocabulary(), successors=script, layers=4))
+    yield model
+    model.close()
+
+
+@pytest.fixture(scope="module")
+def draft(tmp_path_factory: pytest.TempPathFactory, script: dict[str, str]) -> Iterator[LoadedModel]:
+    path = tmp_path_factory.mktemp("pair") / "draft.gguf"
+    model = load(tiny.write_model(path, tiny.bpe_vocabulary(), successors=script, layers=1))
+    yield model
+    model.close()
+
+
+def said_by(model: LoadedModel, count: int) -> list[int]:
+    """The script's words, over and over."""
+    words = model.vocabulary.tokenize(b" and cat sat on", False)
+    assert len(words) == 4
+    return [words[index % 4] for index in range(count)]
+
+
+def test_a_draft_model_says_what_it_would_say_itself(target: LoadedModel, draft: LoadedModel) -> None:
+    drafter = DraftModel(draft, target.vocabulary)
+    text = said_by(target, 400)
+    for place in (3, 4, 9, 200, 201, 150, 20, 20, 0):
+        assert drafter.propose(text[:place], text[place], 8) == text[place + 1 : place + 9]
+    other = [*text[:9], text[0], text[0]]
+    assert drafter.propose(other, text[7], 3) == text[8:11]
+    assert drafter.propose(text, text[0], 0) == []
+    drafter.close()
+
+
+def test_a_draft_model_keeps_to_its_context(target: LoadedModel, draft: LoadedModel) -> None:
+    drafter = DraftModel(draft, target.vocabulary)
+    text = said_by(target, 600)
+    room = draft.context_length
+    assert len(drafter.propose(text[: room - 4], text[room - 4], 8)) == 3
+    assert drafter.propose(text[:room], text[room], 8) == []
+    assert drafter.propose(text[:5], text[5], 2) == text[6:8]
+    drafter.close()
+
+
+@pytest.mark.parametrize(
+    "vocabulary",
+    [
+        tiny.bpe_vocabulary(pieces=(" dog",)),
+        tiny.bpe_vocabulary(controls=("<|endoftext|>", "<|im_start|>", "<|im_off|>"), eos="<|im_off|>"),
+        tiny.bpe_vocabulary(eos="<|endoftext|>"),
+    ],
+    ids=["more tokens", "another token", "another end"],
+)
+def test_a_draft_model_of_another_vocabulary_is_refused(
+    target: LoadedModel, tmp_path: Path, vocabulary: tiny.TinyVocabulary
+) -> None:
+    other = load(tiny.write_model(tmp_path / "other.gguf", vocabulary))
+    try:
+        with pytest.raises(UnfitDraftError):
+            DraftModel(other, target.vocabulary)
+    finally:
+        other.close()
+
+
+def test_a_recurrent_draft_model_is_refused(models: Path, target: LoadedModel) -> None:
+    mamba = load(models / "mamba.gguf")
+    try:
+        with pytest.raises(UnfitDraftError):
+            DraftModel(mamba, target.vocabulary)
+    finally:
+        mamba.close()
+
+
+def test_the_exact_width_is_measured_once(models: Path) -> None:
+    model = load(models / "qwen2.gguf")
+    try:
+        driver_sequence = DraftModel(model, model.vocabulary)._sequence
+        width = ExactWidth()
+        prompt: Sequence[int] = model.vocabulary.tokenize(b"hello world", False)
+        first = width.of(model, driver_sequence, prompt)
+        assert 1 <= first <= 8
+        model_context, model.context = model.context, None
+        assert width.of(model, driver_sequence, prompt) == first  # without a context nothing can be measured
+        model.context = model_context
+    finally:
+        model.close()
