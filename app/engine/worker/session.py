@@ -208,13 +208,20 @@ class Session:
         limits = AnswerLimits(request.max_tokens, self.model.context_length, vocabulary.end_tokens)
         scorer = TokenScorer(request.id, vocabulary, request.alternatives) if request.alternatives else None
         chain = self._chain(request, prompt, sampling, seed)
-        chain.accept_prompt(tokens)
-        sequence = memory.take(request.conversation_id, tokens)
-        emit(PromptStarted(request.id, len(tokens), len(sequence.tokens), prompt.first_visible_id))
-        speculation = self._speculation(request, sampling, sequence, tokens)
-        scheduler.add(
-            Answer(request.id, sequence, tokens, chain, seed, stream, limits, speculation, emit, control, scorer)
-        )
+        sequence: ContextSequence | None = None
+        try:
+            chain.accept_prompt(tokens)
+            sequence = memory.take(request.conversation_id, tokens)
+            emit(PromptStarted(request.id, len(tokens), len(sequence.tokens), prompt.first_visible_id))
+            speculation = self._speculation(request, sampling, sequence, tokens)
+            scheduler.add(
+                Answer(request.id, sequence, tokens, chain, seed, stream, limits, speculation, emit, control, scorer)
+            )
+        except BaseException:  # the place of an answer that did not begin must be free again
+            chain.close()
+            if sequence is not None:
+                memory.release(sequence)
+            raise
 
     def _speculation(
         self, request: Generate, sampling: Sampling, sequence: ContextSequence, tokens: Sequence[int]
