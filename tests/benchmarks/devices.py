@@ -23,8 +23,8 @@ from app.services.device_choice import DeviceSpeed
 from app.services.explain_devices import explain_problem
 from tests.benchmarks.figures import paired_ratio, spread
 from tests.engine.engine_child import EngineChild
-from tests.engine.release_engine import unpack_release_engine
 
+ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 300.0
 
 
@@ -86,6 +86,9 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if options.release:
+            sys.path.insert(0, str(ROOT / "packaging"))  # where dev.py finds its modules
+            from tests.engine.release_engine import unpack_release_engine
+
             libraries = unpack_release_engine(Path(folder))
             if libraries is None:
                 print("there is no release engine: python3 dev.py engine --profile release", file=sys.stderr)
