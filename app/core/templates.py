@@ -13,6 +13,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
+from app.core.reasoning import marks_of
+
 
 @dataclass(frozen=True)
 class ChatFormat:
@@ -233,5 +235,9 @@ _END_MARKS = (
 
 
 def end_marks_in(template_source: str) -> tuple[str, ...]:
-    """End marks that a template uses: a model that spells one out in ordinary tokens has ended its answer too."""
-    return tuple(mark for mark in _END_MARKS if mark in template_source)
+    """End marks that a template uses: a model that spells one out in ordinary tokens has ended its answer too.
+
+    Marks that end only the thinking (<|end|> of gpt-oss) are none.
+    """
+    closings = {marks.closing for marks in marks_of(template_source)}
+    return tuple(mark for mark in _END_MARKS if mark in template_source and mark not in closings)

@@ -189,6 +189,39 @@ def test_thinking_is_free(child: EngineChild, tmp_path: Path) -> None:
     assert run.text.strip() in ("yes", "no")
 
 
+def thinker(path: Path, *said: str, marks: tuple[str, ...] = ("<think>", "</think>")) -> Path:
+    """A model that says this first; its marks are tokens of their own."""
+    words = tiny.bpe_vocabulary(pieces=("Hm", "maybe", "analysis", "final"), user_defined=marks)
+    template = "{# " + " ".join(marks) + " <|channel|>analysis<|message|> #}" + tiny.CHATML
+    return tiny.write_model(path, words, template=template, successors=tiny.chain(tiny.byte_token("\n"), *said))
+
+
+def test_thinking_that_the_model_begins_is_free(child: EngineChild, tmp_path: Path) -> None:
+    child.load(thinker(tmp_path / "thinker.gguf", "<think>", "Hm", "</think>", "maybe"))
+    run = child.generate([user("go")], grammar='root ::= "yes" | "no"', max_tokens=20, sampling=GREEDY)
+    assert (run.reasoning.strip(), run.last.reason) == ("Hm", FinishReason.END)
+    assert run.text.strip() in ("yes", "no")
+
+
+def test_channels(child: EngineChild, tmp_path: Path) -> None:
+    """As gpt-oss has them: the answer has a mark of its own."""
+    marks = ("<|channel|>", "<|message|>", "<|end|>", "<|return|>", "<|call|>")  # or <|end|> would end the answer
+    child.load(thinker(tmp_path / "a.gguf", "<|channel|>", "final", "<|message|>", "maybe", marks=marks))
+    run = child.generate([user("go")], grammar='root ::= "yes" | "no"', max_tokens=20, sampling=GREEDY)
+    assert run.text.strip() in ("yes", "no")
+    child.load(thinker(tmp_path / "b.gguf", "<|channel|>", "analysis", "<|message|>", "Hm", "<|end|>", marks=marks))
+    run = child.generate([user("go")], grammar='root ::= "yes" | "no"', max_tokens=20, sampling=GREEDY)
+    assert run.reasoning.strip() == "Hm"
+    assert run.text.strip() in ("yes", "no")
+
+
+def test_no_mark_that_is_written_in_letters(child: EngineChild, tmp_path: Path) -> None:
+    """An answer may begin with the same characters."""
+    child.load(thinker(tmp_path / "letters.gguf", "<", "t"))
+    run = child.generate([user("go")], grammar='root ::= "<" [a-z]{3} ">"', max_tokens=20, sampling=GREEDY)
+    assert (run.reasoning, len(run.text)) == ("", 5)
+
+
 @dataclass
 class Logits:
     """A context with the logits of one token, to be sampled from as often as one likes."""

@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from app.core.errors import ErrorKind, UserError
+from app.core.reasoning import ReasoningMarks
 from app.engine.worker.binding import llama
 from app.engine.worker.candidates import Candidates
 from app.engine.worker.gbnf import ROOT, GrammarError, check_grammar
@@ -47,8 +49,14 @@ def grammar_text(grammar: str, json_schema: str) -> str:
 class Grammar:
     """Keeps one answer to a grammar, until it is closed."""
 
-    def __init__(self, text: str, vocabulary: Vocabulary, begins_after: str = "") -> None:
-        """`begins_after`: the mark with which thinking ends that the prompt has begun; until then all is free.
+    def __init__(
+        self,
+        text: str,
+        vocabulary: Vocabulary,
+        marks: Sequence[ReasoningMarks] = (),
+        opened: ReasoningMarks | None = None,
+    ) -> None:
+        """Thinking between any of `marks` is free, and so is that which the prompt has `opened`.
 
         Raises UserError(GRAMMAR_UNUSABLE).
         """
@@ -57,8 +65,7 @@ class Grammar:
         except GrammarError as error:
             raise UserError(ErrorKind.GRAMMAR_UNUSABLE, reason=str(error)) from None
         self._vocabulary = vocabulary
-        self._begins_after = begins_after.encode()
-        self._thought = b""
+        self._prelude = Prelude(vocabulary, marks, opened) if marks or opened else None
         self._handle = llama.llama_sampler_init_grammar(
             vocabulary.handle, text.encode("utf-8", "replace"), ROOT.encode()
         )
@@ -79,11 +86,14 @@ class Grammar:
         Raises UserError(GRAMMAR_UNUSABLE) when no token of the model can go on, or the grammar is too ambiguous.
         """
         started = time.thread_time()
-        self._candidates.fill(context, index)
-        if self._begins_after:
+        token = None
+        if self._prelude is not None:
+            self._candidates.fill(context, index)
             token = self._chosen(filters, choice)
-            self._think(token)
-        else:
+            if not self._prelude.takes(token):
+                self._prelude = token = None
+        if token is None:
+            self._candidates.fill(context, index)
             token = self._bound(context, index, filters, choice, grammar_first)
             llama.llama_sampler_accept(self._handle, token)
         llama.llama_sampler_accept(filters, token)
@@ -94,8 +104,9 @@ class Grammar:
 
     def accept_text(self, text: str) -> None:
         """The answer has begun with this. Raises UserError(GRAMMAR_UNUSABLE) if it does not follow the grammar."""
-        if self._begins_after:
+        if self._prelude is not None and self._prelude.is_thinking:
             return
+        self._prelude = None
         for token in _text_tokens(text, self._vocabulary):
             if not self._candidates.is_allowed(self._handle, token):
                 raise UserError(ErrorKind.GRAMMAR_UNUSABLE, reason="the answer so far does not follow it")
@@ -141,11 +152,39 @@ class Grammar:
         candidates.apply(self._drop_masked)
         return True
 
-    def _think(self, token: int) -> None:
-        self._thought += self._vocabulary.piece(token, special=True)
-        if self._begins_after in self._thought:
-            self._begins_after = b""
-        self._thought = self._thought[-len(self._begins_after) :] if self._begins_after else b""
+
+class Prelude:
+    """What a model may say before the answer that is bound: its thinking, and the marks around it."""
+
+    def __init__(self, vocabulary: Vocabulary, marks: Sequence[ReasoningMarks], opened: ReasoningMarks | None) -> None:
+        self._vocabulary = vocabulary
+        self._special = vocabulary.control_texts.keys() | vocabulary.user_defined_texts.keys()
+        self._closings = {opening.encode(): each.closing.encode() for each in marks for opening in each.openings}
+        self._answer_openings = {opening.encode() for each in marks for opening in each.answer_openings}
+        self._until = opened.closing.encode() if opened else b""
+        self._said = b""  # the end of the thought, or a mark as far as it has come
+
+    @property
+    def is_thinking(self) -> bool:
+        """Whether the model is between two marks."""
+        return bool(self._until)
+
+    def takes(self, token: int) -> bool:
+        """Whether this token still belongs to it; the first that does not is the answer's."""
+        piece = self._vocabulary.piece(token, special=True)
+        if self._until:
+            self._said = (self._said + piece)[-len(self._until) - len(piece) :]
+            if self._until in self._said:
+                self._until = self._said = b""
+            return True
+        # A mark is a token of its own, or begins with one; the same characters may as well begin an answer.
+        said = self._said + piece
+        is_begun = bool(self._said) or token in self._special
+        if not is_begun or not any(mark.startswith(said) for mark in (*self._closings, *self._answer_openings)):
+            return False
+        self._said = b"" if said in self._closings else said
+        self._until = self._closings.get(said, b"")
+        return True
 
 
 def _text_tokens(text: str, vocabulary: Vocabulary) -> list[int]:

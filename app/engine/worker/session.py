@@ -187,7 +187,9 @@ class Session:
         prompt = self._prompt(request, emit)
         memory, scheduler = self._open()
         tokens = (
-            self._with_read_tail(prompt, memory.tail_of(request.conversation_id, prompt.tokens))
+            self._with_read_tail(
+                prompt, memory.tail_of(request.conversation_id, prompt.tokens), request.messages[-1].text
+            )
             if request.continue_last
             else prompt.tokens
         )
@@ -239,7 +241,7 @@ class Session:
         """What chooses the tokens of an answer. Raises UserError for a grammar, schema or bias that cannot be used."""
         vocabulary, grammar = self.model.vocabulary, None
         if text := grammar_text(request.grammar, request.json_schema):
-            grammar = Grammar(text, vocabulary, prompt.opened.closing if prompt.opened else "")
+            grammar = Grammar(text, vocabulary, prompt.chat_format.marks, prompt.opened)
         try:
             if grammar is not None and request.continue_last:
                 grammar.accept_text(request.messages[-1].text)
@@ -289,7 +291,7 @@ class Session:
         fitting = (tokens for weights, tokens in _CPU_CHUNKS if self.model.parameters >= weights)
         return next(fitting, BATCH_TOKENS)
 
-    def _with_read_tail(self, prompt: _Prompt, cached: Sequence[int]) -> list[int]:
+    def _with_read_tail(self, prompt: _Prompt, cached: Sequence[int], answer: str) -> list[int]:
         """The prompt with its end in the tokens that the model itself wrote, where the text is the same.
 
         A stopped answer, tokenized anew, may come out in other tokens. Going on from the very tokens that are
@@ -302,6 +304,8 @@ class Session:
             return prompt.tokens
         piece = self.model.vocabulary.piece
         read_text, wanted_text = b"".join(map(piece, read)), b"".join(map(piece, wanted))
+        if wanted_text == answer.encode("utf-8", "replace"):  # blank space before it is not shown, so it did not come back
+            read_text = read_text.lstrip()
         if not wanted_text.startswith(read_text):
             return prompt.tokens
         joined = [*cached, *tokenizer.continue_text(wanted_text[len(read_text) :])]

@@ -91,5 +91,6 @@ class Vocabulary:
         is_end, handle = llama.llama_vocab_is_eog, self.handle
         ends = {token for token in self.control_texts if is_end(handle, token)}
         ends |= {token for token in self.user_defined_texts if is_end(handle, token)}
+        # llama.cpp takes <|end|> for the end of a turn, but not where it ends only a part of one (gpt-oss).
         named = (self.eos, int(llama.llama_vocab_eot(handle)))
-        return frozenset(ends | {token for token in named if token != _NONE})
+        return frozenset(ends | {token for token in named if token != _NONE and is_end(handle, token)})

@@ -89,6 +89,12 @@ def test_end_marks_are_those_of_the_template() -> None:
     assert end_marks_in("{{ '<|im_end|>' }} </s>") == ("<|im_end|>",)
 
 
+def test_what_ends_only_the_thinking_ends_no_answer() -> None:
+    assert end_marks_in("<|user|> {{ content }}<|end|>") == ("<|end|>",)
+    harmony = "<|start|>assistant<|channel|>analysis<|message|>{{ thinking }}<|end|><|channel|>final<|message|>"
+    assert end_marks_in(harmony) == ()
+
+
 def test_names_are_unique() -> None:
     names = [known.name for known in FORMATS]
     assert len(names) == len(set(names))
