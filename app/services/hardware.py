@@ -10,7 +10,7 @@ from app.core.errors import UserError
 from app.core.events import DevicesListed, DeviceTested, Event, Failed, LoadCancelled, ModelInfo
 from app.engine.attempts import AttemptJournal
 from app.engine.client import EngineClient
-from app.engine.protocol import Devices, TestDevice
+from app.engine.protocol import Devices, Stop, TestDevice
 from app.services.device_choice import DeviceChoice
 from app.services.explain_devices import self_test_crashed
 from app.services.models import ModelService
@@ -72,7 +72,8 @@ class HardwareService(QObject):
 
     def _on_touched(self) -> None:
         if self._test is not None:
-            self._engine.stop(self._test.id)
+            # Not by `EngineClient.stop`, which would end a child that is slow to stop: a driver may be compiling.
+            self._engine.send(Stop(self._test.id))
         if self._timer.isActive():
             self._timer.start()
 

@@ -1,0 +1,116 @@
+"""Devices, their problems and plans in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.core.errors import ErrorKind, UserError
+from app.core.events import Device, ModelInfo
+from app.engine.worker.device_list import StartReport, kind_of_problem, missing_devices
+from app.services.explain import explain
+from app.services.explain_devices import explain_problem, plan_details, plan_sentence
+from app.services.explanation import ActionKind
+
+GB = 1_000_000_000
+CPU = Device("CPU", "Some Processor", "cpu", 9 * GB, 16 * GB)
+GPU = Device("Vulkan0", "Some Card", "gpu", 6 * GB, 8 * GB)
+
+
+def model(**plan: Any) -> ModelInfo:
+    whole = {
+        "context_length": 8192,
+        "batch_tokens": 512,
+        "flash_attention": False,
+        "sequences": 3,
+        "cache_type": "f16",
+        "threads": 2,
+        "layers": 24,
+        "devices": [{"name": "CPU", "layers": 24, "planned_bytes": GB, "used_bytes": 1_200_000_000}],
+        **plan,
+    }
+    return ModelInfo("/m.gguf", "Some model", "llama", "llama 1B", GB, 1, 8192, 8192, "file", plan=whole)
+
+
+def test_a_plan_for_the_processor() -> None:
+    assert plan_sentence(model(), (CPU,)) == (
+        "“Some model” runs on the processor with 2 threads; room for 8,192 tokens in each of 3 chats at once. "
+        "It takes 1.2 GB of 16.0 GB memory."
+    )
+    assert "with one thread;" in plan_sentence(model(threads=1), (CPU,))
+
+
+def test_a_plan_for_a_card_and_the_processor_together() -> None:
+    shares = [
+        {"name": "CPU", "layers": 8, "planned_bytes": GB},
+        {"name": "Vulkan0", "layers": 16, "planned_bytes": 5 * GB},
+    ]
+    assert plan_sentence(model(devices=shares, sequences=1), (GPU, CPU)) == (
+        "“Some model” runs on Some Card (16 of 24 layers; the rest on the processor with 2 threads); "
+        "room for 8,192 tokens. It takes 1.0 GB of 16.0 GB memory and 5.0 GB of 8.0 GB graphics memory."
+    )
+
+
+def test_figures_for_experts() -> None:
+    figures = dict(plan_details(model()))
+    assert figures["Context"] == "8,192 × 3"
+    assert figures["Cache type"] == "f16"
+    assert figures["Flash attention"] == "off"
+    assert figures["CPU"] == "24 layers, 1.0 GB planned, 1.2 GB used"
+
+
+def test_a_model_without_a_plan_has_no_words() -> None:
+    bare = ModelInfo("/m.gguf", "Some model", "llama", "", 0, 0, 1, 1, "file")
+    assert (plan_sentence(bare, ()), plan_details(bare)) == ("", [])
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("libvulkan.so.1: cannot open shared object file: No such file or directory", "library_missing"),
+        ("dlopen: Library not loaded: @rpath/libfoo.dylib", "library_missing"),
+        ("CUDA driver version is insufficient for CUDA runtime version", "driver_too_old"),
+        ("Vulkan 1.2 required", "driver_too_old"),
+        ("out of memory", "not_enough_memory"),
+        ("the backend did not start", "not_started"),
+        ("crashed", "crashed"),
+    ],
+)
+def test_every_reason_has_a_kind_and_words(reason: str, kind: str) -> None:
+    assert kind_of_problem(reason) == kind
+    (device,) = missing_devices({"vulkan": reason})
+    assert (device.name, device.problem) == ("Vulkan", kind)
+    assert explain_problem(device).endswith((".", ")"))
+    assert explain_problem(CPU) == ""
+
+
+def test_what_backends_say_while_they_start() -> None:
+    report = StartReport()
+    report.add("ggml_vulkan: 0 = Some Card (RADV NAVI33) (radv) | uma: 0 | fp16: 1 | bf16: 0")
+    report.add(
+        "ggml_cuda_init: failed to initialize CUDA: CUDA driver version is insufficient for CUDA runtime version"
+    )
+    report.is_over = True
+    report.add("ggml_cuda_init: failed to initialize ROCm: later")
+    assert report.vulkan_drivers == {"Vulkan0": "radv"}
+    assert report.errors == {"cuda": "CUDA driver version is insufficient for CUDA runtime version"}
+
+
+def test_no_card_is_no_problem() -> None:
+    report = StartReport()
+    report.add("ggml_cuda_init: failed to initialize CUDA: no CUDA-capable device is detected")
+    report.add("ggml_vulkan: No devices found.")
+    assert report.errors == {}
+
+
+def test_the_card_of_a_crash_offers_the_processor_where_a_file_was_loaded() -> None:
+    loading = explain(UserError(ErrorKind.DEVICE_CRASHED, device="Some Card", path="/m/big.gguf", reason="it broke"))
+    assert "big.gguf" in loading.text
+    assert "it broke" in loading.text
+    assert [(a.kind, a.value) for a in loading.actions][:2] == [
+        (ActionKind.USE_PROCESSOR, "/m/big.gguf"),
+        (ActionKind.RETRY_DEVICE, "/m/big.gguf"),
+    ]
+    starting = explain(UserError(ErrorKind.DEVICE_CRASHED, device="vulkan", path=""))
+    assert ActionKind.USE_PROCESSOR not in {action.kind for action in starting.actions}
