@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from math import isfinite
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class Sampling:
 
 
 def _seed(value: float | int) -> int:
-    return int(value) & 0xFFFFFFFF
+    """Any number as 32 bits; one that is infinite or NaN as 0."""
+    return int(value) & 0xFFFFFFFF if isinstance(value, int) or isfinite(value) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +67,10 @@ class Range:
 
     def clamped(self, value: float | int) -> float | int:
         """The nearest legal value; NaN becomes the minimum."""
-        number = float(value)
+        number = min(max(value, self.minimum), self.maximum)  # not of float(value): integers may be too large for that
         if number != number:
             number = self.minimum
-        number = min(max(number, self.minimum), self.maximum)
-        return round(number) if self.integer else number
+        return round(number) if self.integer else float(number)
 
 
 RANGES: tuple[Range, ...] = (

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+_NESTED_CHARACTERS = 64
+
 
 def partial_suffix_pattern(texts: Iterable[str]) -> re.Pattern[str] | None:
     """Matches the longest end of a string that may be the beginning of one of `texts`; None if there is no such.
@@ -16,9 +18,13 @@ def partial_suffix_pattern(texts: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def _proper_prefixes(text: str) -> str:
-    """A pattern for `text` without its last character, without its last two and so on, longest first."""
-    pattern = ""
-    for character in reversed(text[:-1]):
+    """A pattern for `text` without its last character, without its last two and so on, longest first.
+
+    Behind the first characters of a very long text anything goes, since patterns cannot be nested without end: then
+    more waits than must.
+    """
+    pattern = r"[\s\S]*" if len(text) > _NESTED_CHARACTERS else ""
+    for character in reversed(text[:-1][:_NESTED_CHARACTERS]):
         pattern = f"{re.escape(character)}(?:{pattern})?" if pattern else re.escape(character)
     return pattern
 

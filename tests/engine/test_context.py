@@ -65,6 +65,15 @@ class TestReuse:
         child.generate(fresh[:2], max_tokens=20)
         assert child.generate(fresh, sampling={"temperature": 0}, max_tokens=20).text == expected
 
+    def test_an_answer_that_began_with_a_space_is_not_read_again(self, child: EngineChild, tmp_path: Path) -> None:
+        words = [byte_token(word) for word in (" cat", "Hello", " sat", " on", "x")]
+        child.load(talker(tmp_path, *words))
+        first = child.generate([user("Hi")], max_tokens=3)
+        assert first.text == "catHello sat"
+        rest = child.generate([user("Hi"), assistant(first.text)], continue_last=True)
+        assert rest.text == " onx"
+        assert started(rest).reused_tokens == first.last.context_tokens
+
     def test_a_recurrent_model_goes_back_to_where_the_answer_began(self, child: EngineChild, models: Path) -> None:
         assert child.load(models / "mamba.gguf").last.model.recurrent
         greedy = {"temperature": 0}

@@ -51,8 +51,8 @@ OTHER_ARCHITECTURES = _names(
 ONE_CONVERSATION_ARCHITECTURES = frozenset({"plamo2"})
 """Of these a context must hold one conversation only.
 
-With several in a batch llama.cpp stores a recurrent state in another's place, or ends the process: src/models/plamo2.cpp
-multiplies the place of the first state by their number.
+With several in a batch llama.cpp stores a recurrent state in another one's place, or ends the process:
+src/models/plamo2.cpp multiplies the place of the first state by their number.
 """
 
 

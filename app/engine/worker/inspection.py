@@ -102,6 +102,8 @@ def _read(path: Path) -> tuple[GgufHeader, int]:
     try:
         if path.is_dir():
             raise UserError(ErrorKind.FILE_UNREADABLE, reason="folder")
+        if path.is_fifo() or path.is_socket():  # to open one could wait for ever
+            raise UserError(ErrorKind.FILE_UNREADABLE, reason="it is a pipe")
         with path.open("rb") as stream:
             size_bytes = stream.seek(0, 2)
             stream.seek(0)

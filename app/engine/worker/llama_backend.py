@@ -99,6 +99,7 @@ class LlamaBackend:
         return f"llama.cpp (llama-cpp-python {binding.versions()['llama-cpp-python']})"
 
     def load(self, request: Load, emit: Emit, control: RequestControl) -> None:
+        _check_folder(request.state_folder)
         self._engine_log.start()
         request = self._spared(request)
         if self._parked is not None and self._parked.serves(request):
@@ -169,6 +170,7 @@ class LlamaBackend:
             emit(LoadCancelled(request.id))
 
     def forget(self, request: Forget, emit: Emit) -> None:
+        _check_folder(request.state_folder)
         for conversation_id in request.conversation_ids:
             for loaded in self._models():
                 loaded.session.forget(conversation_id)
@@ -312,6 +314,12 @@ class LlamaBackend:
         if former is not None and (former.model.context is None or not _has_memory_to_spare()):
             self._close_parked()
         emit(Loaded(request.id, _model_info(self._current), control.elapsed_ms()))
+
+
+def _check_folder(name: str) -> None:
+    """Raise UserError unless this names a folder in full, or none: a relative one could lie anywhere."""
+    if name and ("\0" in name or not Path(name).is_absolute()):
+        raise UserError(ErrorKind.BAD_REQUEST, reason="the folder for states has no full path")
 
 
 def _nothing() -> None:

@@ -304,7 +304,7 @@ class Session:
             return prompt.tokens
         piece = self.model.vocabulary.piece
         read_text, wanted_text = b"".join(map(piece, read)), b"".join(map(piece, wanted))
-        if wanted_text == answer.encode("utf-8", "replace"):  # blank space before it is not shown, so it did not come back
+        if wanted_text == answer.encode("utf-8", "replace"):  # space before it is not shown: it did not come back
             read_text = read_text.lstrip()
         if not wanted_text.startswith(read_text):
             return prompt.tokens

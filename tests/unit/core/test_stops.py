@@ -32,6 +32,15 @@ def test_what_may_begin_a_stop_waits_and_comes_when_it_does_not() -> None:
     assert finder.finish() == "\n"
 
 
+@pytest.mark.parametrize("length", [65, 66, 300, 100_000])
+def test_a_very_long_stop(length: int) -> None:
+    stop = "ab" * (length // 2) + "!"
+    pieces = ["x", stop[:10], stop[10:-3], stop[-3:], "never seen"]
+    assert feed_all([stop], pieces) == ("x", stop)
+    almost = f"x{stop[:-1]}?{'y' * length}"
+    assert feed_all([stop], [almost[:20], almost[20:]]) == (almost, None)
+
+
 def test_the_earliest_stop_wins_and_the_longest_at_one_place() -> None:
     assert feed_all(["b", "abc"], ["xabc"]) == ("x", "abc")
     assert feed_all(["ab", "abc"], ["xabc"]) == ("x", "abc")

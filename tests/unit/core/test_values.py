@@ -13,7 +13,7 @@ from app.core.messages import (
     part_from_json,
     part_to_json,
 )
-from app.core.sampling import RANGES, Sampling
+from app.core.sampling import RANGE_OF, RANGES, Sampling
 from app.core.settings import SETTING_OF, SETTINGS, read_settings, sampling_overrides
 from app.core.text import clean_text
 from app.core.titles import MAX_TITLE_LENGTH, title_from
@@ -75,6 +75,13 @@ def test_sampling_brings_values_into_their_range() -> None:
     assert (merged.temperature, merged.top_k, merged.top_p) == (5.0, 4, 0.0)
     assert merged.seed == 0xFFFFFFFF
     assert merged.min_p == Sampling().min_p
+
+
+def test_numbers_beyond_all_measure_are_brought_into_range() -> None:
+    most = Sampling().merged({"temperature": 10**400, "top_k": math.inf, "seed": math.nan})
+    assert (most.temperature, most.top_k, most.seed) == (5.0, RANGE_OF["top_k"].maximum, 0)
+    assert isinstance(most.temperature, float)
+    assert Sampling().merged({"seed": 10**400}).seed == 10**400 % 2**32
 
 
 @pytest.mark.parametrize(

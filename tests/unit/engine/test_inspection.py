@@ -67,6 +67,13 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     assert refusal(path).kind is ErrorKind.FILE_UNREADABLE
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes have no path in a folder")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    os.mkfifo(path)
+    assert refusal(path) == UserError(ErrorKind.FILE_UNREADABLE, path=str(path), reason="it is a pipe")
+
+
 def test_files_that_are_no_gguf(tmp_path: Path) -> None:
     text = refusal(write(tmp_path, b"not a model\n" * 100))
     assert (text.kind, text.string("looks_like")) == (ErrorKind.NOT_A_MODEL, "text")
