@@ -8,13 +8,12 @@ with the most tokens per second is chosen; 0 unless another is better by a margi
 from __future__ import annotations
 
 import itertools
-import statistics
 from collections import deque
 
 from app.engine.worker.speculation.speculation import MAX_DRAFT_TOKENS
 
-_KEPT_TIMES = 9  # of which the median counts: one that was disturbed does no harm
-_TIMES_AGE = 256  # decodes after which a time is forgotten: the text has grown, the computer is busier
+_KEPT_TIMES = 9  # of which the lower quartile counts: other programs only ever make a decode slower
+_TIMES_AGE = 64  # decodes after which a time is forgotten: the text has grown, or the computer was busy then
 _PLAIN_TIMES = 8  # plain decodes after which their time is looked at again
 _ASSUMED_SLOPE = 0.35  # what a guess costs, as a share of a plain decode, until it was measured
 
@@ -52,7 +51,7 @@ class DecodeTimes:
         return self._table
 
     def _draw(self) -> list[float] | None:
-        known = {drafted: median for drafted in self._times if (median := self._median(drafted)) is not None}
+        known = {drafted: typical for drafted in self._times if (typical := self._typical(drafted)) is not None}
         if not known:
             return None
         first, last = min(known), max(known)
@@ -65,13 +64,15 @@ class DecodeTimes:
         for left, right in itertools.pairwise(points):
             step = (known[right] - known[left]) / (right - left)
             times += [known[left] + step * index for index in range(right - left)]
-        return [*times, known[MAX_DRAFT_TOKENS]]
+        times.append(known[MAX_DRAFT_TOKENS])
+        # More tokens never take less time: what seems dearer than more was disturbed.
+        return list(itertools.accumulate(reversed(times), min))[::-1]
 
-    def _median(self, drafted: int) -> float | None:
+    def _typical(self, drafted: int) -> float | None:
         times = self._times[drafted]
         while times and times[0][0] < self._decodes - _TIMES_AGE:
             times.popleft()
-        return statistics.median(seconds for _, seconds in times) if times else None
+        return sorted(seconds for _, seconds in times)[len(times) // 4] if times else None
 
 
 class AdaptiveControl:
