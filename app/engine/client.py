@@ -161,7 +161,9 @@ class EngineClient(QObject):
         if process.state() == QProcess.ProcessState.Running:
             process.write(encode(Shutdown()))
             process.closeWriteChannel()
-        QTimer.singleShot(timeout_ms, process, process.kill)
+        limit = QTimer(process, singleShot=True, interval=timeout_ms)
+        limit.timeout.connect(process.kill)
+        limit.start()
 
     def _single_shot(self, interval_ms: int, handler: object) -> QTimer:
         timer = QTimer(self, singleShot=True, interval=interval_ms)
