@@ -10,9 +10,11 @@ import pytest
 
 from app.core.errors import ErrorKind
 from app.core.events import Adapted, Failed, Loaded, PromptStarted
+from app.core.gguf import read_header
 from app.engine.protocol import Adapt, Adapter, Load
 from tests.engine.engine_child import EngineChild, user
 from tests.fixtures import tiny_gguf as tiny
+from tests.fixtures.gguf_bytes import damaged
 from tests.fixtures.tiny_adapter import pair, redirection, write_adapter
 from tests.fixtures.tiny_gguf import byte_token, chain
 
@@ -222,6 +224,15 @@ class TestMisfits:
         path.write_bytes(data[: int(len(data) * kept)])
         kinds = {ErrorKind.FILE_EMPTY, ErrorKind.TRUNCATED}
         assert adapt(child, Adapter(str(path))).error.kind in kinds
+
+    def test_damaged_headers_do_not_end_the_child(self, child: EngineChild, models: Path, tmp_path: Path) -> None:
+        child.load(models / "llama-3.gguf")
+        path = write_adapter(tmp_path / "lora.gguf", pair("blk.0.attn_q.weight", WIDTH, HEIGHT, rank=4))
+        data = path.read_bytes()
+        for seed in range(80):
+            path.write_bytes(damaged(data, read_header(data).data_offset, seed))
+            assert isinstance(adapt(child, Adapter(str(path))), Adapted | Failed)
+            child.generate([user("go")], max_tokens=1)
 
     def test_files_that_are_no_adapters(self, child: EngineChild, models: Path, tmp_path: Path) -> None:
         child.load(models / "llama-3.gguf")

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from app.core.errors import ErrorKind
-from app.core.events import Embedded, Finished, Ranked, Unloaded
+from app.core.events import Embedded, Failed, Finished, Ranked, Unloaded
+from app.core.gguf import read_header
 from app.engine.protocol import Embed, Load, Rank, Unload
 from tests.engine.engine_child import EngineChild, user
 from tests.fixtures import tiny_encoder
-from tests.fixtures.gguf_bytes import gguf, llama_keys, llama_tensors
+from tests.fixtures.gguf_bytes import damaged, gguf, llama_keys, llama_tensors
 from tests.fixtures.tiny_encoder import write_bert
 
 pytestmark = pytest.mark.engine
@@ -196,6 +197,16 @@ class TestRefusals:
             error = embed(child, path, ["x"]).error
             assert (error.kind, error.details["path"]) == (kind, str(path))
         vectors(child, encoders / "words.gguf", "still there")
+
+    @pytest.mark.parametrize("name", ["noise", "decoder"])
+    def test_damaged_headers_do_not_end_the_child(
+        self, name: str, child: EngineChild, encoders: Path, tmp_path: Path
+    ) -> None:
+        data = (encoders / f"{name}.gguf").read_bytes()
+        path = tmp_path / "damaged.gguf"
+        for seed in range(40):
+            path.write_bytes(damaged(data, read_header(data).data_offset, seed))
+            assert isinstance(embed(child, path, ["the cat"]), Embedded | Failed)
 
     @pytest.mark.parametrize("name", ["bos", "seperator", "mask", "unknown", "padding"])
     def test_special_tokens_that_are_not_there(self, name: str, child: EngineChild, tmp_path: Path) -> None:

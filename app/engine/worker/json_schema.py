@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from app.engine.worker.number_grammar import natural_numbers
 from app.engine.worker.pattern_grammar import PatternError, literal, pattern_grammar
 
 Schema = dict[str, Any]
@@ -259,9 +260,9 @@ class _Converter:
             raise SchemaError(f"{place}: there is no usable integer from {low} to {high}")
         ways = []
         if lowest < 0:
-            ways.append(f'"-" ({_natural(max(1, -highest), -lowest)})')
+            ways.append(f'"-" ({natural_numbers(max(1, -highest), -lowest)})')
         if highest >= 0:
-            ways.append(_natural(max(0, lowest), highest))
+            ways.append(natural_numbers(max(0, lowest), highest))
         return self._rule(" | ".join(ways))
 
     def _number(self, schema: Schema, place: str) -> str:
@@ -375,33 +376,3 @@ def _times(low: int, high: int | None) -> str:
     if high is None:
         return "*" if low == 0 else f"{{{low},}}"
     return f"{{{low},{high}}}"
-
-
-def _natural(low: int, high: int) -> str:
-    """The decimal numbers from `low` to `high`, without leading zeros."""
-    ways = []
-    for digits in range(len(str(low)), len(str(high)) + 1):
-        first = max(low, 10 ** (digits - 1) if digits > 1 else 0)
-        last = min(high, 10**digits - 1)
-        ways.append(_digits(str(first), str(last)))
-    return " | ".join(ways)
-
-
-def _digits(low: str, high: str) -> str:
-    """The numbers between two of the same length."""
-    count = len(low) - 1
-    if not count:
-        return f"[{low}-{high}]"
-    if low[0] == high[0]:
-        return f'"{low[0]}" ({_digits(low[1:], high[1:])})'
-    first, last = int(low[0]), int(high[0])
-    ways = []
-    if set(low[1:]) != {"0"}:
-        ways.append(f'"{first}" ({_digits(low[1:], "9" * count)})')
-        first += 1
-    if set(high[1:]) != {"9"}:
-        ways.append(f'"{last}" ({_digits("0" * count, high[1:])})')
-        last -= 1
-    if first <= last:
-        ways.append(f"[{first}-{last}] [0-9]{{{count}}}")
-    return " | ".join(ways)
