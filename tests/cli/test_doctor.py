@@ -48,7 +48,8 @@ def test_everything_is_found_and_works(hearth: Hearth) -> None:
 def test_the_same_in_words(hearth: Hearth) -> None:
     done = hearth.run("doctor")
     assert (done.returncode, done.stderr) == (0, "")
-    for heading in ("Versions", "Folders", "Memory:", "Database:", "Engine:", "CPU features:", "Devices", "Plan:", "Self-test:"):
+    headings = ("Versions", "Folders", "Memory:", "Database:", "Engine:", "CPU features:", "Devices", "Plan:")
+    for heading in (*headings, "Self-test:"):
         assert heading in done.stdout
     assert done.stdout.endswith("Everything works.\n")
 
