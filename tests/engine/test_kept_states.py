@@ -10,13 +10,21 @@ from typing import Any
 import pytest
 
 from app.core.events import Forgotten, Loaded, Loading, PromptStarted
+from app.core.memory import ContextPlan
 from app.engine.protocol import ChatMessage, Forget, Load
+from app.engine.worker import binding
+from app.engine.worker.batch import Batch
 from app.engine.worker.conversation_memory import MIN_KEPT_TOKENS
+from app.engine.worker.engine_log import EngineLog
+from app.engine.worker.loaded_model import ContextSettings, LoadedModel
+from app.engine.worker.sequence import ContextSequence
 from tests.engine.engine_child import EngineChild, Run, assistant, user
+from tests.fixtures.architectures import ARCHITECTURES, write_architecture
 
 pytestmark = pytest.mark.engine
 GREEDY = {"temperature": 0}
 LIMIT_BYTES = 1 << 30
+_library: list[object] = []  # what llama.cpp calls, as long as it lives
 
 
 @pytest.fixture
@@ -130,3 +138,29 @@ def test_a_context_that_cannot_be_had_leaves_the_model_as_it_was(child: EngineCh
     refused = child.ask(Load(0, str(models / "qwen2.gguf"), 1 << 40, threads=1))
     assert isinstance(refused.last, Loaded)  # never more than it was trained for
     assert refused.last.model.context_length == refused.last.model.context_length_trained
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gemma3", "granitehybrid", "mamba"])
+def test_a_state_serves_contexts_with_other_numbers_of_conversations(tmp_path: Path, architecture: str) -> None:
+    _library.append(binding.initialize(lambda level, text: None, lambda message: None))
+    file = write_architecture(tmp_path / "model.gguf", ARCHITECTURES[architecture])
+    model = LoadedModel(file, lambda fraction: True, EngineLog())
+    tokens = list(range(10, 60))
+    batch = Batch(64)
+    saved = None
+    for sequences in (3, 1, 4):
+        model.open_context(ContextSettings(ContextPlan(256, batch_tokens=64, sequences=sequences), threads=1))
+        assert model.context is not None
+        sequence = ContextSequence(model.context, sequences - 1, model.is_recurrent)
+        if saved is None:
+            batch.clear()
+            batch.add(tokens, 0, sequence.number, all_logits=False)
+            assert batch.decode(model.context) == 0
+            sequence.extend(tokens)
+        else:
+            assert sequence.restore(saved)
+            assert sequence.tokens == tokens
+        saved = sequence.save()
+        assert saved is not None
+        model.close_context()
+    model.close()

@@ -94,9 +94,9 @@ class ConversationMemory:
         """The numbers of the sequences, the one that was used last first."""
         return [each.number for each in sorted(self._sequences, key=lambda each: each.used_at, reverse=True)]
 
-    def move(self, model: LoadedModel, places: Mapping[int, int], key: StateKey | None) -> None:
+    def move(self, model: LoadedModel, places: Mapping[int, int]) -> None:
         """Go on in another context of the model, where sequence n is now `places[n]`; the others were lost."""
-        former, self._sequences, self._key = self._sequences, _sequences_of(model), key
+        former, self._sequences = self._sequences, _sequences_of(model)
         for sequence in former:
             if sequence.number in places:
                 self._sequences[places[sequence.number]].continue_from(sequence)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from app.engine.worker.binding import llama
 from app.engine.worker.saved_sequence import Checkpoint, SavedSequence, reusable_length
+from app.engine.worker.state_streams import with_number_of_streams
 
 _CHECKPOINTS = 12  # two a turn: the last six turns can be edited without reading all anew
 _CHECKPOINT_BYTES = 512 * 1024 * 1024
@@ -98,7 +99,8 @@ class ContextSequence:
     def restore(self, saved: SavedSequence) -> bool:
         """Take over a copy. On failure the sequence is empty."""
         self.clear()
-        is_read = self._set_state(saved.state, llama.LLAMA_STATE_SEQ_FLAGS_NONE)
+        state = with_number_of_streams(saved.state, llama.llama_n_seq_max(self._context))
+        is_read = self._set_state(state, llama.LLAMA_STATE_SEQ_FLAGS_NONE)
         if not is_read or llama.llama_memory_seq_pos_max(self._memory, self.number) != len(saved.tokens) - 1:
             self.clear()
             return False

@@ -76,7 +76,6 @@ class Session:
                 template="",
                 cache_type=model.cache_type,
                 flash_attention=model.flash_attention,
-                sequences=model.sequences,
             )
             if store
             else None
@@ -152,10 +151,8 @@ class Session:
         if memory is not None:
             memory.save()
         places = self.model.resize(context_length, memory.by_use if memory is not None else ())
-        if self._key is not None:
-            self._key = replace(self._key, sequences=self.model.sequences)
         if memory is not None:
-            memory.move(self.model, places, self._key)
+            memory.move(self.model, places)
             self._memory = memory
 
     def close_context(self) -> None:

@@ -48,7 +48,6 @@ class StateKey:
     template: str
     cache_type: str  # "f16", "q8_0", "q4_0"
     flash_attention: bool = False  # without it the values are stored transposed
-    sequences: int = 1  # llama.cpp refuses the state of a context with another number of streams
     adapters: tuple[tuple[str, float], ...] = ()  # hash and scale
     details: tuple[str, ...] = ()  # whatever else: RoPE scaling, a sliding window kept whole ...
 

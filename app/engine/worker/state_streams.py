@@ -57,6 +57,19 @@ def with_streams(state: memoryview, before: int, after: int) -> bytes:
     return b"".join(parts)
 
 
+def with_number_of_streams(state: bytes | bytearray, streams: int) -> bytes | bytearray:
+    """The state as a context of `streams` conversations takes it; as it is where that cannot be told."""
+    if len(state) < _HEAD.size + _U32.size:
+        return state
+    (before,) = _U32.unpack_from(state, _HEAD.size)
+    if before == streams:
+        return state
+    try:
+        return with_streams(memoryview(state), before, streams)
+    except StreamsError:
+        return state
+
+
 class _Reader:
     """Steps over the parts of a state."""
 

@@ -115,7 +115,6 @@ class TestFinding:
             replace(KEY, template="another"),
             replace(KEY, cache_type="q8_0"),
             replace(KEY, flash_attention=True),
-            replace(KEY, sequences=2),
             replace(KEY, adapters=(("hash", 1.0),)),
             replace(KEY, adapters=(("hash", 0.5),)),
             replace(KEY, details=("rope 2.0",)),
