@@ -35,7 +35,7 @@ def compare(model: Path, threads: int, prompt: int, tokens: int, rounds: int, en
     """Interleaved runs; prints them and returns whether the target is met."""
     child = MeasuredChild(model, threads, prompt + tokens)
     bench = LlamaBench(model, threads, environment)
-    child.answer(prompt, 4)
+    exact = child.answer(prompt, 4).prompt_tokens  # a few words are two tokens, and there is the template
     ours: list[Speed] = []
     reading: list[float] = []
     writing: list[float] = []
@@ -44,8 +44,8 @@ def compare(model: Path, threads: int, prompt: int, tokens: int, rounds: int, en
         ours.append(child.answer(prompt, tokens))
 
     def run_theirs() -> None:
-        reading.append(bench.read(prompt))
-        writing.append(bench.write(tokens, prompt))
+        reading.append(bench.read(exact))
+        writing.append(bench.write(tokens, exact))
 
     for number in range(rounds):
         for run in (run_ours, run_theirs) if number % 2 == 0 else (run_theirs, run_ours):

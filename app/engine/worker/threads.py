@@ -10,8 +10,11 @@ from app.engine.worker.processors import Processors, find_processors
 _WINDOW_TOKENS = 12
 _TRIAL_TOKENS = 8
 _SLOW_WINDOWS = 2
-_SLOWER = 1.3  # so much longer than at best is slow
-_FASTER = 0.9  # so much of the former time makes another count worth keeping
+# A core that is lost costs a multiple where threads wait busily, and little where they soon sleep. What changes by less
+# is other programs coming and going.
+_SLOWER = 1.5  # so much longer than at best is slow
+_FASTER = 0.7  # fewer threads are kept if tokens take no more than this share of the time
+_AS_FAST = 1.1  # more threads come back if tokens take no longer than this
 _FIRST_REST_WINDOWS = 4
 _LONGEST_REST_WINDOWS = 64
 
@@ -92,27 +95,29 @@ class ThreadTuner:
         now_s = statistics.median(self._times)
         self._times.clear()
         self._rest_windows -= 1
-        is_relieved = now_s < _FASTER * self._best_s < float("inf")
+        is_relieved = now_s < self._best_s / _SLOWER
         self._slow_windows = self._slow_windows + 1 if now_s > _SLOWER * self._best_s else 0
         self._best_s = min(self._best_s, now_s)
-        if self._settled < self._usual and (is_relieved or self._rest_windows <= 0):
-            wanted = [self._usual, self._settled + 1]  # the other program may have gone
-        elif self._slow_windows >= _SLOW_WINDOWS and self._rest_windows <= 0:
+        if self._slow_windows >= _SLOW_WINDOWS and self._rest_windows <= 0:
             wanted = [self._settled - 1, self._settled // 2, self._settled + 1]
+        elif self._settled < self._usual and (is_relieved or self._rest_windows <= 0):
+            wanted = [self._usual, self._settled + 1]  # the other program may have gone
         else:
             return
         self._settled_s = now_s
         possible = (count for count in wanted if 0 < count <= self._usual and count != self._settled)
         self._candidates = list(dict.fromkeys(possible))
-        self.threads = self._candidates.pop(0)
+        if self._candidates:
+            self.threads = self._candidates.pop(0)
 
     def _try(self) -> None:
-        is_late = sum(self._times) > _TRIAL_TOKENS * self._settled_s
+        limit_s = (_AS_FAST if self.threads > self._settled else _FASTER) * self._settled_s
+        is_late = sum(self._times) > _TRIAL_TOKENS * max(limit_s, self._settled_s)
         if len(self._times) < _TRIAL_TOKENS and not is_late:
             return
         tried_s = statistics.median(self._times[1:] or self._times)  # threads begin with the first token
         self._times.clear()
-        if tried_s < _FASTER * self._settled_s and not is_late:
+        if tried_s <= limit_s and not is_late:
             self._settled, self._best_s = self.threads, tried_s
             self._rest_windows = self._next_rest_windows = _FIRST_REST_WINDOWS
         elif self._candidates:

@@ -195,3 +195,17 @@ def test_the_same_times_lead_to_the_same_counts() -> None:
         tuner = ThreadTuner(4)
         runs.append(play(tuner, quiet, 50) + play(tuner, crowded, 300))
     assert runs[0] == runs[1]
+
+
+def test_a_second_program_takes_another_thread() -> None:
+    tuner = ThreadTuner(4)
+    play(tuner, quiet, 50)
+    assert play(tuner, crowded, 300)[-1] == 3
+    assert play(tuner, lambda threads: 0.5 if threads > 2 else 0.1 / threads, 300)[-1] == 2
+
+
+def test_little_gain_is_no_reason_for_fewer_threads() -> None:
+    tuner = ThreadTuner(2)
+    play(tuner, quiet, 50)
+    counts = play(tuner, lambda threads: 0.12 if threads == 2 else 0.1, 1000)
+    assert counts.count(1) < 100
