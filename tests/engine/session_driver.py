@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,22 +78,23 @@ class SessionDriver:
         self.finish(answer)
         return answer
 
-    def stop_inside(self, answer: Asked, decode: int, is_wanted: Callable[[int], bool] = lambda answers: True) -> None:
-        """Let a stop come while llama.cpp computes: in the so many-th decode from now on for which `is_wanted`."""
+    def stop_inside(self, answer: Asked, decode: int, conversations: int = 1) -> None:
+        """Let a stop come while llama.cpp computes: in the so many-th decode of at least so many conversations."""
         scheduler: Any = self.session._scheduler
-        watch = scheduler._watch
+        batch = scheduler._batch
+        compute = batch.decode
         left = decode
 
-        def watch_and_stop(answers: Sequence[Any]) -> None:
+        def stop_and_compute(context: int) -> int:
             nonlocal left
-            watch(answers)
-            if is_wanted(len(answers)):
+            if len({batch._sequences[place] for place in range(batch.length)}) >= conversations:
                 left -= 1
                 if left == 0:
                     answer.control.stop()
-                    scheduler._watch = watch
+                    batch.decode = compute
+            return int(compute(context))
 
-        scheduler._watch = watch_and_stop
+        batch.decode = stop_and_compute
 
     def close(self) -> None:
         self.session.close()
