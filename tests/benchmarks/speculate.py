@@ -9,7 +9,8 @@ answer with every twelfth word wrong (correct), or none of its words (new). Each
 in turn, by the real engine child through its pipes. Temperature 0.8, since at 0 guesses are made only as far as the
 kernels of this computer are exact; --temperature 0 measures that.
 
-Ratios are of neighbours in time; CPU time is what the child used, which other programs disturb less.
+Ratios are of neighbours in time, in turns A B, B A; CPU time is what the child used, which other programs disturb less.
+What is demanded is demanded of the ratio of the least CPU times.
 """
 
 from __future__ import annotations
@@ -109,27 +110,28 @@ def measure(child: EngineChild, question: str, speculate: bool, temperature: flo
 
 
 def compare(child: EngineChild, name: str, question: str, rounds: int, temperature: float) -> float:
-    """Print a line; returns the ratio of the medians of CPU time, without by with guesses."""
+    """Print a line; returns the ratio of the least CPU times, without by with guesses: disturbances only add."""
     measure(child, question, False, temperature)  # the question is read, from now on it lies in the cache
     plain: list[Took] = []
     guessed: list[Took] = []
-    for _ in range(rounds):
-        plain.append(measure(child, question, False, temperature))
-        guessed.append(measure(child, question, True, temperature))
+    for number in range(rounds):
+        for speculate in (False, True) if number % 2 == 0 else (True, False):
+            (guessed if speculate else plain).append(measure(child, question, speculate, temperature))
     texts = {took.text for took in (*plain, *guessed)}
     ratios = sorted(one.cpu_ms / two.cpu_ms for one, two in zip(plain, guessed, strict=True))
     walls = sorted(one.wall_ms / two.wall_ms for one, two in zip(plain, guessed, strict=True))
     cpu = [statistics.median(took.cpu_ms for took in side) for side in (plain, guessed)]
     wall = [statistics.median(took.wall_ms for took in side) for side in (plain, guessed)]
+    least = min(took.cpu_ms for took in plain) / min(took.cpu_ms for took in guessed)
     drafted, accepted = (sum(getattr(took, kind) for took in guessed) // rounds for kind in ("drafted", "accepted"))
     print(
         f"{name:8} CPU ms {cpu[0]:7.0f} -> {cpu[1]:7.0f}  x {statistics.median(ratios):.2f}"
-        f" ({ratios[0]:.2f}..{ratios[-1]:.2f})   wall ms {wall[0]:7.0f} -> {wall[1]:7.0f}"
+        f" ({ratios[0]:.2f}..{ratios[-1]:.2f}, of the least {least:.2f})   wall ms {wall[0]:7.0f} -> {wall[1]:7.0f}"
         f"  x {statistics.median(walls):.2f} ({walls[0]:.2f}..{walls[-1]:.2f})"
         f"   {accepted} of {drafted} guesses right, {'same text' if len(texts) == 1 else 'TEXTS DIFFER'}",
         flush=True,
     )
-    return statistics.median(ratios)
+    return least
 
 
 def main() -> int:
