@@ -24,6 +24,8 @@ MIN_KEPT_TOKENS = 256
 """Shorter conversations are read again as fast as they are fetched."""
 
 _MIN_COPIED_TOKENS = 32
+_MIN_GROWTH_TOKENS = 256
+_MIN_GROWTH_SHARE = 4
 _RAM_BYTES = 1024 * 1024 * 1024
 _RAM_SHARE = 8  # of the available memory
 
@@ -72,11 +74,18 @@ class ConversationMemory:
         sequence.is_busy = False
         sequence.touch()
 
-    def save(self) -> None:
-        """Write what has changed to the store, if there is one."""
+    def save(self, *, is_last: bool = False) -> None:
+        """Write what has changed to the store, if there is one.
+
+        A state is written whole each time, up to a gigabyte: as long as it is not the last chance, only what has grown
+        by a good part.
+        """
         for sequence in self._sequences:
-            if not sequence.is_busy and not sequence.is_saved and len(sequence.tokens) >= MIN_KEPT_TOKENS:
-                sequence.is_saved = True
+            length = len(sequence.tokens)
+            grown = length - sequence.saved_length
+            least = 1 if is_last else max(_MIN_GROWTH_TOKENS, length // _MIN_GROWTH_SHARE)
+            if not sequence.is_busy and grown >= least and length >= MIN_KEPT_TOKENS:
+                sequence.saved_length = length
                 if sequence.conversation_id and (saved := _copy_of(sequence)) is not None:
                     self._write(sequence.conversation_id, saved)
         for conversation_id in self._unwritten & self._kept.keys():
@@ -133,7 +142,9 @@ class ConversationMemory:
         if self._restore_from_store(sequence, tokens, best):
             return
         if kept_id:
-            sequence.restore(self._kept.pop(kept_id))
+            sequence.restore(self._kept[kept_id])
+            if kept_id == sequence.conversation_id:
+                del self._kept[kept_id]
         elif source is not None:
             sequence.copy_from(source, source.reusable(tokens))
 
@@ -154,7 +165,10 @@ class ConversationMemory:
             return False
         if self._usable(saved, tokens) < least:
             return False
-        return sequence.restore(saved)
+        if not sequence.restore(saved):
+            return False
+        sequence.saved_length = len(saved.tokens)
+        return True
 
     def _keep(self, sequence: ContextSequence) -> None:
         """Copy a conversation that makes room, so that it need not be read again."""

@@ -27,7 +27,7 @@ class ContextSequence:
         self.conversation_id = ""
         self.used_at = 0.0
         self.is_busy = False
-        self.is_saved = True  # whether a copy of what is here lies in the store
+        self.saved_length = 0  # how many of the tokens the store has
         self._context = context
         self._memory = llama.llama_get_memory(context)
         self._is_recurrent = is_recurrent
@@ -61,12 +61,11 @@ class ContextSequence:
         llama.llama_memory_seq_rm(self._memory, self.number, -1, -1)
         self.tokens.clear()
         self._checkpoints.clear()
-        self.is_saved = True
+        self.saved_length = 0
 
     def extend(self, tokens: Sequence[int]) -> None:
         """These were decoded."""
         self.tokens.extend(tokens)
-        self.is_saved = False
 
     def touch(self) -> None:
         """It is in use now."""
@@ -115,7 +114,8 @@ class ContextSequence:
             self.clear()
             return
         self.tokens = other.tokens
-        self.conversation_id, self.used_at, self.is_saved = other.conversation_id, other.used_at, other.is_saved
+        self.conversation_id, self.used_at = other.conversation_id, other.used_at
+        self.saved_length = other.saved_length
         self._checkpoints = other._checkpoints
 
     def copy_from(self, other: ContextSequence, length: int) -> None:
@@ -138,7 +138,7 @@ class ContextSequence:
             self.clear()
         else:
             del self.tokens[length:]
-            self.is_saved = False
+            self.saved_length = min(self.saved_length, length)
 
     def _lacks_before(self, length: int) -> bool:
         """Whether tokens are gone that the next one, at `length`, would see.

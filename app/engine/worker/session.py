@@ -132,7 +132,7 @@ class Session:
         if not self.model.use_adapters(adapters):
             return
         if self._memory is not None and self._scheduler is not None:
-            self._memory.save()  # by the key that told of the adapters so far
+            self._memory.save(is_last=True)  # by the key that told of the adapters so far
             self._memory.forget_all()
             self._scheduler.close()
         self._scheduler = self._memory = None
@@ -159,7 +159,8 @@ class Session:
         """Give the context back; what it held is kept if it can be."""
         if self._scheduler is not None:
             self._scheduler.close()
-        self.rest()
+        if self._memory is not None:
+            self._memory.save(is_last=True)
         self._scheduler = self._memory = None
         self.model.close_context()
 
