@@ -186,7 +186,7 @@ def test_what_is_reused_does_not_change_the_text(files: Path, name: str) -> None
             expected[id(messages)] for messages in (TURNS, OTHER, SHARED)
         ]
         first, second = driver.begin(TURNS, "A"), driver.begin(OTHER, "B")
-        driver.stop_inside(first, 2, lambda answers: answers > 1)
+        driver.stop_inside(first, 2, conversations=2)
         driver.finish(first, second)
         assert first.last.reason is FinishReason.STOPPED
         assert second.text == expected[id(OTHER)]
