@@ -15,7 +15,7 @@ from app.crash import CrashReporter, start_logging
 from app.engine.attempts import AttemptJournal
 from app.engine.client import EngineClient
 from app.engine.command import engine_command, engine_environment
-from app.memory_release import MemoryRelease
+from app.memory_release import MemoryRelease, keep_one_heap
 from app.paths import Paths, builtin_model, choose_paths, resources
 from app.services.chat import ChatService
 from app.services.conversations import ConversationsService
@@ -52,6 +52,7 @@ def run_window(data_dir: str | None, model: str | None) -> int:
     from app.ui.crash_window import CrashWindow
     from app.ui.main_window import MainWindow
 
+    keep_one_heap()
     paths = choose_paths(data_dir)
     _make_folders(paths)
     application = create_application(sys.argv)

@@ -9,6 +9,8 @@ from typing import Any
 from app.core.errors import NoticeKind, UserError
 from app.core.messages import Usage
 
+HOST = "CPU"  # ggml's name for the device whose memory is the computer's
+
 
 class FinishReason(StrEnum):
     """Why an answer ended."""

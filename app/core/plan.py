@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.core.errors import ErrorKind, UserError
+from app.core.events import HOST
 from app.core.memory import (
     CONTEXT_STEP_TOKENS,
     ContextPlan,
@@ -28,7 +29,6 @@ from app.core.memory import (
 )
 from app.core.model_shape import ModelShape
 
-HOST = "CPU"  # ggml's name for the device whose memory is the computer's
 DEFAULT_CONTEXT_LENGTH = 8192
 MIN_CONTEXT_LENGTH = 512  # below this no conversation is possible
 BATCH_TOKENS = 512

@@ -11,8 +11,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from app.core.events import Device, DevicesListed, DeviceTested
-from app.core.plan import HOST
+from app.core.events import HOST, Device, DevicesListed, DeviceTested
 from app.services.settings import SettingsService
 
 log = logging.getLogger(__name__)

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from app.core.errors import UserError
-from app.core.events import Device, ModelInfo
-from app.core.plan import HOST
+from app.core.events import HOST, Device, ModelInfo
 from app.services.explanation import Action, ActionKind, Explanation, choose_model, copy_details
 from app.services.wording import locale, number, size, translate
 

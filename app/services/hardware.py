@@ -37,6 +37,7 @@ class HardwareService(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
+        self.listed: DevicesListed | None = None  # as it was last
         self._engine = engine
         self._models = models
         self._journal = journal
@@ -90,6 +91,7 @@ class HardwareService(QObject):
     def _on_event(self, event: Event) -> None:
         if isinstance(event, DevicesListed) and event.request_id == self._list_id:
             self.choice.take(event)
+            self.listed = event
             self.devices_listed.emit(event)
             self._timer.start()
             return

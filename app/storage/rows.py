@@ -86,22 +86,22 @@ def changing_columns(message: Message) -> dict[str, Any]:
 
 def messages_from_rows(rows: Iterable[Sequence[Any]]) -> list[Message]:
     """The messages in rows of MESSAGE_COLUMNS. Raises DamageError when one cannot be read."""
-    ids: dict[str, str] = {}  # an id comes back as a parent, and in every message of a conversation: keep it once
-    return [_message_from_row(row, ids) for row in rows]
+    words: dict[str, str] = {}  # ids come back as parents, names of models in every answer: each is kept once
+    return [_message_from_row(row, words) for row in rows]
 
 
-def _message_from_row(row: Sequence[Any], ids: dict[str, str]) -> Message:
+def _message_from_row(row: Sequence[Any], words: dict[str, str]) -> Message:
     id_, conversation_id, parent_id, role, parts, state, created_at, model_name, usage, error = row
     try:
         return Message(
-            MessageId(ids.setdefault(id_, id_)),
-            ConversationId(ids.setdefault(conversation_id, conversation_id)),
-            None if parent_id is None else MessageId(ids.setdefault(parent_id, parent_id)),
+            MessageId(words.setdefault(id_, id_)),
+            ConversationId(words.setdefault(conversation_id, conversation_id)),
+            None if parent_id is None else MessageId(words.setdefault(parent_id, parent_id)),
             _ROLES[role],
             tuple([part_from_json(part) for part in _parse(parts)[0]]),
             _STATES[state],
             created_at,
-            model_name,
+            None if model_name is None else words.setdefault(model_name, model_name),
             None if usage is None else _usage_from_json(_parse(usage)[0]),
             None if error is None else _parse(error)[0],
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, Qt, QTimer, QUrl
@@ -64,14 +65,13 @@ class MainWindow(QMainWindow):
         self.chat_page = ChatPage(profile, self)
         self.models_page = ModelsPage(self)
         self.trash_page = TrashPage(self)
-        self.settings = SettingsController(profile, self)
         self.help_page = HelpPage(self)
-        self.help_page.set_topics(load_help_topics(resources / "help" / "en.json"))
+        self._help_file = resources / "help" / "en.json"
+        self._has_topics = False
         self._pages: dict[str, QWidget] = {
             "chat": self.chat_page,
             "models": self.models_page,
             "trash": self.trash_page,
-            "settings": self.settings.page,
             "help": self.help_page,
         }
         self._sheet: ShortcutsSheet | None = None
@@ -84,6 +84,14 @@ class MainWindow(QMainWindow):
         self._midnight = QTimer(self)
         self._midnight.timeout.connect(self._on_minute)
         self._midnight.start(MIDNIGHT_CHECK_MS)
+
+    @cached_property
+    def settings(self) -> SettingsController:
+        """The settings; made when they are first wanted: so many fields take time and memory at every start."""
+        controller = SettingsController(self._profile, self)
+        self._pages["settings"] = controller.page
+        self._stack.addWidget(controller.page)
+        return controller
 
     def come_to_front(self, path: str = "") -> None:
         """Raise the window; open `path` if it is given (from a second start)."""
@@ -102,15 +110,19 @@ class MainWindow(QMainWindow):
 
     def show_page(self, name: str) -> None:
         """Show "chat", "models", "trash", "settings" or "help"."""
-        self._stack.setCurrentWidget(self._pages[name])
+        page = self.settings.page if name == "settings" else self._pages[name]
+        self._stack.setCurrentWidget(page)
         self.sidebar.set_page(None if name == "chat" else name)
         if name == "chat":
             self._elsewhere.dismiss()
             self.chat_page.composer.focus()
         else:
-            self._pages[name].setFocus(Qt.FocusReason.OtherFocusReason)
+            page.setFocus(Qt.FocusReason.OtherFocusReason)
         if name == "models":
             self._profile.models.refresh_files()
+        if name == "help" and not self._has_topics:
+            self._has_topics = True
+            self.help_page.set_topics(load_help_topics(self._help_file))
 
     def remember(self) -> None:
         """Keep geometry and conversation for the next start."""

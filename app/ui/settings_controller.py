@@ -34,6 +34,11 @@ class SettingsController(QObject):
         profile.models.unloaded.connect(self._show_model)
         self.page.file_device_chosen.connect(self._on_file_device_chosen)
         self.page.device_retry_requested.connect(profile.hardware.retry)
+        if profile.hardware.listed is not None:
+            self._on_devices_listed(profile.hardware.listed)
+        self._show_model()
+        if profile.store.is_open:
+            profile.store.list_backups()
 
     def _on_page_changed(self, key: str, value: Value) -> None:
         self._profile.settings.set_value(key, value)

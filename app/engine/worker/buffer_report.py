@@ -8,7 +8,8 @@ from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
 
-from app.core.plan import HOST, DeviceShare
+from app.core.events import HOST
+from app.core.plan import DeviceShare
 
 # e.g. "load_tensors:   CPU_Mapped model buffer size =   571.85 MiB"
 _LINE = re.compile(r"(?P<buffer>\S+)\s+(?P<kind>model|KV|RS|compute|output)\s+buffer size =\s*(?P<mib>[\d.]+) MiB")

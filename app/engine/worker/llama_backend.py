@@ -11,6 +11,7 @@ import psutil
 
 from app.core.errors import ErrorKind, UserError
 from app.core.events import (
+    HOST,
     Adapted,
     Counted,
     DevicesListed,
@@ -20,7 +21,6 @@ from app.core.events import (
     ModelInfo,
     Unloaded,
 )
-from app.core.plan import HOST
 from app.engine.attempts import AttemptJournal, AttemptKind
 from app.engine.protocol import Adapt, Count, Devices, Embed, Forget, Generate, Load, Rank, TestDevice, Unload
 from app.engine.worker import binding

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from app.core.errors import ErrorKind, NoticeKind, UserError
-from app.core.events import Loading, Notice
+from app.core.events import HOST, Loading, Notice
 from app.core.memory import CACHE_TYPES
 from app.core.plan import (
     DEFAULT_CONTEXT_LENGTH,
-    HOST,
     MAX_SEQUENCES,
     DeviceShare,
     EnginePlan,

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from app.core.errors import ErrorKind, UserError
 from app.core.events import (
+    HOST,
     Adapted,
     Counted,
     Device,
@@ -36,7 +37,6 @@ from app.core.events import (
     Unloaded,
 )
 from app.core.messages import Role, Usage
-from app.core.plan import HOST
 from app.engine.attempts import AttemptJournal, AttemptKind
 from app.engine.protocol import (
     Adapt,

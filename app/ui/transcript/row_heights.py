@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
 
@@ -10,8 +11,8 @@ class RowHeights:
     """Row heights in pixels with their running sum; the sum is brought up to date only as far as it is asked for."""
 
     def __init__(self, heights: Iterable[int] = ()) -> None:
-        self._heights = list(heights)
-        self._tops = [0]  # _tops[i] is where row i begins; valid for the rows up to len(_tops) - 1
+        self._heights = array("i", heights)
+        self._tops = array("q", [0])  # _tops[i] is where row i begins; valid for the rows up to len(_tops) - 1
 
     def __len__(self) -> int:
         return len(self._heights)

@@ -4,11 +4,11 @@ from itertools import pairwise
 import pytest
 
 from app.core.errors import ErrorKind, UserError
+from app.core.events import HOST
 from app.core.gguf import read_header
 from app.core.memory import memory_need
 from app.core.model_shape import ModelShape, shape_of
 from app.core.plan import (
-    HOST,
     Budget,
     EnginePlan,
     Machine,

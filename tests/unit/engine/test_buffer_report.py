@@ -1,4 +1,5 @@
-from app.core.plan import HOST, DeviceShare
+from app.core.events import HOST
+from app.core.plan import DeviceShare
 from app.engine.worker.buffer_report import BufferReport
 
 MIB = 1024 * 1024
