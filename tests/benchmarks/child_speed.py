@@ -38,7 +38,7 @@ class MeasuredChild:
         question = user(noise_text(prompt_tokens, seed=self._answers))
         name = str(self._answers)
         sampling: dict[str, float | int | None] = {"temperature": temperature, "seed": 1}
-        last = self._child.ask(Generate(0, (question,), sampling, tokens, conversation_id=name)).last
+        last = self._child.ask(Generate(0, (question,), sampling, tokens, conversation_id=name, speculate=False)).last
         assert not isinstance(last, Failed), last
         assert isinstance(last, Finished)
         usage = last.usage
