@@ -7,19 +7,15 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, Qt, QTimer, QUrl
+from PySide6.QtCore import QByteArray, Qt, QTimer
 from PySide6.QtGui import (
-    QAction,
     QCloseEvent,
-    QDesktopServices,
     QDragEnterEvent,
     QDropEvent,
     QKeyEvent,
-    QKeySequence,
     QShowEvent,
 )
 from PySide6.QtWidgets import (
-    QApplication,
     QFileDialog,
     QMainWindow,
     QSplitter,
@@ -34,15 +30,17 @@ from app.services.open_chat import OpenChat
 from app.services.profile import Profile
 from app.ui.appearance import Appearance
 from app.ui.chat_page import ChatPage
+from app.ui.local_files import dropped_path, show_in_folder
 from app.ui.notices import NoticeBar
 from app.ui.pages.help_page import HelpPage
 from app.ui.pages.models_page import ModelsPage
 from app.ui.pages.trash_page import TrashPage
 from app.ui.settings_controller import SettingsController
-from app.ui.shortcuts import SHORTCUTS
+from app.ui.shortcuts import add_actions
 from app.ui.shortcuts_sheet import ShortcutsSheet
 from app.ui.sidebar import Sidebar
 from app.ui.tab_order import stop_beside
+from app.ui.window_parts import focus_next_part
 
 DEFAULT_SIZE_PX = (1100, 760)
 SMALLEST_SIZE_PX = (480, 400)
@@ -76,7 +74,7 @@ class MainWindow(QMainWindow):
         }
         self._sheet: ShortcutsSheet | None = None
         self._lay_out()
-        self._make_actions()
+        add_actions(self, self._slots())
         self._connect()
         self._restore_geometry()
         self._appearance.apply()
@@ -156,19 +154,6 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(self._splitter)
         self.sidebar.setVisible(self._profile.settings.value("window.sidebar_visible") is not False)
 
-    def _make_actions(self) -> None:
-        slots = self._slots()
-        for shortcut in SHORTCUTS:
-            slot = slots.get(shortcut.id)
-            if slot is None:  # a key that its own widget handles, such as Enter in the message box
-                continue
-            action = QAction(shortcut.label(), self)
-            action.setObjectName(shortcut.id)
-            action.setShortcuts([QKeySequence(key) for key in shortcut.keys])
-            action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
-            action.triggered.connect(slot)
-            self.addAction(action)
-
     def _slots(self) -> dict[str, Callable[[], object]]:
         chat = self.chat_page
         return {
@@ -236,7 +221,7 @@ class MainWindow(QMainWindow):
         self.models_page.open_requested.connect(self._choose_file)
         self.models_page.use_requested.connect(self._on_use_requested)
         self.models_page.forget_requested.connect(profile.models.forget)
-        self.models_page.show_in_folder_requested.connect(_show_in_folder)
+        self.models_page.show_in_folder_requested.connect(show_in_folder)
         profile.models.files_changed.connect(self._show_models)
         profile.models.loaded.connect(self._show_models)
         self.trash_page.restore_requested.connect(conversations.restore)
@@ -346,20 +331,7 @@ class MainWindow(QMainWindow):
         self.show_page("chat")
 
     def _focus_next_part(self) -> None:
-        """Sidebar, then the page, then the message box."""
-        focus = QApplication.focusWidget()
-        page = self._stack.currentWidget() or self.chat_page
-        if focus is not None and self.sidebar.isAncestorOf(focus):
-            if page is self.chat_page:
-                self.chat_page.transcript.setFocus(Qt.FocusReason.ShortcutFocusReason)
-            else:
-                page.setFocus(Qt.FocusReason.ShortcutFocusReason)
-        elif page is self.chat_page and focus is not None and _holds(self.chat_page.transcript, focus):
-            self.chat_page.composer.focus()
-        elif not self.sidebar.isHidden():
-            self.sidebar.focus_list()
-        elif page is self.chat_page:
-            self.chat_page.transcript.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        focus_next_part(self.sidebar, self.chat_page, self._stack.currentWidget() or self.chat_page)
 
     def show_shortcuts(self) -> None:
         """Show the sheet of keys."""
@@ -396,11 +368,11 @@ class MainWindow(QMainWindow):
         return True
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if _dropped_path(event) is not None:
+        if dropped_path(event) is not None:
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        if path := _dropped_path(event):
+        if path := dropped_path(event):
             event.acceptProposedAction()
             self.open_model(path)
 
@@ -413,17 +385,3 @@ class MainWindow(QMainWindow):
         if self._sheet is not None:
             self._sheet.close()
         super().closeEvent(event)
-
-
-def _holds(widget: QWidget, other: QWidget) -> bool:
-    return widget is other or widget.isAncestorOf(other)
-
-
-def _dropped_path(event: QDropEvent) -> str | None:
-    """The first local file of a drop; whether it is a model is found out by opening it."""
-    files = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
-    return files[0] if files else None
-
-
-def _show_in_folder(path: str) -> None:
-    QDesktopServices.openUrl(QUrl.fromLocalFile(str(Path(path).parent)))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication
-from PySide6.QtGui import QKeySequence
+from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication, Qt
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QWidget
 
 
 class ShortcutSection(Enum):
@@ -90,3 +92,17 @@ SHORTCUTS: tuple[Shortcut, ...] = (
     Shortcut("text_normal", _WINDOW, ("Ctrl+0",), QT_TRANSLATE_NOOP("Shortcuts", "Normal text size")),
     Shortcut("quit", _WINDOW, ("Ctrl+Q",), QT_TRANSLATE_NOOP("Shortcuts", "Quit")),
 )
+
+
+def add_actions(window: QWidget, slots: Mapping[str, Callable[[], object]]) -> None:
+    """Give a window an action for every key; one without a slot is handled by its own widget, as Enter is."""
+    for shortcut in SHORTCUTS:
+        slot = slots.get(shortcut.id)
+        if slot is None:
+            continue
+        action = QAction(shortcut.label(), window)
+        action.setObjectName(shortcut.id)
+        action.setShortcuts([QKeySequence(key) for key in shortcut.keys])
+        action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
+        action.triggered.connect(slot)
+        window.addAction(action)
