@@ -39,10 +39,6 @@ _READ_BYTES = 256 * 1024  # per turn of the event loop, so that a flood cannot f
 _LOG_LIMIT_BYTES = 1024 * 1024
 _MAX_GARBAGE_REPORTS = 5
 
-# libgomp's threads give up spinning soon, or they starve the window on a busy machine; a backtrace made while
-# crashing may hang; text is UTF-8 everywhere.
-_ENVIRONMENT = {"GOMP_SPINCOUNT": "1000", "GGML_NO_BACKTRACE": "1", "PYTHONUTF8": "1"}
-
 
 class EngineClient(QObject):
     """Starts the child when it is needed, speaks the protocol with it, and notices its end.
@@ -71,7 +67,7 @@ class EngineClient(QObject):
         super().__init__(parent)
         self._command = list(command)
         self._log_path = log_path
-        self._environment = {**_ENVIRONMENT, **(environment or {})}
+        self._environment = dict(environment or {})
         self._last_id = 0
         self._process: QProcess | None = None
         self._is_ready = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import queue
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 
 from app.core.events import CLOSING_EVENTS, Event, Loaded, ReasoningDelta, TextDelta
 from app.core.messages import Role
+from app.engine.command import engine_environment
 from app.engine.protocol import ChatMessage, Generate, Load, Request, Stop, decode_event, encode
 
 TIMEOUT_S = 30.0
@@ -50,7 +52,10 @@ class EngineChild:
     def __init__(self, *arguments: str, log_path: Path | None = None, timeout_s: float = TIMEOUT_S) -> None:
         command = [sys.executable, "-m", "app.engine.worker.main", *arguments]
         with (log_path or Path("/dev/null")).open("ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+            environment = {**os.environ, **engine_environment()}
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment
+            )
         self._timeout_s = timeout_s  # until the next event
         self._ids = itertools.count(1)
         self._events: queue.Queue[Event | None] = queue.Queue()

@@ -394,6 +394,7 @@ def test_the_child_has_its_own_environment(qapp: object, tmp_path: Path) -> None
     assert driver.client.pid is not None
     environment = psutil.Process(driver.client.pid).environ()
     assert environment["GOMP_SPINCOUNT"] == "1000"
+    assert "glibc.malloc.hugetlb=1" in environment["GLIBC_TUNABLES"]
     assert environment["HEARTH_TEST"] == "ü"
     assert "GOMP_SPINCOUNT" not in os.environ
     driver.close()

@@ -57,6 +57,10 @@ def test_the_engine_is_this_program_again(monkeypatch: pytest.MonkeyPatch, tmp_p
         str(PACKAGE_PARENT),
         "elsewhere",
     ]
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.check=0")
+    assert engine_environment()["GLIBC_TUNABLES"] == "glibc.malloc.check=0:glibc.malloc.hugetlb=1"
+    monkeypatch.delenv("GLIBC_TUNABLES")
+    assert engine_environment()["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
     _freeze(monkeypatch, tmp_path)
     assert engine_command() == [str(tmp_path / "hearth"), "--engine"]
     (tmp_path / "hearth-engine.exe").touch()
