@@ -22,7 +22,7 @@ from devtools.cache import ROOT
 from devtools.console import Console, SetupError, ToolError, spell_duration
 from devtools.locking import exclusive
 from devtools.pip import Pip
-from devtools.profiles import COMMON_OPTIONS, DEV, Profile, amx_options
+from devtools.profiles import COMMON_OPTIONS, DEV, Profile, compiler_options
 from devtools.vulkan_sdk import vulkan_options
 from devtools.wheel import write_wheel
 
@@ -167,7 +167,7 @@ class Engine:
         cmake = tools / "cmake" / "data" / "bin" / ("cmake.exe" if sys.platform == "win32" else "cmake")
         ninja = tools / "bin" / "ninja"
         configure: list[str | os.PathLike[str]] = [cmake, "-S", source / "vendor" / "llama.cpp", "-B", build]
-        configure += [*COMMON_OPTIONS, *self._profile.options, *amx_options(self._profile)]
+        configure += [*COMMON_OPTIONS, *self._profile.options, *compiler_options(self._profile)]
         if not self.avx2 and not self._profile.has_variants:
             configure += NO_AVX2_OPTIONS
         if self._profile.uses_vulkan:

@@ -8,12 +8,14 @@ import platform
 import shlex
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from devtools.cache import ROOT
 from devtools.console import SetupError
 from devtools.system import Need
 
 AMX_HEADER = ROOT / "packaging" / "engine" / "amx_intrinsics.h"
+SMALL_BATCHES_HEADER = ROOT / "packaging" / "engine" / "small_batches.h"
 
 COMMON_OPTIONS = (
     "-DCMAKE_BUILD_TYPE=Release",
@@ -58,14 +60,14 @@ class Profile:
 
 DEV = Profile(
     name="dev",
-    recipe=1,
+    recipe=2,
     options=("-DGGML_BACKEND_DL=OFF",),
     libraries=("llama", "ggml", "ggml-base", "ggml-cpu"),
     has_variants=False,
 )
 RELEASE = Profile(
     name="release",
-    recipe=1,
+    recipe=2,
     options=(*ONE_LIBRARY_PER_BACKEND, "-DGGML_VULKAN=ON"),
     libraries=("llama", "ggml", "ggml-base", "ggml-cpu", "ggml-rpc", "ggml-vulkan"),
     has_variants=True,
@@ -74,7 +76,7 @@ RELEASE = Profile(
 )
 CUDA = Profile(
     name="cuda",
-    recipe=1,
+    recipe=2,
     options=(*RELEASE.options, "-DGGML_CUDA=ON"),
     libraries=(*RELEASE.libraries, "ggml-cuda"),
     has_variants=True,
@@ -84,7 +86,7 @@ CUDA = Profile(
 )
 METAL = Profile(
     name="metal",
-    recipe=1,
+    recipe=2,
     options=(*ONE_LIBRARY_PER_BACKEND, "-DGGML_METAL=ON", "-DGGML_METAL_EMBED_LIBRARY=ON"),
     libraries=("llama", "ggml", "ggml-base", "ggml-cpu", "ggml-rpc", "ggml-metal"),
     has_variants=True,
@@ -101,12 +103,19 @@ def require_system(profile: Profile) -> None:
         raise SetupError(f"The profile {profile.name} is built on {where}. For this system: {_suggestion()}.")
 
 
-def amx_options(profile: Profile) -> tuple[str, ...]:
-    """Where GCC compiles a variant for AMX, the header that puts its intrinsics right."""
-    if not profile.has_variants or sys.platform != "linux" or platform.machine() != "x86_64":
+def compiler_options(profile: Profile) -> tuple[str, ...]:
+    """The headers that are put before each source file: GCC and clang can be told to, Microsoft's compiler is not."""
+    if sys.platform == "win32":
         return ()
-    flags = f"{os.environ.get('CXXFLAGS', '')} -include {shlex.quote(str(AMX_HEADER))}"
-    return (f"-DCMAKE_CXX_FLAGS={flags.strip()}",)
+    options = [_included(SMALL_BATCHES_HEADER, "CMAKE_C_FLAGS", "CFLAGS")]
+    if profile.has_variants and sys.platform == "linux" and platform.machine() == "x86_64":
+        options.append(_included(AMX_HEADER, "CMAKE_CXX_FLAGS", "CXXFLAGS"))
+    return tuple(options)
+
+
+def _included(header: Path, option: str, variable: str) -> str:
+    flags = f"{os.environ.get(variable, '')} -include {shlex.quote(str(header))}"
+    return f"-D{option}={flags.strip()}"
 
 
 def _suggestion() -> str:

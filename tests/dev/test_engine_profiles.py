@@ -10,7 +10,7 @@ import pytest
 from devtools import profiles
 from devtools.console import SetupError
 from devtools.engine import Engine, _find_libraries
-from devtools.profiles import AMX_HEADER, DEV, PROFILES, RELEASE, amx_options, require_system
+from devtools.profiles import AMX_HEADER, DEV, PROFILES, RELEASE, SMALL_BATCHES_HEADER, compiler_options, require_system
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "packaging" / "engine" / "README.md"
@@ -35,7 +35,6 @@ def test_only_the_profile_for_development_asks_whether_this_processor_has_avx2(
 def test_the_profile_for_development_stays_small() -> None:
     assert not DEV.has_variants
     assert not DEV.uses_vulkan
-    assert amx_options(DEV) == ()
     assert "-DGGML_BACKEND_DL=OFF" in DEV.options
 
 
@@ -61,14 +60,20 @@ def test_an_incomplete_build_is_refused_and_told_what_it_lacks(tmp_path: Path) -
     assert "libother" not in found
 
 
-def test_the_header_for_amx_is_named_where_gcc_compiles_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_compiler_is_given_the_headers_that_are_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(profiles.platform, "machine", lambda: "x86_64")
+    monkeypatch.setenv("CFLAGS", "-w")
     monkeypatch.setenv("CXXFLAGS", "-g")
-    assert amx_options(RELEASE) == (f"-DCMAKE_CXX_FLAGS=-g -include {AMX_HEADER}",)
+    small_batches = f"-DCMAKE_C_FLAGS=-w -include {SMALL_BATCHES_HEADER}"
+    assert SMALL_BATCHES_HEADER.exists()
     assert AMX_HEADER.exists()
+    assert compiler_options(DEV) == (small_batches,)
+    assert compiler_options(RELEASE) == (small_batches, f"-DCMAKE_CXX_FLAGS=-g -include {AMX_HEADER}")
     monkeypatch.setattr(profiles.platform, "machine", lambda: "aarch64")
-    assert amx_options(RELEASE) == ()
+    assert compiler_options(RELEASE) == (small_batches,)
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert compiler_options(RELEASE) == ()
 
 
 def test_every_option_has_its_reason_in_the_readme() -> None:

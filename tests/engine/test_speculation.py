@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.loaded_model import ContextSettings, LoadedModel
 from app.engine.worker.speculation.draft_model import DraftModel, UnfitDraftError
 from app.engine.worker.speculation.exact_width import ExactWidth
+from app.paths import builtin_model
 from tests.engine.engine_child import EngineChild, Run, user
 from tests.engine.session_driver import SessionDriver
 from tests.fixtures import tiny_gguf as tiny
@@ -189,6 +191,17 @@ def test_a_recurrent_draft_model_is_refused(models: Path, target: LoadedModel) -
             DraftModel(mamba, target.vocabulary)
     finally:
         mamba.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Microsoft's compiler is not given small_batches.h")
+def test_guesses_are_exact_with_quantized_weights() -> None:
+    """packaging/engine/small_batches.h is what makes them so: without it nothing is drafted at temperature 0."""
+    model = load(builtin_model())
+    try:
+        prompt: Sequence[int] = model.vocabulary.tokenize(b"How do I open another model?", False)
+        assert ExactWidth().of(model, DraftModel(model, model.vocabulary)._sequence, prompt) > 1
+    finally:
+        model.close()
 
 
 def test_the_exact_width_is_measured_once(models: Path) -> None:
