@@ -1,0 +1,1 @@
+"""The Hugging Face Hub and its mirrors, and what other programs keep on this computer. No Qt."""

@@ -1,0 +1,1 @@
+"""Finds the models that other programs already keep. Nothing is copied, changed or deleted."""
