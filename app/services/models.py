@@ -22,7 +22,7 @@ from app.services.settings import SettingsService
 from app.services.store import Stores, StoreService
 
 if TYPE_CHECKING:
-    from app.storage.models import ModelFile
+    from app.core.library import LibraryModel
 
 log = logging.getLogger(__name__)
 RELOAD_DELAY_MS = 800
@@ -62,7 +62,7 @@ class ModelService(QObject):
     unloaded = Signal()  # the engine died, or rests
     touched = Signal()  # somebody uses the model
     settled = Signal()  # no load is under way any more, whatever came of it
-    files_changed = Signal(object)  # list[ModelFile]
+    files_changed = Signal(object)  # list[LibraryModel]
     noticed = Signal(str)
 
     def __init__(
@@ -94,7 +94,7 @@ class ModelService(QObject):
         self._is_resting = False  # unloaded because nobody used it
         self._past_crash: UserError | None = None  # of the last run, not told yet
         self._loaded_as: _LoadOptions | None = None
-        self._files: list[ModelFile] = []
+        self._files: list[LibraryModel] = []
         self._reload_timer = QTimer(self)
         self._reload_timer.setSingleShot(True)
         self._reload_timer.setInterval(RELOAD_DELAY_MS)
@@ -130,7 +130,7 @@ class ModelService(QObject):
         return self._info is None and self._pending is not None
 
     @property
-    def files(self) -> list[ModelFile]:
+    def files(self) -> list[LibraryModel]:
         """The files opened before, newest used first."""
         return self._files
 
@@ -360,22 +360,22 @@ class ModelService(QObject):
 
     def _remember(self, model: ModelInfo) -> None:
         def work(stores: Stores) -> None:
-            from app.storage.models import ModelFile
+            from app.storage.models import ModelUse
 
             stores.models.remember(
-                ModelFile(
+                ModelUse(
                     path=model.path,
                     name=model.name,
                     size_bytes=model.size_bytes,
                     architecture=model.architecture,
                     parameters=model.parameters,
-                    last_used_at=utc_now(),
+                    used_at=utc_now(),
                 )
             )
 
         self._store.run(work, lambda _: self.refresh_files())
 
-    def _on_files(self, files: list[ModelFile]) -> None:
+    def _on_files(self, files: list[LibraryModel]) -> None:
         self._files = files
         self.files_changed.emit(files)
 

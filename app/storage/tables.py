@@ -130,17 +130,45 @@ class MessageRow(Base):
 
 
 class ModelFileRow(Base):
-    """A model file that was opened once; its bytes stay where they are."""
+    """A model file of the library; its bytes stay where they are. See `core.library.LibraryModel` for the columns.
+
+    `parts` holds a JSON list, empty where `path` is the only part. `modified_ns` (0: never looked at) and `size_bytes`
+    tell whether the header was read of the file as it is now. `template` is what the person put in place of the file's.
+    `is_hidden`: taken off the list, and not to be offered again.
+    """
 
     __tablename__ = "model_files"
     __table_args__ = (Index("ix_model_files_last_used_at", "last_used_at"),)
 
     path: Mapped[FreeText] = mapped_column(primary_key=True)
     name: Mapped[FreeText]
+    given_name: Mapped[FreeText] = mapped_column(server_default=text("''"))
+    owner: Mapped[str]
+    parts: Mapped[str]
     size_bytes: Mapped[int]
+    modified_ns: Mapped[int]
     architecture: Mapped[FreeText]
     parameters: Mapped[int]
-    last_used_at: Mapped[datetime]
+    quantization: Mapped[FreeText]
+    context_length: Mapped[int]
+    has_template: Mapped[bool]
+    licence: Mapped[FreeText]
+    sha256: Mapped[str]
+    repo: Mapped[FreeText]
+    revision: Mapped[FreeText]
+    template: Mapped[FreeText | None]
+    added_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    is_hidden: Mapped[bool] = mapped_column(server_default=false())
+
+
+class ModelFolderRow(Base):
+    """A folder whose models are in the library, wherever they came from."""
+
+    __tablename__ = "model_folders"
+
+    path: Mapped[FreeText] = mapped_column(primary_key=True)
+    added_at: Mapped[datetime]
 
 
 class MetaRow(Base):

@@ -106,7 +106,7 @@ def test_a_stored_schema_opens_with_everything_in_it(script: Path, path: Path, b
     assert other_answer.error == {"kind": "decode_failed", "details": {"reason": "x"}}
     assert other_answer.parts == (UnknownPart({"kind": "hologram", "data": [1]}),)
     assert first.active_leaf_id == answer.id
-    assert [model.name for model in ModelFileStore(database).list()] == ["Small"]
+    assert "Small" in [model.name for model in ModelFileStore(database).list()]
     assert database.quick_check() == []
     database.close()
 

@@ -259,7 +259,7 @@ def test_a_newer_database_is_refused_and_not_touched(path: Path, backups: Path) 
 def test_a_newer_database_without_todays_tables_is_refused_too(path: Path, backups: Path) -> None:
     fill(path, backups)
     with closing(sqlite3.connect(path)) as newer:
-        newer.execute("UPDATE alembic_version SET version_num = '0002'")
+        newer.execute("UPDATE alembic_version SET version_num = '0417'")
         newer.execute("DROP TABLE meta")
         newer.commit()
     error = kind_of_opening(path, backups)
