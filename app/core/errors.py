@@ -63,6 +63,33 @@ class ErrorKind(StrEnum):
     DATABASE_CORRUPT = "database_corrupt"  # set_aside_path, backup_path (may be empty)
     DATABASE_TOO_NEW = "database_too_new"  # found_version, known_version
     STORAGE_FAILED = "storage_failed"  # reason
+    # the catalogue of models
+    CATALOG_INVALID = "catalog_invalid"  # path (a file or an address), where (in it; may be empty), reason
+    CATALOG_NOT_PINNED = "catalog_not_pinned"  # url: an address for a catalogue without the SHA-256 that it must have
+    # the hub
+    OFFLINE = "offline"  # the person, or HF_HUB_OFFLINE, has switched the network off for Hearth
+    NO_NETWORK = "no_network"
+    HUB_UNREACHABLE = "hub_unreachable"  # endpoint, reason (a code of app.hub.failures)
+    PROXY_FAILED = "proxy_failed"  # proxy, reason
+    CERTIFICATE_REFUSED = "certificate_refused"  # endpoint, reason
+    ADDRESS_INVALID = "address_invalid"  # address: of a hub or a proxy, as it was typed
+    RATE_LIMITED = "rate_limited"  # retry_in_s
+    GATED = "gated"  # repo, url (of the page with the terms), has_token (0 or 1)
+    TOKEN_REJECTED = "token_rejected"  # endpoint
+    NOT_ON_HUB = "not_on_hub"  # repo, path (may be empty), revision (may be empty)
+    HUB_FAILED = "hub_failed"  # status
+    HUB_ANSWER_STRANGE = "hub_answer_strange"  # endpoint, reason: a log-in page of a hotel, or no hub at all
+    NO_KEYRING = "no_keyring"  # reason; the token is held until Hearth ends
+    # downloads
+    HASH_MISMATCH = "hash_mismatch"  # path
+    CHANGED_ON_HUB = "changed_on_hub"  # repo, path
+    FILE_IN_USE = "file_in_use"  # path: another program downloads it
+    DISK_SPACE = "disk_space"  # needed_bytes, free_bytes, path
+    # model files on this computer
+    TRASH_FAILED = "trash_failed"  # path, reason
+    MOVE_FAILED = "move_failed"  # path, reason
+    # a bug, which has been reported; whoever waited for a result is told so
+    UNEXPECTED = "unexpected"  # reason: the kind of exception
     # the application was ended in the middle of an answer
     APP_ENDED = "app_ended"
 
@@ -119,4 +146,7 @@ class NoticeKind(StrEnum):
     TEMPLATE_BROKEN = "template_broken"  # reason, fallback
     CONTEXT_REDUCED = "context_reduced"  # wanted, used
     PLAN_REDUCED = "plan_reduced"  # memory was less than told: wanted_context, used_context, wanted_layers, used_layers
+    DRAFT_UNUSED = "draft_unused"
+    """The draft model is left out: path, reason ("vocabulary", "memory" with needed_bytes and free_bytes, "recurrent",
+    "model" when the model itself is, "crashed", "file" with error, a UserError as JSON)."""
     CACHE_TYPE_UNFIT = "cache_type_unfit"  # wanted: the model's heads cannot be stored so; f16 is used

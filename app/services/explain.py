@@ -8,7 +8,9 @@ from pathlib import Path
 from PySide6.QtCore import QT_TRANSLATE_NOOP
 
 from app.core.errors import ErrorKind, NoticeKind, UserError
+from app.services.explain_catalog import CATALOG_CARDS
 from app.services.explain_devices import device_crashed
+from app.services.explain_hub import HUB_CARDS
 from app.services.explanation import (
     Action,
     ActionKind,
@@ -189,6 +191,8 @@ def _with_reason(title: object) -> Callable[[UserError], Explanation]:
 
 _CARDS: dict[ErrorKind, Callable[[UserError], Explanation]] = {
     **MODEL_FILE_CARDS,
+    **CATALOG_CARDS,
+    **HUB_CARDS,
     ErrorKind.EMPTY_PROMPT: _plain(
         QT_TRANSLATE_NOOP("Explain", "There is nothing to send"),
         QT_TRANSLATE_NOOP("Explain", "Type a message first."),

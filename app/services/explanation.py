@@ -24,6 +24,12 @@ class ActionKind(StrEnum):
     RETRY_DEVICE = "retry_device"  # value: path of the model file, or empty
     RESTORE_BACKUP = "restore_backup"  # value: path
     COPY_DETAILS = "copy_details"  # value: text
+    OPEN_LINK = "open_link"  # value: address of a web page
+    ENTER_TOKEN = "enter_token"  # value: repository, or empty
+    GO_ONLINE = "go_online"  # turns the offline switch off
+    OPEN_SETTING = "open_setting"  # value: key of a setting
+    DOWNLOAD_NEWER = "download_newer"  # value: repository
+    CHOOSE_FOLDER = "choose_folder"  # where models are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +80,8 @@ def open_folder() -> Action:
 def copy_details(error: UserError) -> Action:
     """Puts the figures of the error on the clipboard."""
     return Action(ActionKind.COPY_DETAILS, translate("Explain", "Copy details"), str(error))
+
+
+def open_link(label: str, url: str) -> Action:
+    """Opens a web page in the browser."""
+    return Action(ActionKind.OPEN_LINK, label, url)

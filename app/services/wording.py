@@ -24,3 +24,14 @@ def size(value: int) -> str:
 def translate(context: str, text: str) -> str:
     """Qt's translate, under the name that its extraction tool looks for."""
     return QCoreApplication.translate(context, text)
+
+
+def duration(seconds: float) -> str:
+    """A length of time as a person reads it, in units that need no plural, e.g. "45 s", "12 min", "2 h 10 min"."""
+    whole = max(1, round(seconds))
+    if whole < 120:
+        return translate("Wording", "{0} s").format(number(whole))
+    minutes = round(whole / 60)
+    if minutes < 120:
+        return translate("Wording", "{0} min").format(number(minutes))
+    return translate("Wording", "{0} h {1} min").format(number(minutes // 60), number(minutes % 60))

@@ -1,0 +1,248 @@
+"""What is told when the hub, a download or the library of models stands in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import PurePath
+
+from PySide6.QtCore import QT_TRANSLATE_NOOP
+
+from app.core.errors import ErrorKind, UserError
+from app.services.explanation import Action, ActionKind, Details, Explanation, copy_details, open_link, retry
+from app.services.wording import duration, size, translate
+
+TOKEN_PAGE = "https://huggingface.co/settings/tokens"  # where a person makes a token
+
+
+def _enter_token(repo: str = "") -> Action:
+    return Action(ActionKind.ENTER_TOKEN, translate("Explain", "Enter a token…"), repo)
+
+
+def _open_setting(key: str) -> Action:
+    return Action(ActionKind.OPEN_SETTING, translate("Explain", "Open the settings"), key)
+
+
+def _endpoint_setting() -> Action:
+    return _open_setting("hub.endpoint")
+
+
+def _proxy_setting() -> Action:
+    return _open_setting("hub.proxy")
+
+
+def _go_online() -> Action:
+    return Action(ActionKind.GO_ONLINE, translate("Explain", "Go online"))
+
+
+def _choose_folder() -> Action:
+    return Action(ActionKind.CHOOSE_FOLDER, translate("Explain", "Choose another folder…"))
+
+
+def _card(title: object, text: object, *actions: Callable[[], Action]) -> Callable[[UserError], Explanation]:
+    """A card; `text` may use the details by name, and {file} for the name of the file."""
+
+    def make(error: UserError) -> Explanation:
+        words = Details(error.details, file=PurePath(error.string("path")).name)
+        body = translate("Explain", str(text)).format_map(words)
+        return Explanation(translate("Explain", str(title)), body, (*(a() for a in actions), copy_details(error)))
+
+    return make
+
+
+def _unreachable(error: UserError) -> Explanation:
+    words = _UNREACHABLE.get(error.string("reason"), _UNREACHABLE["no_answer"])
+    text = translate("Explain", str(words)).format(_host(error.string("endpoint")))
+    text += " " + translate("Explain", "Try again in a moment, or choose a mirror in the settings.")
+    title = translate("Explain", "The hub does not answer")
+    return Explanation(title, text, (retry(), _endpoint_setting(), copy_details(error)))
+
+
+def _rate_limited(error: UserError) -> Explanation:
+    words = translate(
+        "Explain",
+        "It allows a certain number of requests from one address in five minutes. Hearth asks again in {0}. "
+        "With a token of your own the limit is higher.",
+    )
+    text = words.format(duration(max(1, error.integer("retry_in_s"))))
+    title = translate("Explain", "The hub asks for a pause")
+    return Explanation(title, text, (retry(), _enter_token()))
+
+
+def _gated(error: UserError) -> Explanation:
+    repo = error.string("repo")
+    page = open_link(translate("Explain", "Open its page"), error.string("url"))
+    if error.integer("has_token"):
+        words = translate(
+            "Explain",
+            "Your token is right, but {0} does not let you in yet. Accept the terms on its page with the same account; "
+            "some authors answer by hand, which can take days. Then try again.",
+        )
+        actions = (page, retry(), _enter_token(repo))
+    else:
+        words = translate(
+            "Explain",
+            "Its author wants to know who downloads {0}. First, log in on its page and accept the terms. Second, make "
+            "a token with the right to read. Third, enter the token here.",
+        )
+        make_token = open_link(translate("Explain", "Make a token"), TOKEN_PAGE)
+        actions = (page, make_token, _enter_token(repo))
+    return Explanation(translate("Explain", "This model asks you to accept its terms"), words.format(repo), actions)
+
+
+def _token_rejected(error: UserError) -> Explanation:
+    words = translate(
+        "Explain", "{0} does not know this token. Perhaps it was mistyped, has expired, or was deleted there."
+    )
+    make_token = open_link(translate("Explain", "Make a token"), TOKEN_PAGE)
+    title = translate("Explain", "The token was not accepted")
+    return Explanation(title, words.format(_host(error.string("endpoint"))), (_enter_token(), make_token))
+
+
+def _not_on_hub(error: UserError) -> Explanation:
+    repo, path = error.string("repo"), error.string("path")
+    if path:
+        words = translate("Explain", "{0} has no file “{1}” any more, or not in this version. Look at its files again.")
+        text = words.format(repo, path)
+    else:
+        words = translate(
+            "Explain", "There is no “{0}”, or it is private. Check the name; with a token you see your private models."
+        )
+        text = words.format(repo)
+    return Explanation(translate("Explain", "The hub does not have this"), text, (retry(), _enter_token(repo)))
+
+
+def _hub_failed(error: UserError) -> Explanation:
+    words = translate(
+        "Explain",
+        "It answered with error {0}, which is not your fault. Try again in a few minutes, or choose a mirror.",
+    )
+    text = words.format(error.integer("status"))
+    title = translate("Explain", "The hub has a problem of its own")
+    return Explanation(title, text, (retry(), _endpoint_setting(), copy_details(error)))
+
+
+def _changed_on_hub(error: UserError) -> Explanation:
+    words = translate(
+        "Explain",
+        "“{0}” is no longer the file that was offered: its author has replaced it. Nothing is wrong with it, but it "
+        "was not checked. Look at the new version and download that.",
+    )
+    newer = Action(ActionKind.DOWNLOAD_NEWER, translate("Explain", "Download the newer version"), error.string("repo"))
+    title = translate("Explain", "There is a newer version of this file")
+    return Explanation(title, words.format(PurePath(error.string("path")).name), (newer, copy_details(error)))
+
+
+def _disk_space(error: UserError) -> Explanation:
+    words = translate(
+        "Explain", "This needs {0}, and {1} are free in {2}. Make room or choose a folder on another drive."
+    )
+    figures = size(error.integer("needed_bytes")), size(error.integer("free_bytes")), error.string("path")
+    return Explanation(
+        translate("Explain", "The disk has too little room"), words.format(*figures), (_choose_folder(), retry())
+    )
+
+
+def _host(endpoint: str) -> str:
+    """An address as people say it: without https://."""
+    return endpoint.removeprefix("https://") or "huggingface.co"
+
+
+_UNREACHABLE: dict[str, object] = {
+    "no_answer": QT_TRANSLATE_NOOP("Explain", "{0} gave no answer."),
+    "timeout": QT_TRANSLATE_NOOP("Explain", "{0} took too long to answer."),
+    "name_unknown": QT_TRANSLATE_NOOP("Explain", "No computer with the name {0} was found."),
+    "refused": QT_TRANSLATE_NOOP("Explain", "{0} refused the connection."),
+    "broken_off": QT_TRANSLATE_NOOP("Explain", "{0} broke the connection off."),
+}
+
+
+def _unexpected(error: UserError) -> Explanation:
+    text = translate("Explain", "Nothing of yours is lost. A report about it was made; trying again may help.")
+    return Explanation(translate("Explain", "A mistake in Hearth"), text, (retry(), copy_details(error)))
+
+
+HUB_CARDS: dict[ErrorKind, Callable[[UserError], Explanation]] = {
+    ErrorKind.UNEXPECTED: _unexpected,
+    ErrorKind.OFFLINE: _card(
+        QT_TRANSLATE_NOOP("Explain", "Hearth is set to stay offline"),
+        QT_TRANSLATE_NOOP("Explain", "Nothing was asked of the network. Models on this computer work as always."),
+        _go_online,
+    ),
+    ErrorKind.NO_NETWORK: _card(
+        QT_TRANSLATE_NOOP("Explain", "This computer is not connected"),
+        QT_TRANSLATE_NOOP("Explain", "Connect it to the internet, then try again. Models that are here work without."),
+        retry,
+    ),
+    ErrorKind.HUB_UNREACHABLE: _unreachable,
+    ErrorKind.PROXY_FAILED: _card(
+        QT_TRANSLATE_NOOP("Explain", "The proxy does not let Hearth through"),
+        QT_TRANSLATE_NOOP("Explain", "{proxy} said: {reason}. Check its address in the settings, then try again."),
+        retry,
+        _proxy_setting,
+    ),
+    ErrorKind.CERTIFICATE_REFUSED: _card(
+        QT_TRANSLATE_NOOP("Explain", "The connection is not safe"),
+        QT_TRANSLATE_NOOP(
+            "Explain",
+            "The certificate of {endpoint} is not one that this computer trusts ({reason}), so nothing was sent. Check "
+            "the date of this computer. In a company, ask for its certificate to be installed.",
+        ),
+        retry,
+        _endpoint_setting,
+    ),
+    ErrorKind.ADDRESS_INVALID: _card(
+        QT_TRANSLATE_NOOP("Explain", "This address cannot be used"),
+        QT_TRANSLATE_NOOP("Explain", "“{address}” is no address such as https://huggingface.co or http://proxy:8080."),
+        _endpoint_setting,
+    ),
+    ErrorKind.RATE_LIMITED: _rate_limited,
+    ErrorKind.GATED: _gated,
+    ErrorKind.TOKEN_REJECTED: _token_rejected,
+    ErrorKind.NOT_ON_HUB: _not_on_hub,
+    ErrorKind.HUB_FAILED: _hub_failed,
+    ErrorKind.HUB_ANSWER_STRANGE: _card(
+        QT_TRANSLATE_NOOP("Explain", "The answer makes no sense"),
+        QT_TRANSLATE_NOOP(
+            "Explain",
+            "What came from {endpoint} is not an answer of a model hub. Perhaps this network wants you to log in "
+            "first: open any page in the browser. Or the address in the settings is not that of a hub.",
+        ),
+        retry,
+        _endpoint_setting,
+    ),
+    ErrorKind.NO_KEYRING: _card(
+        QT_TRANSLATE_NOOP("Explain", "The token is kept until Hearth ends"),
+        QT_TRANSLATE_NOOP(
+            "Explain",
+            "This computer has no place for passwords that Hearth can use, or it is locked, so Hearth will ask for the "
+            "token again next time. Unlock it and enter the token once more to keep it.",
+        ),
+        _enter_token,
+    ),
+    ErrorKind.HASH_MISMATCH: _card(
+        QT_TRANSLATE_NOOP("Explain", "The download is damaged"),
+        QT_TRANSLATE_NOOP(
+            "Explain",
+            "“{file}” arrived twice with content other than the hub promised, so it was not kept. A proxy or the disk "
+            "may change files on their way. Try again later or over another network.",
+        ),
+        retry,
+    ),
+    ErrorKind.CHANGED_ON_HUB: _changed_on_hub,
+    ErrorKind.FILE_IN_USE: _card(
+        QT_TRANSLATE_NOOP("Explain", "Another program downloads this file"),
+        QT_TRANSLATE_NOOP("Explain", "“{file}” is being written by another Hearth. Wait until it has finished."),
+        retry,
+    ),
+    ErrorKind.DISK_SPACE: _disk_space,
+    ErrorKind.TRASH_FAILED: _card(
+        QT_TRANSLATE_NOOP("Explain", "The file could not be moved to the trash"),
+        QT_TRANSLATE_NOOP("Explain", "“{file}” is still where it was. The system says: {reason}."),
+        retry,
+    ),
+    ErrorKind.MOVE_FAILED: _card(
+        QT_TRANSLATE_NOOP("Explain", "The file could not be moved"),
+        QT_TRANSLATE_NOOP("Explain", "“{file}” is still where it was. The system says: {reason}."),
+        retry,
+    ),
+}
