@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -120,6 +121,14 @@ def test_a_backend_that_ended_an_engine_is_not_loaded(libraries: Path, start: An
     assert not any(name.startswith("Vulkan") and name != "Vulkan" for name in devices)
     AttemptJournal(tmp_path / "attempts.json").forget()
     assert "Vulkan" not in devices_of(start())
+
+
+def test_a_gpus_driver_is_listed_with_its_version(libraries: Path, start: Any) -> None:
+    gpus = [device for device in devices_of(start()).values() if device.name.startswith("Vulkan")]
+    if not gpus:
+        pytest.skip("the engine sees no GPU, not even one in software (Debian: mesa-vulkan-drivers)")
+    for gpu in gpus:
+        assert re.search(r"\d+\.\d+", gpu.driver), gpu.driver
 
 
 def test_a_gpu_that_ended_an_engine_is_left_out_of_a_load(

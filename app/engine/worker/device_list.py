@@ -14,6 +14,7 @@ import psutil
 
 from app.core.events import Device
 from app.engine.worker.binding import ggml_function
+from app.engine.worker.vulkan_drivers import VulkanDrivers
 
 _KINDS = ("cpu", "gpu", "igpu", "accel")  # ggml-backend.h: enum ggml_backend_dev_type
 GPU_KINDS = frozenset({"gpu", "igpu"})
@@ -46,17 +47,21 @@ class StartReport:
     def __init__(self) -> None:
         self._lines: list[str] = []
         self.is_over = False
+        self.vulkan_drivers: VulkanDrivers = {}
 
     def add(self, text: str) -> None:
         """A line of llama.cpp's log."""
         if not self.is_over and len(self._lines) < _MAX_START_LINES:
             self._lines.append(text.strip())
 
-    @property
-    def vulkan_drivers(self) -> dict[str, str]:
-        """The driver of each Vulkan device, by ggml's name for the device."""
+    def driver_of(self, device: Device) -> str:
+        """The driver of a Vulkan device with its version, as far as they are known; empty for other devices."""
         found = (_VULKAN_DRIVER.search(line) for line in self._lines)
-        return {f"Vulkan{match['index']}": match["driver"] for match in found if match}
+        logged = {f"Vulkan{match['index']}": match["driver"] for match in found if match}.get(device.name, "")
+        for (name, driver), version in self.vulkan_drivers.items():
+            if device.name.startswith("Vulkan") and name == device.description and logged in ("", driver):
+                return f"{driver} {version}".strip()
+        return logged
 
     @property
     def errors(self) -> dict[str, str]:
@@ -76,12 +81,11 @@ def list_devices(report: StartReport | None = None, crashed: Collection[str] = (
     """
     count = ggml_function("ggml_backend_dev_count", ctypes.c_size_t)()
     get = ggml_function("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)
-    vulkan_drivers = report.vulkan_drivers if report is not None else {}
     devices: dict[str, Device] = {}
     for index in range(count):
         handle = get(index)
         device = _device(handle)
-        driver = vulkan_drivers.get(device.name) or _driver_version(device)
+        driver = (report.driver_of(device) if report is not None else "") or _driver_version(device)
         problem = CRASHED if device.name in crashed else ""
         # llama.cpp itself leaves out a GPU that has the bus address of one before it.
         devices.setdefault(_bus_id(handle) or f"{index}", replace(device, driver=driver, problem=problem))
@@ -165,10 +169,15 @@ def _driver_version(device: Device) -> str:
 
 
 def _nvidia_driver() -> str:
-    """What NVIDIA's management library says, which comes with the driver."""
+    """What NVIDIA's management library says, which comes with the driver; else the CUDA that the driver is for."""
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL("nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1")
         buffer = ctypes.create_string_buffer(96)
         if library.nvmlInit_v2() == 0 and library.nvmlSystemGetDriverVersion(buffer, 96) == 0:
             return buffer.value.decode("utf-8", "replace")
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        number = ctypes.c_int()
+        if library.cuDriverGetVersion(ctypes.byref(number)) == 0:
+            return f"CUDA {number.value // 1000}.{number.value % 1000 // 10}"
     return ""

@@ -37,6 +37,7 @@ from app.engine.worker.sampler import METADATA_KEYS, suggested_sampling
 from app.engine.worker.self_test import measure_device, warm_up
 from app.engine.worker.session import Session
 from app.engine.worker.state_store import StateStore
+from app.engine.worker.vulkan_drivers import vulkan_drivers
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +214,10 @@ class LlamaBackend:
         def load(path: Path) -> bool:
             name = backend_name(path)
             with self._attempt(AttemptKind.BACKEND, name) if name in GPU_BACKENDS else nullcontext():
-                return binding.load_library(path)
+                is_loaded = binding.load_library(path)
+                if name == "vulkan":
+                    self._start_report.vulkan_drivers = vulkan_drivers()
+                return is_loaded
 
         wanted = [name for name in GPU_BACKENDS if name not in crashed]
         started = binding.initialize(log_line, self._engine_log.abort, wanted, load)

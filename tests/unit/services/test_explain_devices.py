@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -93,8 +94,23 @@ def test_what_backends_say_while_they_start() -> None:
     )
     report.is_over = True
     report.add("ggml_cuda_init: failed to initialize ROCm: later")
-    assert report.vulkan_drivers == {"Vulkan0": "radv"}
+    card = replace(GPU, description="Some Card (RADV NAVI33)")
+    assert report.driver_of(card) == "radv"
+    assert report.driver_of(CPU) == ""
     assert report.errors == {"cuda": "CUDA driver version is insufficient for CUDA runtime version"}
+
+
+def test_a_driver_is_told_with_its_version() -> None:
+    report = StartReport()
+    report.add("ggml_vulkan: 0 = Some Card (radv) | uma: 0 | fp16: 1 | bf16: 0")
+    report.vulkan_drivers = {
+        ("Some Card", "AMD open-source driver"): "2023.Q4.3",
+        ("Some Card", "radv"): "Mesa 25.2.1",
+        ("Other Card", "radv"): "Mesa 25.2.1",
+    }
+    assert report.driver_of(GPU) == "radv Mesa 25.2.1"
+    assert report.driver_of(replace(GPU, name="CUDA0")) == ""
+    assert report.driver_of(replace(GPU, description="Third Card")) == "radv", "as far as it is known"
 
 
 def test_no_card_is_no_problem() -> None:
