@@ -5,7 +5,8 @@ count u64; the keys as (name, type u32, value); the tensors as (name, dimension 
 type u32, offset u64); padding to the alignment; the tensors' data. A text is a u64 length and its bytes.
 
 Every length in the file is untrusted: nothing is read or reserved because the file says so, only because the
-bytes are there. Long arrays (a vocabulary) are stepped over unless they are asked for.
+bytes are there. Long arrays (a vocabulary) are stepped over unless they are asked for. Of a file that is not here yet
+the first bytes are enough for most questions: `read_prefix`.
 """
 
 from __future__ import annotations
@@ -107,13 +108,18 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """Everything of a GGUF file but its tensors' data, which begins at byte `data_offset`."""
+    """Everything of a GGUF file but its tensors' data, which begins at byte `data_offset`.
+
+    When `is_complete` is false only the beginning was read: further keys and all tensors are unknown, and the header
+    ends somewhere after `data_offset`. The last array may be known by its length alone.
+    """
 
     version: int
     metadata: Mapping[str, Value]
     tensors: tuple[TensorInfo, ...]
     data_offset: int
     alignment: int
+    is_complete: bool = True
 
     @property
     def architecture(self) -> str:
@@ -169,36 +175,69 @@ def read_header(source: BinaryIO | bytes, size_bytes: int | None = None, keep: C
     return _Reader(stream, size_bytes, keep).header()
 
 
+def read_prefix(prefix: bytes, size_bytes: int) -> GgufHeader:
+    """What the first bytes of a file of `size_bytes` tell: its whole header, or as much of it as they hold.
+
+    Raises:
+        UserError: as `read_header`; TRUNCATED means that not even the whole file would hold what it announces.
+    """
+    if size_bytes == 0:
+        raise UserError(ErrorKind.FILE_EMPTY)
+    return _Reader(BytesIO(prefix), size_bytes, (), is_prefix=len(prefix) < size_bytes).header()
+
+
 def corrupt(reason: str) -> UserError:
     """The error for contents that contradict themselves."""
     return UserError(ErrorKind.CORRUPT, reason=reason)
 
 
+class _PrefixEndsError(Exception):
+    """The file goes on where the prefix ends. Carries the array that it ends in."""
+
+    def __init__(self, array: GgufArray | None = None) -> None:
+        super().__init__()
+        self.array = array
+
+
 class _Reader:
     """A cursor over a growing prefix of the file."""
 
-    def __init__(self, stream: BinaryIO, size_bytes: int, keep: Collection[str]) -> None:
+    def __init__(self, stream: BinaryIO, size_bytes: int, keep: Collection[str], *, is_prefix: bool = False) -> None:
         self._stream = stream
         self._size_bytes = size_bytes
         self._keep = keep
+        self._is_prefix = is_prefix
         self._buffer = bytearray(stream.read(_FIRST_READ_BYTES))
         self._position = 0
 
     def header(self) -> GgufHeader:
-        version = self._preamble()
-        tensor_count, key_count = self._u64(), self._u64()
-        if key_count > MAX_KEYS or tensor_count > MAX_TENSORS:
-            raise corrupt(f"{tensor_count} tensors and {key_count} keys are announced")
-        metadata: dict[str, Value] = {}
-        for _ in range(key_count):
-            name = self._name("key", MAX_NAME_BYTES)
-            if not name or name in metadata:
-                raise corrupt(f"the key {name!r} is empty or repeated")
-            metadata[name] = self._value(name, self._value_type(name))
-        alignment = self._alignment(metadata)
-        tensors = self._tensors(tensor_count, alignment)
+        version, metadata = 0, dict[str, Value]()
+        try:
+            version = self._preamble()
+            tensor_count, key_count = self._u64(), self._u64()
+            if key_count > MAX_KEYS or tensor_count > MAX_TENSORS:
+                raise corrupt(f"{tensor_count} tensors and {key_count} keys are announced")
+            for _ in range(key_count):
+                self._key_into(metadata)
+            alignment = self._alignment(metadata)
+            tensors = self._tensors(tensor_count, alignment)
+        except _PrefixEndsError:
+            reached = min(self._position, len(self._buffer))
+            return GgufHeader(version, metadata, (), reached, DEFAULT_ALIGNMENT, is_complete=False)
         data_offset = -(-self._position // alignment) * alignment
         return GgufHeader(version, metadata, tensors, data_offset, alignment)
+
+    def _key_into(self, metadata: dict[str, Value]) -> None:
+        """Read one key with its value; of an array that the prefix cuts its length is kept."""
+        name = self._name("key", MAX_NAME_BYTES)
+        if not name or name in metadata:
+            raise corrupt(f"the key {name!r} is empty or repeated")
+        try:
+            metadata[name] = self._value(name, self._value_type(name))
+        except _PrefixEndsError as end:
+            if end.array is not None:
+                metadata[name] = end.array
+            raise
 
     def _preamble(self) -> int:
         head = bytes(self._buffer[:SNIFFED_BYTES])
@@ -207,6 +246,8 @@ class _Reader:
         if head[:4] == MAGIC[::-1]:
             raise UserError(ErrorKind.OTHER_ENDIANNESS)
         if len(head) < 4 and MAGIC.startswith(head):
+            if self._is_prefix:
+                raise _PrefixEndsError
             raise UserError(ErrorKind.TRUNCATED, needed_bytes=24, found_bytes=self._size_bytes)
         if head[:4] != MAGIC:
             raise UserError(ErrorKind.NOT_A_MODEL, looks_like=looks_like(head).value)
@@ -239,6 +280,12 @@ class _Reader:
         kind, count = self._value_type(key), self._u64()
         if kind is ValueType.ARRAY:
             raise corrupt(f"the key {key!r} is an array of arrays")
+        try:
+            return self._elements(key, kind, count)
+        except _PrefixEndsError:
+            raise _PrefixEndsError(GgufArray(kind, count, None)) from None
+
+    def _elements(self, key: str, kind: ValueType, count: int) -> GgufArray:
         if kind is ValueType.STRING:
             self._require(self._position + 8 * count)
             start = self._position
@@ -358,5 +405,7 @@ class _Reader:
             # doubling keeps the number of reads small; a header is rarely longer than 16 MB
             self._buffer += self._stream.read(max(end - len(self._buffer), len(self._buffer)))
             found_bytes = len(self._buffer)
+            if self._is_prefix and end > found_bytes:
+                raise _PrefixEndsError
         if end > found_bytes:
             raise UserError(ErrorKind.TRUNCATED, needed_bytes=end, found_bytes=found_bytes)

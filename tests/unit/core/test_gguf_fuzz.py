@@ -1,0 +1,160 @@
+"""Broken headers without end: whatever the bytes, the answer is a header or a UserError about the file.
+
+The examples that are written out are those that once found something, or that nobody should have to find again.
+"""
+
+import io
+import struct
+from typing import Any
+
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from app.core.errors import ErrorKind, UserError
+from app.core.gguf import MAX_HEADER_BYTES, GgufArray, GgufHeader, read_header, read_prefix
+from app.core.model_shape import shape_of
+from tests.fixtures.gguf_bytes import ARRAY, F32, I32, STRING, U64, Array, Tensor, Typed, gguf, tiny_llama
+
+ABOUT_THE_FILE = {
+    ErrorKind.FILE_EMPTY,
+    ErrorKind.NOT_A_MODEL,
+    ErrorKind.OLD_FORMAT,
+    ErrorKind.UNKNOWN_VERSION,
+    ErrorKind.OTHER_ENDIANNESS,
+    ErrorKind.TRUNCATED,
+    ErrorKind.CORRUPT,
+}
+bounded = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+TINY = tiny_llama()
+TINY_HEADER_BYTES = read_header(TINY).data_offset
+ONE_KEY = gguf({}, key_count=1) + struct.pack("<Q", 1) + b"a"
+
+names = st.text(max_size=20)
+scalars = st.one_of(
+    st.booleans(),
+    st.integers(0, (1 << 32) - 1),
+    st.floats(width=32, allow_nan=False),
+    st.text(max_size=200),
+    st.builds(Typed, st.just(U64), st.integers(0, (1 << 64) - 1)),
+)
+arrays = st.one_of(
+    st.builds(Array, st.just(I32), st.lists(st.integers(-(1 << 31), (1 << 31) - 1), max_size=50)),
+    st.builds(Array, st.just(F32), st.lists(st.floats(width=32, allow_nan=False), max_size=50)),
+    st.builds(Array, st.just(STRING), st.lists(st.text(max_size=20), max_size=50)),
+)
+keys = st.dictionaries(names, scalars | arrays, max_size=12)
+tensors = st.lists(
+    st.builds(Tensor, st.text("abc.0123_", min_size=1, max_size=30), st.tuples(st.integers(0, 40), st.integers(0, 9))),
+    max_size=6,
+)
+
+
+def outcome(data: bytes, size_bytes: int | None = None) -> GgufHeader | ErrorKind:
+    """The header of a whole file, or the kind of what is wrong with it."""
+    try:
+        return read_header(io.BytesIO(data), size_bytes)
+    except UserError as error:
+        assert error.kind in ABOUT_THE_FILE
+        return error.kind
+
+
+def outcome_of_prefix(data: bytes, size_bytes: int) -> GgufHeader | ErrorKind:
+    try:
+        return read_prefix(data, size_bytes)
+    except UserError as error:
+        assert error.kind in ABOUT_THE_FILE
+        return error.kind
+
+
+def damaged(edits: list[tuple[int, int]], cut: int) -> bytes:
+    """The tiny model with bytes of its header changed, and cut."""
+    changed = bytearray(TINY)
+    for place, value in edits:
+        changed[place % TINY_HEADER_BYTES] = value
+    return bytes(changed[: max(cut, 0) or len(changed)])
+
+
+@bounded
+@given(st.binary(max_size=400), st.integers(1, 1 << 50))
+@example(b"GGUF", 4)
+@example(b"GGUF\x03\0\0\0" + b"\xff" * 16, 1 << 50)
+@example(b"\0" * 400, 400)
+@example(ONE_KEY + struct.pack("<IQ", STRING, MAX_HEADER_BYTES + 1), 1 << 50)
+@example(ONE_KEY + struct.pack("<IIQ", ARRAY, STRING, 1 << 61), 1 << 50)
+@example(ONE_KEY + struct.pack("<IIQQ", ARRAY, STRING, 2, (1 << 64) - 1), 1 << 50)
+@example(ONE_KEY + struct.pack("<IIQ", ARRAY, 12, (1 << 60)), 1 << 50)
+def test_any_bytes_behind_a_magic_or_none(data: bytes, size_bytes: int) -> None:
+    for each in (data, b"GGUF" + data, b"GGUF\x03\0\0\0" + data):
+        outcome(each)
+        outcome(each, size_bytes)
+        outcome_of_prefix(each, max(size_bytes, len(each)))
+
+
+@bounded
+@given(st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), max_size=8), st.integers(0, len(TINY)))
+@example([(8, 255), (15, 255)], 0)
+@example([(16, 255), (23, 127)], 0)
+@example([(24, 0)], 0)
+@example([(31, 128)], 60)
+def test_a_model_with_damage_and_a_prefix_of_it(edits: list[tuple[int, int]], cut: int) -> None:
+    whole = damaged(edits, 0)
+    found, part = outcome(whole), outcome_of_prefix(whole[:cut], len(whole))
+    if isinstance(part, ErrorKind):
+        assert part == found
+    elif part.is_complete:
+        assert part == found
+    elif isinstance(found, GgufHeader):
+        assert list(part.metadata) == list(found.metadata)[: len(part.metadata)]
+
+
+@bounded
+@given(keys, tensors, st.integers(0, 4000))
+@example({"": 0}, [], 30)
+@example({"general.alignment": 0}, [], 1000)
+@example({"general.alignment": True}, [], 1000)
+@example({"a": Array(STRING, [])}, [Tensor("t", (0, 4))], 1000)
+@example({}, [Tensor("same", (8, 1)), Tensor("same", (8, 1))], 1000)
+def test_what_is_written_is_read(keys: dict[str, Any], tensors: list[Tensor], cut: int) -> None:
+    data = gguf(keys, tensors)
+    found = outcome(data)
+    if isinstance(found, ErrorKind):
+        alignment = keys.get("general.alignment", 32)
+        assert "" in keys or len({t.name for t in tensors}) < len(tensors) or alignment != 32
+        return
+    assert list(found.metadata) == list(keys)
+    assert [(tensor.name, tensor.dimensions) for tensor in found.tensors] == [(t.name, t.dimensions) for t in tensors]
+    for name, value in keys.items():
+        if isinstance(value, str):
+            assert found.text(name) == value
+        elif isinstance(value, Array):
+            assert isinstance(array := found.metadata[name], GgufArray)
+            assert array.count == len(value.values)
+    part = outcome_of_prefix(data[:cut], len(data))
+    assert isinstance(part, GgufHeader)
+    assert list(part.metadata) == list(keys)[: len(part.metadata)]
+
+
+sizes = st.one_of(st.integers(0, (1 << 32) - 1), st.integers(0, 64), st.floats(width=32), st.text(max_size=3), arrays)
+
+
+@bounded
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [
+                *("block_count", "embedding_length", "feed_forward_length", "expert_count", "expert_used_count"),
+                *("attention.head_count", "attention.head_count_kv", "attention.key_length", "ssm.inner_size"),
+                *("attention.sliding_window", "attention.sliding_window_pattern", "wkv.head_size", "vocab_size"),
+            ]
+        ),
+        sizes,
+    ),
+    st.sampled_from(["llama", "gemma3", "mamba", "deepseek2", "qwen35", "rwkv7", "nemotron_h", "", "nobody"]),
+)
+def test_sizes_without_sense_have_a_shape_or_none(keys: dict[str, Any], architecture: str) -> None:
+    data = gguf({"general.architecture": architecture, **{f"{architecture}.{name}": v for name, v in keys.items()}})
+    header = read_header(data)
+    layers = header.integer(f"{architecture}.block_count") or 0
+    if 1 <= layers <= 512:
+        assert shape_of(header, ()).layers == layers
