@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from app.core.library import FoundFile, Owner
+from app.core.quantizations import group_files
 
 MAX_FILES = 20_000
 MAX_DEPTH = 8
 
-_PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
 # What stands beside models without being one: it loads nothing by itself.
 _NO_MODEL = re.compile(r"^(mmproj|ggml-vocab)|[-._]mmproj[-._]|imatrix", re.IGNORECASE)
 
@@ -44,19 +43,8 @@ def walk(folder: Path, max_depth: int = MAX_DEPTH) -> Iterator[Path]:
 
 def join_parts(files: Iterable[tuple[Path, int | None]], owner: Owner) -> list[FoundFile]:
     """Whole models out of files with their sizes in bytes; without those that miss a part or cannot be read (None)."""
-    whole: list[FoundFile] = []
-    split: defaultdict[tuple[Path, str, int], dict[int, tuple[Path, int]]] = defaultdict(dict)
-    for path, size in files:
-        if not size:
-            continue
-        if (part := _PART.fullmatch(path.name)) is None:
-            whole.append(FoundFile(owner, (str(path),), size))
-        else:
-            split[path.parent, part["stem"], int(part["count"])][int(part["number"])] = (path, size)
-    for (_, _, count), parts in split.items():
-        if sorted(parts) == list(range(1, count + 1)):
-            paths = tuple(str(parts[number][0]) for number in sorted(parts))
-            whole.append(FoundFile(owner, paths, sum(size for _, size in parts.values())))
+    groups = group_files((str(path), size) for path, size in files if size)
+    whole = [FoundFile(owner, group.parts, group.size_bytes) for group in groups if group.size_bytes]
     return sorted(whole, key=lambda found: found.path)
 
 

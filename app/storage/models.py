@@ -122,10 +122,10 @@ class ModelFileStore:
             values = {"path": parts[0], "parts": _parts_json(parts)}
             session.execute(update(ModelFileRow).where(ModelFileRow.path == path).values(values))
 
-    def hide(self, paths: Sequence[str]) -> None:
-        """Take files off the list; they are not offered again. The files themselves stay."""
+    def hide(self, paths: Sequence[str], *, hidden: bool = True) -> None:
+        """Take files off the list, not to be offered again, or put them back on it. The files themselves stay."""
         with self._database.session() as session:
-            session.execute(update(ModelFileRow).where(ModelFileRow.path.in_(paths)).values(is_hidden=True))
+            session.execute(update(ModelFileRow).where(ModelFileRow.path.in_(paths)).values(is_hidden=hidden))
 
     def forget(self, path: str) -> None:
         """Know nothing of a file any more: it was deleted."""

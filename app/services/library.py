@@ -1,0 +1,408 @@
+"""The models on this computer: found, named, moved, deleted, compared."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from PySide6.QtCore import QFile, QObject, Qt, Signal
+
+from app.core.errors import ErrorKind, UserError
+from app.core.library import FoundFile, LibraryModel
+from app.core.messages import utc_now
+from app.hub.adopt.places import Places
+from app.hub.adopt.programs import find_everywhere
+from app.hub.file_moves import CancelledError, IsCancelled, Progress, hash_file, move_model
+from app.hub.library_scan import Scan, look, read_models
+from app.services.store import Stores, StoreService
+from app.services.tasks import Task, Tasks
+from app.storage.models import Seen
+
+T = TypeVar("T")
+DUPLICATES = ""
+"""In place of a path: the comparison of all files."""
+
+_PROGRESS_S = 0.1  # at most so often
+
+
+@dataclass(frozen=True, slots=True)
+class Trashed:
+    """What was moved to the trash, to be fetched back: the model, and each part's place there."""
+
+    model: LibraryModel
+    places: tuple[tuple[str, str], ...]  # where it was, where it is
+
+
+class LibraryService(QObject):
+    """Main thread only; disks are looked at in the background. Files of other programs are never touched."""
+
+    listed = Signal(object)  # list[LibraryModel]
+    folders_changed = Signal(object)  # list[str]
+    scanned = Signal()  # a look at the disk is over
+    found_elsewhere = Signal(object)  # list[FoundFile] of other programs that were never offered before
+    progressed = Signal(str, float)  # path, 0 to 1: a move or a hash
+    settled = Signal(str)  # path: a move or a hash is over, whatever came of it
+    trashed = Signal(object)  # Trashed
+    duplicates_found = Signal(object)  # list[tuple[str, ...]] of paths with equal content
+    failed = Signal(object)  # UserError
+
+    _worked = Signal(str, float)  # from worker threads
+
+    def __init__(
+        self,
+        store: StoreService,
+        tasks: Tasks,
+        places: Callable[[], Places],
+        own_folder: Path,
+        parent: QObject | None = None,
+    ) -> None:
+        """`own_folder` is where downloads go; `places` says where other programs are looked for."""
+        super().__init__(parent)
+        self._store = store
+        self._tasks = tasks
+        self._places = places
+        self._own_folder = str(own_folder)
+        self._models: list[LibraryModel] = []
+        self._missing: frozenset[str] = frozenset()
+        self._folders: list[str] = []
+        self._scan: Task[Scan] | None = None
+        self._busy: dict[str, _Job] = {}
+        self._worked.connect(self._on_worked, Qt.ConnectionType.QueuedConnection)
+        store.opened.connect(self.scan)
+
+    @property
+    def models(self) -> list[LibraryModel]:
+        """The library, last used first."""
+        return self._models
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders that are watched, Hearth's own first."""
+        return [self._own_folder, *self._folders]
+
+    def model(self, path: str) -> LibraryModel | None:
+        """The one at `path`."""
+        return next((model for model in self._models if model.path == path), None)
+
+    def is_busy(self, path: str) -> bool:
+        """Whether this file is being moved or hashed."""
+        return path in self._busy
+
+    # --- looking ---
+
+    def refresh(self) -> None:
+        """Read the library again, without looking at the disk; ends in `listed`."""
+
+        def work(stores: Stores) -> tuple[list[LibraryModel], list[str]]:
+            return stores.models.list(), stores.models.folders()
+
+        self._store.run(work, self._on_read, self.failed.emit)
+
+    def scan(self) -> None:
+        """Look at the disk: new files in watched folders, files that are gone; ends in `listed` and `scanned`."""
+
+        def work(stores: Stores) -> tuple[list[LibraryModel], list[str], dict[str, Seen]]:
+            return stores.models.list(), stores.models.folders(), stores.models.seen()
+
+        def on_known(known: tuple[list[LibraryModel], list[str], dict[str, Seen]]) -> None:
+            models, folders, seen = known
+            self._on_read((models, folders))
+            watched = self.folders
+            if self._scan is not None:
+                self._scan.cancel()
+            self._scan = self._tasks.run(lambda: look(models, watched, seen), self._on_scanned, self.failed.emit)
+
+        self._store.run(work, on_known, self.failed.emit)
+
+    def add_folder(self, folder: str) -> None:
+        """Watch a folder for models."""
+        if folder not in self.folders:
+            self._change(lambda stores: stores.models.add_folder(folder, utc_now()), self.scan)
+
+    def remove_folder(self, folder: str) -> None:
+        """Watch it no more, and take what lies in it off the list, unless it was used."""
+        inside = [
+            model.path
+            for model in self._models
+            if model.last_used_at is None and Path(folder) in Path(model.path).parents
+        ]
+
+        def work(stores: Stores) -> None:
+            stores.models.remove_folder(folder)
+            for path in inside:
+                stores.models.forget(path)
+
+        self._change(work)
+
+    # --- other programs ---
+
+    def look_elsewhere(self, *, again: bool = False) -> None:
+        """Look for the models of other programs; `found_elsewhere` tells of those never offered before.
+
+        `again`: tells of all that are not on the list, also when there are none.
+        """
+        places = self._places()
+
+        def on_seen(seen: dict[str, Seen]) -> None:
+            listed = {model.path for model in self._models}
+            known = listed if again else seen.keys() | listed
+
+            def on_found(found: list[FoundFile]) -> None:
+                if fresh := [each for each in found if each.path not in known]:
+                    self.found_elsewhere.emit(fresh)
+                elif again:
+                    self.found_elsewhere.emit([])
+
+            self._tasks.run(lambda: find_everywhere(places), on_found, self.failed.emit)
+
+        self._store.run(lambda stores: stores.models.seen(), on_seen, self.failed.emit)
+
+    def adopt(self, found: Sequence[FoundFile]) -> None:
+        """Put these into the library. They stay where they are, and theirs."""
+
+        def on_read(models: list[tuple[LibraryModel, int]]) -> None:
+            # Marked as never looked at, so that the next scan reads the rest of each header at its leisure.
+            quick = [(model, 0) for model, _ in models]
+            self._change(lambda stores: stores.models.add(quick, utc_now(), show=True), self.scan)
+
+        self._tasks.run(lambda: read_models(found, whole=False), on_read, self.failed.emit)
+
+    def decline(self, found: Sequence[FoundFile]) -> None:
+        """Do not offer these again."""
+
+        def work(stores: Stores) -> None:
+            models = [(LibraryModel(each.path, each.name, each.owner, each.parts, 0), 0) for each in found]
+            stores.models.add(models, utc_now())
+            stores.models.hide([each.path for each in found])
+
+        self._change(work)
+
+    # --- one model ---
+
+    def rename(self, path: str, name: str) -> None:
+        """Call it so in Hearth; the file keeps its name. Empty: as it calls itself."""
+        self._change(lambda stores: stores.models.rename(path, name.strip()))
+
+    def remove(self, path: str) -> None:
+        """Take it off the list; the file stays."""
+        self._change(lambda stores: stores.models.hide([path]))
+
+    def restore(self, path: str) -> None:
+        """Put what was removed back on the list."""
+        self._change(lambda stores: stores.models.hide([path], hidden=False))
+
+    def compute_hash(self, path: str) -> None:
+        """Compute the SHA-256 of its first part; ends in `listed` and `settled`."""
+
+        def on_done(sha256: str) -> None:
+            self._change(lambda stores: stores.models.set_hash(path, sha256))
+
+        self._start(path, lambda progress, cancelled: hash_file(Path(path), progress, cancelled), on_done)
+
+    def move(self, path: str, folder: str) -> None:
+        """Move its files into another folder, on any drive; ends in `listed` and `settled`."""
+        model = self.model(path)
+        if model is None or model.is_read_only:
+            return
+
+        def on_done(parts: tuple[str, ...]) -> None:
+            self._change(lambda stores: stores.models.move(path, parts), self.scan)
+
+        self._start(path, lambda progress, cancelled: _move(model, folder, progress, cancelled), on_done)
+
+    def cancel(self, path: str) -> None:
+        """End a move or a hash; everything is as before."""
+        if (job := self._busy.get(path)) is not None:
+            job.cancelled.set()
+            job.task.cancel()
+            self._settle(path)
+
+    def trash(self, path: str) -> None:
+        """Move its files to the trash of the system; ends in `trashed`."""
+        model = self.model(path)
+        if model is None or model.is_read_only:
+            return
+
+        def on_done(places: tuple[tuple[str, str], ...]) -> None:
+            self._change(lambda stores: stores.models.hide([path]))
+            self.trashed.emit(Trashed(model, places))
+
+        self._tasks.run(lambda: _trash(model.parts), on_done, self.failed.emit)
+
+    def untrash(self, trashed: Trashed) -> None:
+        """Fetch it back out of the trash."""
+
+        def on_done(_: None) -> None:
+            self._change(lambda stores: stores.models.hide([trashed.model.path], hidden=False), self.scan)
+
+        self._tasks.run(lambda: _untrash(trashed), on_done, self.failed.emit)
+
+    def find_duplicates(self) -> None:
+        """Compare the contents of files of equal size; ends in `duplicates_found`."""
+        candidates: defaultdict[int, list[LibraryModel]] = defaultdict(list)
+        for model in self._models:
+            if not model.is_missing and len(model.parts) == 1:
+                candidates[model.size_bytes].append(model)
+        wanted = [model for group in candidates.values() if len(group) > 1 for model in group]
+        self._start(DUPLICATES, lambda progress, cancelled: _hash_all(wanted, progress, cancelled), self._on_hashed)
+
+    # --- what comes back ---
+
+    def _on_read(self, known: tuple[list[LibraryModel], list[str]]) -> None:
+        models, self._folders = known
+        by_hash: defaultdict[str, list[str]] = defaultdict(list)
+        for model in models:
+            if model.sha256:
+                by_hash[model.sha256].append(model.path)
+        self._models = [
+            replace(
+                model,
+                is_missing=model.path in self._missing,
+                same_as=tuple(path for path in by_hash.get(model.sha256, ()) if path != model.path),
+            )
+            for model in models
+        ]
+        self.listed.emit(self._models)
+        self.folders_changed.emit(self.folders)
+
+    def _on_scanned(self, scan: Scan) -> None:
+        self._scan = None
+        self._missing = scan.missing
+        if scan.fresh:
+            self._change(lambda stores: stores.models.add(scan.fresh, utc_now()))
+        else:
+            self.refresh()
+        self.scanned.emit()
+
+    def _on_hashed(self, hashes: dict[str, str]) -> None:
+        def work(stores: Stores) -> None:
+            for path, sha256 in hashes.items():
+                stores.models.set_hash(path, sha256)
+
+        by_hash: defaultdict[str, list[str]] = defaultdict(list)
+        for path, sha256 in hashes.items():
+            by_hash[sha256].append(path)
+        self._change(work)
+        self.duplicates_found.emit([tuple(paths) for paths in by_hash.values() if len(paths) > 1])
+
+    def _on_worked(self, path: str, fraction: float) -> None:
+        if path in self._busy:
+            self.progressed.emit(path, fraction)
+
+    # --- work ---
+
+    def _change(self, work: Callable[[Stores], None], then: Callable[[], None] | None = None) -> None:
+        self._store.run(work, lambda _: (then or self.refresh)(), self.failed.emit)
+
+    def _start(self, path: str, work: Callable[[Progress, IsCancelled], T], on_done: Callable[[T], None]) -> None:
+        """Do long work on one file; nothing happens while there is other work on it."""
+        if path in self._busy:
+            return
+        cancelled = threading.Event()
+        progress = _Throttle(lambda fraction: self._worked.emit(path, fraction))
+
+        def carry_out() -> T | None:
+            with suppress(CancelledError):
+                return work(progress.tell, cancelled.is_set)
+            return None
+
+        def finish(result: T | None) -> None:
+            self._settle(path)
+            if result is not None:
+                on_done(result)
+
+        def fail(error: UserError) -> None:
+            self._settle(path)
+            self.failed.emit(error)
+
+        self._busy[path] = _Job(self._tasks.run(carry_out, finish, fail), cancelled)
+
+    def _settle(self, path: str) -> None:
+        self._busy.pop(path, None)
+        self.settled.emit(path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Long work on one file."""
+
+    task: Task[Any]
+    cancelled: threading.Event
+
+
+class _Throttle:
+    """Passes progress on, but not more often than anybody can see."""
+
+    def __init__(self, tell: Progress) -> None:
+        self._tell = tell
+        self._told_at_s = 0.0
+
+    def tell(self, fraction: float) -> None:
+        now = time.monotonic()
+        if now - self._told_at_s >= _PROGRESS_S or fraction >= 1:
+            self._told_at_s = now
+            self._tell(fraction)
+
+
+def _move(model: LibraryModel, folder: str, progress: Progress, is_cancelled: IsCancelled) -> tuple[str, ...]:
+    moved = move_model([Path(part) for part in model.parts], Path(folder), progress, is_cancelled)
+    return tuple(str(part) for part in moved)
+
+
+def _hash_all(models: Sequence[LibraryModel], progress: Progress, is_cancelled: IsCancelled) -> dict[str, str]:
+    """The hash of each by its path; those known are not computed again, those that cannot be read are left out."""
+    hashes = {}
+    for place, model in enumerate(models):
+        start = place / len(models)
+        step = _Part(progress, start, 1 / len(models))
+        with suppress(UserError):
+            hashes[model.path] = model.sha256 or hash_file(Path(model.path), step.tell, is_cancelled)
+    return hashes
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Progress of one file among several."""
+
+    progress: Progress
+    start: float
+    share: float
+
+    def tell(self, fraction: float) -> None:
+        self.progress(self.start + self.share * fraction)
+
+
+def _trash(parts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    places: list[tuple[str, str]] = []
+    for part in parts:
+        file = QFile(part)
+        if not file.moveToTrash():
+            for was, now in places:
+                with suppress(OSError):
+                    Path(now).rename(was)
+            raise UserError(ErrorKind.TRASH_FAILED, path=part, reason=_trash_refusal(Path(part)))
+        places.append((part, file.fileName()))  # where it is now
+    return tuple(places)
+
+
+def _trash_refusal(path: Path) -> str:
+    """Qt does not say why; these are the usual reasons."""
+    if not path.exists():
+        return "the file is gone"
+    return "this drive has no trash, or the file is in use"
+
+
+def _untrash(trashed: Trashed) -> None:
+    for was, now in trashed.places:
+        try:
+            if Path(was).exists():
+                raise FileExistsError(0, "another file is in its place")
+            Path(now).rename(was)
+        except OSError as error:
+            raise UserError(ErrorKind.MOVE_FAILED, path=now, reason=error.strerror or str(error)) from error

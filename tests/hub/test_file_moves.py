@@ -1,0 +1,150 @@
+"""Moving models between folders and drives: nothing is ever lost."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.core.errors import ErrorKind, UserError
+from app.hub.file_moves import CancelledError, hash_file, move_model
+
+SIZE = 9 * 1024 * 1024
+CONTENT = bytes(range(256)) * (SIZE // 256)
+
+
+def never() -> bool:
+    return False
+
+
+def ignore(_: float) -> None:
+    return
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> list[Path]:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    paths = [folder / f"m-0000{number}-of-00002.gguf" for number in (1, 2)]
+    for path in paths:
+        path.write_bytes(CONTENT)
+    return paths
+
+
+@pytest.fixture
+def drive(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Makes another, small drive."""
+    mounted: list[Path] = []
+
+    def make(size_mib: int) -> Path:
+        path = tmp_path / "drive"
+        path.mkdir()
+        mount = shutil.which("mount")
+        command = [mount, "-t", "tmpfs", "-o", f"size={size_mib}m", "tmpfs", path]
+        if not sys.platform.startswith("linux") or mount is None or subprocess.run(command, check=False).returncode:
+            pytest.skip("only root on Linux can make a small drive")
+        mounted.append(path)
+        return path
+
+    yield make
+    for path in mounted:
+        subprocess.run(["umount", path], check=True)
+
+
+def test_a_hash_is_that_of_the_content(parts: list[Path]) -> None:
+    told: list[float] = []
+    assert hash_file(parts[0], told.append, never) == hashlib.sha256(CONTENT).hexdigest()
+    assert told == sorted(told)
+    assert told[-1] == 1
+
+
+def test_a_hash_can_be_cancelled(parts: list[Path]) -> None:
+    with pytest.raises(CancelledError):
+        hash_file(parts[0], ignore, lambda: True)
+
+
+def test_a_file_that_is_gone_has_no_hash(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        hash_file(tmp_path / "gone.gguf", ignore, never)
+    assert caught.value.kind is ErrorKind.FILE_MISSING
+
+
+def test_on_the_same_drive_files_are_renamed(parts: list[Path], tmp_path: Path) -> None:
+    inode = parts[0].stat().st_ino
+    moved = move_model(parts, tmp_path / "there" / "deeper", ignore, never)
+    assert [path.name for path in moved] == [path.name for path in parts]
+    assert moved[0].stat().st_ino == inode
+    assert not any(path.exists() for path in parts)
+
+
+def test_into_the_folder_where_it_lies_nothing_happens(parts: list[Path]) -> None:
+    assert move_model(parts, parts[0].parent, ignore, never) == tuple(parts)
+    assert all(path.read_bytes() == CONTENT for path in parts)
+
+
+def test_to_another_drive_they_are_copied_compared_and_then_deleted(
+    parts: list[Path], drive: Callable[[int], Path]
+) -> None:
+    folder = drive(100)
+    (folder / (parts[0].name + ".moving")).write_bytes(b"of a Hearth that was killed")
+    told: list[float] = []
+    moved = move_model(parts, folder, told.append, never)
+    assert all(path.read_bytes() == CONTENT for path in moved)
+    assert not any(path.exists() for path in parts)
+    assert sorted(path.name for path in folder.iterdir()) == [path.name for path in parts]
+    assert told == sorted(told)
+    assert told[-1] == 1
+
+
+def test_a_drive_that_is_too_small_is_refused_before_anything_is_copied(
+    parts: list[Path], drive: Callable[[int], Path]
+) -> None:
+    folder = drive(10)
+    with pytest.raises(UserError) as caught:
+        move_model(parts, folder, ignore, never)
+    assert caught.value.kind is ErrorKind.DISK_SPACE
+    assert caught.value.integer("needed_bytes") == 2 * SIZE
+    assert list(folder.iterdir()) == []
+    assert all(path.read_bytes() == CONTENT for path in parts)
+
+
+def test_a_cancelled_move_leaves_everything_as_it_was(parts: list[Path], drive: Callable[[int], Path]) -> None:
+    folder = drive(100)
+    told: list[float] = []
+    with pytest.raises(CancelledError):
+        move_model(parts, folder, told.append, lambda: len(told) > 3)
+    assert list(folder.iterdir()) == []
+    assert all(path.read_bytes() == CONTENT for path in parts)
+
+
+def test_a_drive_that_fills_up_meanwhile_leaves_everything_as_it_was(
+    parts: list[Path], drive: Callable[[int], Path]
+) -> None:
+    folder = drive(90)
+
+    def fill(_: float) -> None:
+        if not (folder / "other").exists():
+            with pytest.raises(OSError, match="No space"):
+                (folder / "other").write_bytes(bytes(90 * 1024 * 1024))
+
+    with pytest.raises(UserError) as caught:
+        move_model(parts, folder, fill, never)
+    assert caught.value.kind is ErrorKind.MOVE_FAILED
+    assert [path.name for path in folder.iterdir()] == ["other"]
+    assert all(path.read_bytes() == CONTENT for path in parts)
+
+
+def test_another_file_of_that_name_is_never_overwritten(parts: list[Path], tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    (there / parts[1].name).write_bytes(b"another")
+    with pytest.raises(UserError) as caught:
+        move_model(parts, there, ignore, never)
+    assert caught.value.kind is ErrorKind.MOVE_FAILED
+    assert (there / parts[1].name).read_bytes() == b"another"
+    assert all(path.read_bytes() == CONTENT for path in parts)

@@ -1,0 +1,289 @@
+"""The library over a real database and real files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from app.core.errors import ErrorKind, UserError
+from app.core.library import FoundFile, LibraryModel, Owner
+from app.hub.adopt.places import Places
+from app.services.library import DUPLICATES, LibraryService, Trashed
+from app.services.store import StoreService
+from app.services.tasks import Tasks
+from tests.fixtures import tiny_gguf as tiny
+
+WAIT_MS = 10_000
+
+
+class Library:
+    """A library with everything below it, and what it said."""
+
+    def __init__(self, folder: Path, qtbot: QtBot) -> None:
+        self.own = folder / "own"
+        self.home = folder / "home"
+        self.own.mkdir(exist_ok=True)
+        self.store = StoreService(folder / "data" / "hearth.db", folder / "data" / "backups")
+        (folder / "data").mkdir(exist_ok=True)
+        self.tasks = Tasks()
+        self.places = Places(self.home, {}, "linux", folder / "root")
+        self.service = LibraryService(self.store, self.tasks, lambda: self.places, self.own)
+        self.failures: list[UserError] = []
+        self.service.failed.connect(self.failures.append)
+        self._qtbot = qtbot
+
+    def open(self) -> None:
+        with self._qtbot.waitSignal(self.service.scanned, timeout=WAIT_MS):
+            self.store.open()
+
+    def scan(self) -> None:
+        with self._qtbot.waitSignal(self.service.scanned, timeout=WAIT_MS):
+            self.service.scan()
+        self.until(lambda: True)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        self._qtbot.waitUntil(condition, timeout=WAIT_MS)
+
+    def names(self) -> list[str]:
+        return [model.name for model in self.service.models]
+
+    def only(self) -> LibraryModel:
+        (model,) = self.service.models
+        return model
+
+    def close(self) -> None:
+        self.tasks.shut_down()
+        self.store.close()
+
+
+@pytest.fixture
+def library(tmp_path: Path, qtbot: QtBot) -> Iterator[Library]:
+    library = Library(tmp_path, qtbot)
+    yield library
+    library.close()
+
+
+def model_file(path: Path, template: str | None = tiny.CHATML, **facts: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return tiny.write_model(path, tiny.bpe_vocabulary(), template=template, **facts)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_what_lies_in_the_own_folder_is_in_the_library(library: Library) -> None:
+    path = model_file(library.own / "tiny-Q8_0.gguf")
+    (library.own / "broken.gguf").write_bytes(b"nothing of the kind")
+    library.open()
+    library.until(lambda: len(library.service.models) == 1)
+    model = library.only()
+    assert (model.path, model.owner, model.size_bytes) == (str(path), Owner.HEARTH, path.stat().st_size)
+    assert (model.quantization, model.has_template, model.is_missing) == ("Q8_0", True, False)
+    assert model.parameters > 0
+    assert model.context_length > 0
+    assert library.failures == []
+
+
+def test_a_file_that_vanished_is_missing_until_it_is_back(library: Library, tmp_path: Path) -> None:
+    path = model_file(library.own / "a.gguf")
+    library.open()
+    library.until(lambda: len(library.service.models) == 1)
+    path.rename(tmp_path / "away")
+    library.scan()
+    library.until(lambda: library.only().is_missing)
+    (tmp_path / "away").rename(path)
+    library.scan()
+    library.until(lambda: not library.only().is_missing)
+
+
+def test_a_file_that_was_replaced_is_read_again(library: Library) -> None:
+    path = model_file(library.own / "a.gguf")
+    library.open()
+    library.until(lambda: len(library.service.models) == 1)
+    model_file(path, template=None)
+    os.utime(path, ns=(1, 1))
+    library.scan()
+    library.until(lambda: not library.only().has_template)
+
+
+def test_folders_are_watched_until_they_are_not(library: Library, tmp_path: Path) -> None:
+    model_file(tmp_path / "drive" / "below" / "a.gguf")
+    library.open()
+    with library._qtbot.waitSignal(library.service.scanned, timeout=WAIT_MS):
+        library.service.add_folder(str(tmp_path / "drive"))
+    library.until(lambda: len(library.service.models) == 1)
+    assert library.service.folders == [str(library.own), str(tmp_path / "drive")]
+    library.service.remove_folder(str(tmp_path / "drive"))
+    library.until(lambda: library.service.models == [])
+    assert library.service.folders == [str(library.own)]
+    library.scan()
+    assert library.service.models == []
+
+
+def elsewhere(library: Library) -> Path:
+    return model_file(library.home / ".lmstudio" / "models" / "acme" / "Tiny-GGUF" / "tiny-Q4_0.gguf")
+
+
+def offered(library: Library, *, again: bool = False) -> list[FoundFile]:
+    with library._qtbot.waitSignal(library.service.found_elsewhere, timeout=WAIT_MS) as caught:
+        library.service.look_elsewhere(again=again)
+    assert caught.args is not None
+    return list(caught.args[0])
+
+
+def test_what_another_program_keeps_is_offered_and_used_where_it_lies(library: Library) -> None:
+    path = elsewhere(library)
+    before = path.stat()
+    library.open()
+    found = offered(library)
+    assert [each.path for each in found] == [str(path)]
+    library.service.adopt(found)
+    library.until(lambda: len(library.service.models) == 1 and library.only().has_template)
+    model = library.only()
+    assert (model.owner, model.repo, model.is_read_only) == (Owner.LM_STUDIO, "acme/Tiny-GGUF", True)
+    assert offered(library, again=True) == []
+    assert path.stat() == before
+
+
+def test_what_was_declined_is_offered_only_when_asked_for(library: Library, qtbot: QtBot) -> None:
+    elsewhere(library)
+    library.open()
+    found = offered(library)
+    with qtbot.waitSignal(library.service.listed, timeout=WAIT_MS):
+        library.service.decline(found)
+    told: list[object] = []
+    library.service.found_elsewhere.connect(told.append)
+    library.service.look_elsewhere()
+    library.scan()
+    assert told == []
+    assert library.service.models == []
+    assert [each.path for each in offered(library, again=True)] == [each.path for each in found]
+
+
+def test_files_of_other_programs_are_never_moved_or_deleted(library: Library, tmp_path: Path) -> None:
+    path = elsewhere(library)
+    library.open()
+    library.service.adopt(offered(library))
+    library.until(lambda: len(library.service.models) == 1)
+    library.service.trash(str(path))
+    library.service.move(str(path), str(tmp_path / "drive"))
+    library.scan()
+    assert path.is_file()
+    assert not library.service.is_busy(str(path))
+
+
+def test_names_are_the_persons_and_the_file_keeps_its_own(library: Library) -> None:
+    path = model_file(library.own / "a.gguf")
+    library.open()
+    library.until(lambda: len(library.service.models) == 1)
+    original = library.only().name
+    library.service.rename(str(path), "  Mine ")
+    library.until(lambda: library.names() == ["Mine"])
+    library.service.rename(str(path), "")
+    library.until(lambda: library.names() == [original])
+    assert path.is_file()
+
+
+def test_what_is_taken_off_the_list_can_be_put_back(library: Library) -> None:
+    path = model_file(library.own / "a.gguf")
+    library.open()
+    library.until(lambda: len(library.service.models) == 1)
+    library.service.remove(str(path))
+    library.until(lambda: library.service.models == [])
+    library.scan()
+    assert library.service.models == []
+    library.service.restore(str(path))
+    library.until(lambda: len(library.service.models) == 1)
+
+
+def test_duplicates_are_found_by_content(library: Library) -> None:
+    first = model_file(library.own / "a.gguf")
+    second = Path(shutil.copy(first, library.own / "b.gguf"))
+    third = Path(shutil.copy(first, library.own / "c.gguf"))
+    content = bytearray(third.read_bytes())
+    content[-1] ^= 1
+    third.write_bytes(content)
+    library.open()
+    library.until(lambda: len(library.service.models) == 3)
+    with library._qtbot.waitSignal(library.service.duplicates_found, timeout=WAIT_MS) as caught:
+        library.service.find_duplicates()
+    assert caught.args is not None
+    assert [set(group) for group in caught.args[0]] == [{str(first), str(second)}]
+    library.until(lambda: all(model.sha256 for model in library.service.models))
+    by_path = {model.path: model for model in library.service.models}
+    assert by_path[str(first)].same_as == (str(second),)
+    assert by_path[str(third)].same_as == ()
+    assert by_path[str(first)].sha256 == digest(first)
+    assert not library.service.is_busy(DUPLICATES)
+
+
+def test_a_model_moves_with_all_its_parts_and_all_that_is_known_of_it(library: Library, tmp_path: Path) -> None:
+    path = model_file(library.own / "a.gguf")
+    content = path.read_bytes()
+    library.open()
+    library.until(lambda: len(library.service.models) == 1)
+    library.service.rename(str(path), "Mine")
+    with library._qtbot.waitSignal(library.service.settled, timeout=WAIT_MS):
+        library.service.move(str(path), str(tmp_path / "drive"))
+    moved = tmp_path / "drive" / "a.gguf"
+    library.until(lambda: [model.path for model in library.service.models] == [str(moved)])
+    assert library.names() == ["Mine"]
+    assert moved.read_bytes() == content
+    assert not path.exists()
+
+
+def test_a_move_onto_another_file_is_refused(library: Library, tmp_path: Path) -> None:
+    path = model_file(library.own / "a.gguf")
+    other = tmp_path / "drive" / "a.gguf"
+    other.parent.mkdir()
+    other.write_bytes(b"another")
+    library.open()
+    library.until(lambda: len(library.service.models) == 1)
+    library.service.move(str(path), str(other.parent))
+    library.until(lambda: library.failures != [])
+    assert library.failures[0].kind is ErrorKind.MOVE_FAILED
+    assert path.is_file()
+    assert other.read_bytes() == b"another"
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="the trash of a home folder is made up as Linux has it"
+)
+def test_what_is_deleted_goes_to_the_trash_and_comes_back(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "share").mkdir()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    path = model_file(library.own / "a.gguf")
+    library.open()
+    library.until(lambda: len(library.service.models) == 1)
+    with library._qtbot.waitSignal(library.service.trashed, timeout=WAIT_MS) as caught:
+        library.service.trash(str(path))
+    assert caught.args is not None
+    (trashed,) = caught.args
+    assert isinstance(trashed, Trashed)
+    library.until(lambda: library.service.models == [])
+    assert not path.exists()
+    library.service.untrash(trashed)
+    library.until(lambda: len(library.service.models) == 1)
+    assert path.is_file()
+    library.until(lambda: not library.only().is_missing)
+
+
+def test_what_cannot_be_deleted_stays_and_says_so(library: Library) -> None:
+    path = model_file(library.own / "a.gguf")
+    library.open()
+    library.until(lambda: len(library.service.models) == 1)
+    path.unlink()
+    library.service.trash(str(path))
+    library.until(lambda: library.failures != [])
+    assert library.failures[0].kind is ErrorKind.TRASH_FAILED
