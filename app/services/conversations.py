@@ -33,6 +33,7 @@ class ConversationsService(QObject):
         super().__init__(parent)
         self._store = store
         self._conversations: list[Conversation] = []
+        self._in_trash: list[Conversation] = []
         self._last_trashed: ConversationId | None = None
         self._new: dict[ConversationId, Conversation] = {}  # only a draft so far, and not stored yet
         self._drafts: dict[ConversationId, str] = {}
@@ -46,6 +47,11 @@ class ConversationsService(QObject):
         """The list as last read, newest first."""
         return self._conversations
 
+    @property
+    def in_trash(self) -> list[Conversation]:
+        """The trash as last read."""
+        return self._in_trash
+
     def find(self, conversation_id: ConversationId) -> Conversation | None:
         """A conversation of the list."""
         return next((c for c in self._conversations if c.id == conversation_id), None)
@@ -53,7 +59,7 @@ class ConversationsService(QObject):
     def refresh(self) -> None:
         """Read both lists again."""
         self._store.run(lambda stores: stores.conversations.list(), self._on_listed, self._on_list_failed)
-        self._store.run(lambda stores: stores.conversations.list(trashed=True), self.trash_changed.emit)
+        self._store.run(lambda stores: stores.conversations.list(trashed=True), self._on_trash_listed)
 
     def rename(self, conversation_id: ConversationId, title: str) -> None:
         """Give a title by hand; an empty one is ignored."""
@@ -190,6 +196,10 @@ class ConversationsService(QObject):
     def _on_listed(self, conversations: list[Conversation]) -> None:
         self._conversations = [replace(c, draft=self._drafts.get(c.id, c.draft)) for c in conversations]
         self.changed.emit(self._conversations)
+
+    def _on_trash_listed(self, conversations: list[Conversation]) -> None:
+        self._in_trash = conversations
+        self.trash_changed.emit(conversations)
 
 
 def _far_future() -> datetime:

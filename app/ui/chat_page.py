@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QUrl, Signal
-from PySide6.QtGui import QDesktopServices, QGuiApplication
+from PySide6.QtGui import QDesktopServices, QGuiApplication, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from app.core.errors import ErrorKind, UserError
@@ -19,20 +19,23 @@ from app.services.profile import Profile
 from app.services.refusal import Refusal
 from app.ui.composer import Composer
 from app.ui.model_button import ModelButton
-from app.ui.notices import NoticeBar
+from app.ui.notices import NoticeArea
 from app.ui.transcript.view import TranscriptView
 from app.ui.welcome import Welcome
+
+CARD_TOPIC = "card"
 
 
 class ChatPage(QWidget):
     """Shows the current conversation of the chat service and passes on what the person does."""
 
     open_file_requested = Signal()
-    failure_shown = Signal(str)  # the title of the card
+    sight_requested = Signal()  # the person wants to see the card that was told on another page
 
-    def __init__(self, profile: Profile, parent: QWidget | None = None) -> None:
+    def __init__(self, profile: Profile, notices: NoticeArea, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._profile = profile
+        self.notices = notices
         self._card_error: UserError | None = None
         self._retry: Callable[[], None] | None = None
         self._damage: UserError | None = None  # while a backup is offered in place of damaged chats
@@ -40,7 +43,6 @@ class ChatPage(QWidget):
         self.model_button = ModelButton(self)
         self.transcript = TranscriptView(self)
         self.welcome = Welcome(self)
-        self.notices = NoticeBar(self)
         self.composer = Composer(self)
         self._lay_out()
         self._connect_widgets()
@@ -89,10 +91,12 @@ class ChatPage(QWidget):
         self._card_error = error
         card = explain(error)
         self.composer.show_error(card)
-        self.failure_shown.emit(card.title)
+        if self.isHidden():
+            self.notices.show_notice(card.title, self.tr("Show"), self.sight_requested.emit, topic=CARD_TOPIC)
 
     def clear_card(self) -> None:
         """Take the card away; the offer of a backup stays, or comes back, until it is taken or Hearth ends."""
+        self.notices.withdraw(CARD_TOPIC)
         if self._card_error is not self._damage:
             self._card_error = self._damage
             self.composer.show_error(explain(self._damage) if self._damage else None)
@@ -128,18 +132,18 @@ class ChatPage(QWidget):
         top.setContentsMargins(16, 8, 16, 8)
         top.addWidget(self.model_button)
         top.addStretch(1)
-        bottom = QVBoxLayout()
-        bottom.setContentsMargins(16, 0, 16, 12)
-        bottom.setSpacing(8)
-        bottom.addWidget(self.notices)
-        bottom.addWidget(self.composer)
+        self.bottom = QVBoxLayout()  # notices stand above the message box
+        self.bottom.setContentsMargins(16, 0, 16, 12)
+        self.bottom.setSpacing(8)
+        self.bottom.addWidget(self.composer)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addLayout(top)
         column.addWidget(self.transcript, 1)
-        column.addLayout(bottom)
+        column.addLayout(self.bottom)
         self.transcript.set_empty_widget(self.welcome)
+        self.setFocusProxy(self.composer)
         self.setTabOrder(self.model_button, self.transcript)
         self.setTabOrder(self.transcript, self.composer)
 
@@ -187,6 +191,7 @@ class ChatPage(QWidget):
         models.files_changed.connect(self._show_models)
         models.noticed.connect(self.notices.show_notice)
         self._profile.hardware.noticed.connect(self.notices.show_notice)
+        self._profile.settings.save_failed.connect(self._on_settings_not_saved)
         conversations.failed.connect(self.show_failure)
         conversations.drafts_recovered.connect(self._on_save_recovered)
         self._profile.store.opened.connect(self._on_store_opened)
@@ -299,6 +304,10 @@ class ChatPage(QWidget):
             self.clear_card()
             self.notices.show_notice(self.tr("Saving works again. Everything is stored."))
 
+    def _on_settings_not_saved(self, reason: str) -> None:
+        words = self.tr("The settings could not be saved ({reason}). They hold until Hearth is closed.")
+        self.notices.show_notice(words.format(reason=reason))
+
     def _on_store_failed(self, error: UserError) -> None:
         self.show_failure(error, self._profile.store.open)
 
@@ -359,3 +368,7 @@ class ChatPage(QWidget):
         self.model_button.set_models(models.files, None if models.is_builtin else models.current_path)
         name = models.info.name if models.info else ""
         self.welcome.set_model(name, builtin=models.is_builtin)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.notices.withdraw(CARD_TOPIC)  # the card itself is in sight

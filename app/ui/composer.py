@@ -54,6 +54,7 @@ class Composer(QWidget):
         self._streaming = False
         self._card: ErrorCard | None = None
         self._build()
+        self.setFocusProxy(self._edit)
         self._update_controls()
 
     def text(self) -> str:

@@ -3,49 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, Qt, QTimer
-from PySide6.QtGui import (
-    QCloseEvent,
-    QDragEnterEvent,
-    QDropEvent,
-    QKeyEvent,
-    QShowEvent,
-)
-from PySide6.QtWidgets import (
-    QFileDialog,
-    QMainWindow,
-    QSplitter,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import QByteArray, Qt
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent, QShowEvent
+from PySide6.QtWidgets import QFileDialog, QMainWindow, QSplitter, QVBoxLayout, QWidget
 
-from app.core.messages import Conversation, ConversationId
 from app.services.help_topics import load_help_topics
-from app.services.open_chat import OpenChat
 from app.services.profile import Profile
 from app.ui.appearance import Appearance
 from app.ui.chat_page import ChatPage
-from app.ui.local_files import dropped_path, show_in_folder
-from app.ui.notices import NoticeBar
+from app.ui.local_files import dropped_path
+from app.ui.models_controller import ModelsController
+from app.ui.notices import NoticeArea
+from app.ui.page_stack import PageStack
 from app.ui.pages.help_page import HelpPage
-from app.ui.pages.models_page import ModelsPage
-from app.ui.pages.trash_page import TrashPage
 from app.ui.settings_controller import SettingsController
 from app.ui.shortcuts import add_actions
 from app.ui.shortcuts_sheet import ShortcutsSheet
 from app.ui.sidebar import Sidebar
+from app.ui.sidebar_controller import SidebarController
 from app.ui.tab_order import stop_beside
-from app.ui.window_parts import focus_next_part
+from app.ui.trash_controller import TrashController
+from app.ui.window_parts import WindowPart, focus_next_part
 
 DEFAULT_SIZE_PX = (1100, 760)
 SMALLEST_SIZE_PX = (480, 400)
 SIDEBAR_PX = 260
-MIDNIGHT_CHECK_MS = 60_000
 
 
 class MainWindow(QMainWindow):
@@ -54,42 +39,24 @@ class MainWindow(QMainWindow):
     def __init__(self, profile: Profile, resources: Path, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._profile = profile
-        self._is_restored = False
+        self._help_file = resources / "help" / "en.json"
+        self._sheet: ShortcutsSheet | None = None
         self._appearance = Appearance(profile.settings, self)
         self.setWindowTitle("Hearth")
         self.setAcceptDrops(True)
         self.setMinimumSize(*SMALLEST_SIZE_PX)
         self.sidebar = Sidebar(self)
-        self.chat_page = ChatPage(profile, self)
-        self.models_page = ModelsPage(self)
-        self.trash_page = TrashPage(self)
-        self.help_page = HelpPage(self)
-        self._help_file = resources / "help" / "en.json"
-        self._has_topics = False
-        self._pages: dict[str, QWidget] = {
-            "chat": self.chat_page,
-            "models": self.models_page,
-            "trash": self.trash_page,
-            "help": self.help_page,
-        }
-        self._sheet: ShortcutsSheet | None = None
+        self.notices = NoticeArea(self)
+        self.chat_page = ChatPage(profile, self.notices, self)
+        self.pages = PageStack(self)
+        self._chats = SidebarController(profile, self.sidebar, self.notices, self)
+        self._add_pages()
         self._lay_out()
-        add_actions(self, self._slots())
         self._connect()
+        add_actions(self, self._slots())
         self._restore_geometry()
         self._appearance.apply()
-        self._today = datetime.now().date()
-        self._midnight = QTimer(self)
-        self._midnight.timeout.connect(self._on_minute)
-        self._midnight.start(MIDNIGHT_CHECK_MS)
-
-    @cached_property
-    def settings(self) -> SettingsController:
-        """The settings; made when they are first wanted: so many fields take time and memory at every start."""
-        controller = SettingsController(self._profile, self)
-        self._pages["settings"] = controller.page
-        self._stack.addWidget(controller.page)
-        return controller
+        self.show_page("chat")
 
     def come_to_front(self, path: str = "") -> None:
         """Raise the window; open `path` if it is given (from a second start)."""
@@ -102,25 +69,19 @@ class MainWindow(QMainWindow):
 
     def open_model(self, path: str) -> None:
         """Load a file and show the chat."""
-        self.show_page("chat")
-        self.chat_page.clear_card()
-        self._profile.models.load(str(Path(path).absolute()))
+        self._use_model(str(Path(path).absolute()))
 
     def show_page(self, name: str) -> None:
-        """Show "chat", "models", "trash", "settings" or "help"."""
-        page = self.settings.page if name == "settings" else self._pages[name]
-        self._stack.setCurrentWidget(page)
-        self.sidebar.set_page(None if name == "chat" else name)
-        if name == "chat":
-            self._elsewhere.dismiss()
-            self.chat_page.composer.focus()
-        else:
-            page.setFocus(Qt.FocusReason.OtherFocusReason)
-        if name == "models":
-            self._profile.models.refresh_files()
-        if name == "help" and not self._has_topics:
-            self._has_topics = True
-            self.help_page.set_topics(load_help_topics(self._help_file))
+        """Show a page by its name, e.g. "chat" or "settings"."""
+        self.pages.show_page(name)
+
+    def show_shortcuts(self) -> None:
+        """Show the sheet of keys."""
+        if self._sheet is None:
+            self._sheet = ShortcutsSheet(self)
+        self._sheet.show()
+        self._sheet.raise_()
+        self._sheet.activateWindow()
 
     def remember(self) -> None:
         """Keep geometry and conversation for the next start."""
@@ -130,19 +91,55 @@ class MainWindow(QMainWindow):
         current = self._profile.chat.current
         settings.set_value("window.last_conversation", current.conversation.id if current.is_stored else "")
 
+    # -- pages
+
+    def _add_pages(self) -> None:
+        """A page has a name, which is that of its icon as well, and of its key if that is among the shortcuts."""
+        self.pages.add("chat", self._make_chat)
+        self.pages.add("models", self._make_models, self._profile.models.refresh_files)
+        self.pages.add("trash", self._make_trash)
+        self.pages.add("settings", self._make_settings)
+        self.pages.add("help", self._make_help)
+        self.sidebar.add_page("models", self.tr("Models"))
+        self.sidebar.add_page("trash", self.tr("Trash"))
+        self.sidebar.add_page("settings", self.tr("Settings"))
+        self.sidebar.add_page("help", self.tr("Help"))
+
+    def _make_chat(self) -> QWidget:
+        return self.chat_page
+
+    def _make_models(self) -> QWidget:
+        controller = ModelsController(self._profile, self)
+        controller.open_requested.connect(self._choose_file)
+        controller.use_requested.connect(self._use_model)
+        return controller.page
+
+    def _make_trash(self) -> QWidget:
+        return TrashController(self._profile, self).page
+
+    def _make_settings(self) -> QWidget:
+        return SettingsController(self._profile, self).page
+
+    def _make_help(self) -> QWidget:
+        page = HelpPage(self)
+        page.set_topics(load_help_topics(self._help_file))
+        return page
+
+    def _on_page_shown(self, name: str) -> None:
+        self.sidebar.set_page(name)
+        self.notices.move_to(self.chat_page.bottom if name == "chat" else self._below)
+
     # -- building
 
     def _lay_out(self) -> None:
-        self._stack = QStackedWidget(self)
-        for page in self._pages.values():
-            self._stack.addWidget(page)
-        self._elsewhere = NoticeBar(self)  # says on other pages what went wrong in the chat
         beside = QWidget(self)
+        self._below = QVBoxLayout()  # where notices stand on every page but the chat
+        self._below.setContentsMargins(16, 8, 16, 12)
         column = QVBoxLayout(beside)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        column.addWidget(self._stack, 1)
-        column.addWidget(self._elsewhere)
+        column.addWidget(self.pages, 1)
+        column.addLayout(self._below)
         self._splitter = QSplitter(Qt.Orientation.Horizontal, self)
         self._splitter.setChildrenCollapsible(False)
         self._splitter.setHandleWidth(1)
@@ -154,26 +151,32 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(self._splitter)
         self.sidebar.setVisible(self._profile.settings.value("window.sidebar_visible") is not False)
 
+    def _connect(self) -> None:
+        self.pages.page_shown.connect(self._on_page_shown)
+        self.notices.focus_left.connect(self.pages.focus_page)
+        self.sidebar.page_requested.connect(self.show_page)
+        self._chats.chat_wanted.connect(self._show_chat)
+        self._chats.title_changed.connect(self._on_title_changed)
+        self.chat_page.sight_requested.connect(self._show_chat)
+        self.chat_page.open_file_requested.connect(self._choose_file)
+
     def _slots(self) -> dict[str, Callable[[], object]]:
         chat = self.chat_page
         return {
-            "new_chat": self._new_chat,
+            **{f"page_{name}": self._page(name) for name in self.pages.names},
+            "new_chat": self._chats.new_chat,
             "open_model": self._choose_file,
             "regenerate": self._in_sight(chat.regenerate_last),
             "edit_last": self._in_sight(chat.edit_last),
             "continue": self._in_sight(chat.continue_last),
-            "version_earlier": self._in_sight(self._version_earlier),
-            "version_later": self._in_sight(self._version_later),
+            "version_earlier": self._in_sight(partial(chat.step_version, -1)),
+            "version_later": self._in_sight(partial(chat.step_version, 1)),
             "copy_last": self._in_sight(chat.copy_last),
-            "chat_previous": self._chat_above,
-            "chat_next": self._chat_below,
+            "chat_previous": self._chats.open_above,
+            "chat_next": self._chats.open_below,
             "filter_chats": self._focus_filter,
-            "message_box": self._focus_composer,
+            "message_box": self._show_chat,
             "next_part": self._focus_next_part,
-            "page_chat": self._page("chat"),
-            "page_models": self._page("models"),
-            "page_settings": self._page("settings"),
-            "help": self._page("help"),
             "shortcuts": self.show_shortcuts,
             "sidebar": self._toggle_sidebar,
             "text_larger": self._appearance.larger_text,
@@ -181,6 +184,16 @@ class MainWindow(QMainWindow):
             "text_normal": self._appearance.normal_text,
             "quit": self.close,
         }
+
+    def _restore_geometry(self) -> None:
+        stored = self._profile.settings.string("window.geometry")
+        if not stored or not self.restoreGeometry(QByteArray.fromBase64(stored.encode("ascii"))):
+            self.resize(*DEFAULT_SIZE_PX)
+
+    # -- what keys and widgets ask for
+
+    def _show_chat(self) -> None:
+        self.show_page("chat")
 
     def _page(self, name: str) -> Callable[[], None]:
         def show() -> None:
@@ -192,117 +205,15 @@ class MainWindow(QMainWindow):
         """What changes the chat: from another page, show the chat first and change nothing."""
 
         def act_in_sight() -> None:
-            if self._stack.currentWidget() is self.chat_page:
+            if self.pages.current_name == "chat":
                 act()
             else:
                 self.show_page("chat")
 
         return act_in_sight
 
-    def _connect(self) -> None:
-        profile, sidebar = self._profile, self.sidebar
-        chat, conversations = profile.chat, profile.conversations
-        sidebar.new_requested.connect(self._new_chat)
-        sidebar.opened.connect(self._open_conversation)
-        sidebar.rename_requested.connect(conversations.rename)
-        sidebar.trash_requested.connect(self._trash)
-        sidebar.undo_requested.connect(conversations.undo_trash)
-        sidebar.page_requested.connect(self.show_page)
-        conversations.changed.connect(self._show_conversations)
-        conversations.trash_changed.connect(self.trash_page.set_conversations)
-        conversations.trashed.connect(self._on_trashed)
-        chat.answers.running_changed.connect(self._show_conversations)
-        chat.opened.connect(self._on_opened)
-        chat.accepted.connect(self._on_accepted)
-        profile.store.opened.connect(self._on_store_opened)
-        profile.settings.save_failed.connect(self._on_settings_not_saved)
-        self.chat_page.open_file_requested.connect(self._choose_file)
-        self.chat_page.failure_shown.connect(self._on_failure_shown)
-        self.models_page.open_requested.connect(self._choose_file)
-        self.models_page.use_requested.connect(self._on_use_requested)
-        self.models_page.forget_requested.connect(profile.models.forget)
-        self.models_page.show_in_folder_requested.connect(show_in_folder)
-        profile.models.files_changed.connect(self._show_models)
-        profile.models.loaded.connect(self._show_models)
-        self.trash_page.restore_requested.connect(conversations.restore)
-        self.trash_page.delete_requested.connect(conversations.delete_for_ever)
-        self.trash_page.empty_requested.connect(conversations.empty_trash)
-
-    def _restore_geometry(self) -> None:
-        stored = self._profile.settings.string("window.geometry")
-        if not stored or not self.restoreGeometry(QByteArray.fromBase64(stored.encode("ascii"))):
-            self.resize(*DEFAULT_SIZE_PX)
-
-    # -- conversations
-
-    def _new_chat(self) -> None:
-        self.show_page("chat")
-        self._profile.chat.new_conversation()
-
-    def _open_conversation(self, conversation_id: str) -> None:
-        self.show_page("chat")
-        self._profile.chat.open(ConversationId(conversation_id))
-
-    def _trash(self, conversation_id: str) -> None:
-        self._profile.chat.close_conversation(ConversationId(conversation_id))
-        self._profile.conversations.trash(ConversationId(conversation_id))
-
-    def _on_trashed(self, conversation: Conversation) -> None:
-        title = conversation.title or self.tr("New chat")
-        words = self.tr("“{title}” was moved to the trash.").format(title=title)
-        self.chat_page.notices.show_notice(words, self.tr("Undo"), self._profile.conversations.undo_trash)
-
-    def _show_conversations(self) -> None:
-        self._today = datetime.now().date()
-        conversations = self._profile.conversations.conversations
-        self.sidebar.set_conversations(conversations, self._today, self._profile.chat.answers.conversations)
-        self.sidebar.set_current(self._profile.chat.current.conversation.id)
-        self._show_title(self._profile.chat.current)
-
-    def _on_opened(self, chat: OpenChat) -> None:
-        self.sidebar.set_current(chat.conversation.id)
-        self._show_title(chat)
-
-    def _on_accepted(self, chat: OpenChat, text: str) -> None:
-        if chat is self._profile.chat.current:
-            self._show_title(chat)
-
-    def _show_title(self, chat: OpenChat) -> None:
-        title = chat.conversation.title
+    def _on_title_changed(self, title: str) -> None:
         self.setWindowTitle(f"{title} – Hearth" if title else "Hearth")
-
-    def _on_store_opened(self) -> None:
-        self._profile.conversations.refresh()
-        if not self._is_restored:
-            self._is_restored = True
-            last = self._profile.settings.string("window.last_conversation")
-            if last and not self.chat_page.composer.text():  # who was quicker than the database keeps the new chat
-                self._profile.chat.open(ConversationId(last))
-
-    def _on_minute(self) -> None:
-        if datetime.now().date() != self._today:
-            self._show_conversations()
-
-    def _chat_above(self) -> None:
-        self._step_chat(-1)
-
-    def _chat_below(self) -> None:
-        self._step_chat(1)
-
-    def _step_chat(self, step: int) -> None:
-        shown = self.sidebar.shown_ids()
-        current = self._profile.chat.current.conversation.id
-        at = shown.index(current) + step if current in shown else 0
-        if 0 <= at < len(shown):
-            self._open_conversation(shown[at])
-
-    def _version_earlier(self) -> None:
-        self.chat_page.step_version(-1)
-
-    def _version_later(self) -> None:
-        self.chat_page.step_version(1)
-
-    # -- models and files
 
     def _choose_file(self) -> None:
         current = self._profile.models.current_path
@@ -312,52 +223,40 @@ class MainWindow(QMainWindow):
         if path:
             self.open_model(path)
 
-    def _on_use_requested(self, path: str | None) -> None:
+    def _use_model(self, path: str | None) -> None:
+        """Load a file, or the built-in model, and show the chat."""
         self.show_page("chat")
         self.chat_page.clear_card()
         self._profile.models.load(path)
-
-    def _show_models(self) -> None:
-        models = self._profile.models
-        self.models_page.set_models(models.files, None if models.is_builtin else models.current_path)
-
-    # -- keys
 
     def _focus_filter(self) -> None:
         self.sidebar.show()
         self.sidebar.focus_filter()
 
-    def _focus_composer(self) -> None:
-        self.show_page("chat")
-
     def _focus_next_part(self) -> None:
-        focus_next_part(self.sidebar, self.chat_page, self._stack.currentWidget() or self.chat_page)
-
-    def show_shortcuts(self) -> None:
-        """Show the sheet of keys."""
-        if self._sheet is None:
-            self._sheet = ShortcutsSheet(self)
-        self._sheet.show()
-        self._sheet.raise_()
-        self._sheet.activateWindow()
+        chat, pages = self.chat_page, self.pages
+        parts = [WindowPart(self.sidebar, self.sidebar.focus_list)]
+        if pages.current_name == "chat":
+            parts.append(WindowPart(chat.transcript, chat.transcript.setFocus))
+            parts.append(WindowPart(self.notices, self.notices.focus))
+            parts.append(WindowPart(chat.composer, chat.composer.focus))
+        else:
+            parts.append(WindowPart(pages, pages.focus_page))
+            parts.append(WindowPart(self.notices, self.notices.focus))
+        focus_next_part(parts)
 
     def _toggle_sidebar(self) -> None:
         self.sidebar.setVisible(self.sidebar.isHidden())
 
-    def _on_failure_shown(self, title: str) -> None:
-        if self._stack.currentWidget() is not self.chat_page:
-            self._elsewhere.show_notice(title, self.tr("Show"), self._page("chat"))
-
-    def _on_settings_not_saved(self, reason: str) -> None:
-        words = self.tr("The settings could not be saved ({reason}). They hold until Hearth is closed.")
-        self.chat_page.notices.show_notice(words.format(reason=reason))
-
     # -- Qt
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() == Qt.Key.Key_Escape and self._profile.chat.is_streaming:
-            self._profile.chat.stop()
-            return
+        if event.key() == Qt.Key.Key_Escape:
+            if self._profile.chat.is_streaming:
+                self._profile.chat.stop()
+                return
+            if self.notices.dismiss_newest():
+                return
         super().keyPressEvent(event)
 
     def focusNextPrevChild(self, forward: bool) -> bool:

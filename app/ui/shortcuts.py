@@ -83,7 +83,7 @@ SHORTCUTS: tuple[Shortcut, ...] = (
     Shortcut("page_models", _WINDOW, ("Ctrl+2",), QT_TRANSLATE_NOOP("Shortcuts", "Show the models")),
     Shortcut("open_model", _WINDOW, ("Ctrl+O",), QT_TRANSLATE_NOOP("Shortcuts", "Open a model file")),
     Shortcut("page_settings", _WINDOW, ("Ctrl+,",), QT_TRANSLATE_NOOP("Shortcuts", "Settings")),
-    Shortcut("help", _WINDOW, ("F1",), QT_TRANSLATE_NOOP("Shortcuts", "Help")),
+    Shortcut("page_help", _WINDOW, ("F1",), QT_TRANSLATE_NOOP("Shortcuts", "Help")),
     Shortcut("shortcuts", _WINDOW, ("Ctrl+/",), QT_TRANSLATE_NOOP("Shortcuts", "This list of keys")),
     Shortcut("sidebar", _WINDOW, ("Ctrl+B",), QT_TRANSLATE_NOOP("Shortcuts", "Show or hide the sidebar")),
     Shortcut("next_part", _WINDOW, ("F6",), QT_TRANSLATE_NOOP("Shortcuts", "Next part of the window")),

@@ -36,6 +36,7 @@ class Sidebar(QWidget):
         self._model = ConversationListModel(self, zone)
         self._waiting: tuple[Sequence[Conversation], date, Collection[ConversationId]] | None = None
         self._opened: ConversationId | None = None
+        self._page_buttons: dict[str, Button] = {}
         self._build()
         self._update_empty()
 
@@ -83,8 +84,17 @@ class Sidebar(QWidget):
         """Whether keys go to the list of chats."""
         return self._view.hasFocus()
 
-    def set_page(self, page: str | None) -> None:
-        """Mark the button of the page on screen; None while a chat is."""
+    def add_page(self, page: str, label: str) -> None:
+        """Offer a page below those before; its icon has its name."""
+        button = Button(label, self, kind=ButtonKind.QUIET, icon=page, leading=True)
+        button.setCheckable(True)
+        button.setProperty("page", page)
+        button.clicked.connect(self._on_page_clicked)
+        self._page_column.addWidget(button)
+        self._page_buttons[page] = button
+
+    def set_page(self, page: str) -> None:
+        """Mark the button of the page on screen; the chat has none."""
         for name, button in self._page_buttons.items():
             button.setChecked(name == page)
 
@@ -117,27 +127,10 @@ class Sidebar(QWidget):
         layout.addWidget(self._new)
         layout.addWidget(self._filter)
         layout.addWidget(self._view, 1)
-        self._page_buttons = self._build_page_buttons(layout)
+        self._page_column = QVBoxLayout()
+        self._page_column.setSpacing(0)
+        layout.addLayout(self._page_column)
         self._set_width()
-
-    def _build_page_buttons(self, layout: QVBoxLayout) -> dict[str, Button]:
-        buttons: dict[str, Button] = {}
-        block = QVBoxLayout()
-        block.setSpacing(0)
-        for page, words in (
-            ("models", self.tr("Models")),
-            ("trash", self.tr("Trash")),
-            ("settings", self.tr("Settings")),
-            ("help", self.tr("Help")),
-        ):
-            button = Button(words, self, kind=ButtonKind.QUIET, icon=page, leading=True)
-            button.setCheckable(True)
-            button.setProperty("page", page)
-            button.clicked.connect(self._on_page_clicked)
-            block.addWidget(button)
-            buttons[page] = button
-        layout.addLayout(block)
-        return buttons
 
     def _edit(self, index: QModelIndex) -> None:
         if conversation_at(index) is not None:

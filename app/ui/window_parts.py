@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 from PySide6.QtWidgets import QApplication, QWidget
 
-from app.ui.chat_page import ChatPage
-from app.ui.sidebar import Sidebar
+
+@dataclass(frozen=True, slots=True)
+class WindowPart:
+    """A part of the window, and how the keyboard gets into it."""
+
+    widget: QWidget
+    focus: Callable[[], object]
 
 
-def focus_next_part(sidebar: Sidebar, chat_page: ChatPage, page: QWidget) -> None:
-    """Sidebar, then the page that is shown, then the message box."""
+def focus_next_part(parts: Sequence[WindowPart]) -> None:
+    """Go to the part after the one that has the focus, round and round; those that are not on screen are left out."""
+    shown = [part for part in parts if part.widget.isVisible()]
+    if not shown:
+        return
     focus = QApplication.focusWidget()
-    reason = Qt.FocusReason.ShortcutFocusReason
-    transcript = chat_page.transcript
-    if focus is not None and sidebar.isAncestorOf(focus):
-        (transcript if page is chat_page else page).setFocus(reason)
-    elif page is chat_page and focus is not None and (focus is transcript or transcript.isAncestorOf(focus)):
-        chat_page.composer.focus()
-    elif not sidebar.isHidden():
-        sidebar.focus_list()
-    elif page is chat_page:
-        transcript.setFocus(reason)
+    holding = (n for n, part in enumerate(shown) if focus and (part.widget is focus or part.widget.isAncestorOf(focus)))
+    shown[(next(holding, -1) + 1) % len(shown)].focus()

@@ -31,7 +31,7 @@ from app.ui.cards import ErrorCard
 from app.ui.composer import Composer
 from app.ui.crash_window import CrashWindow
 from app.ui.model_button import ModelButton
-from app.ui.notices import NoticeBar
+from app.ui.notices import NoticeArea
 from app.ui.pages.help_page import HelpPage
 from app.ui.pages.models_page import ModelsPage
 from app.ui.pages.settings_page import SettingsPage
@@ -58,6 +58,8 @@ LONG_NAME = "DeepSeek-R1-Distill-Qwen-14B-uncensored-and-then-some-more-words"
 
 def sidebar() -> QWidget:
     widget = Sidebar()
+    for page in ("models", "trash", "settings", "help"):
+        widget.add_page(page, page.title())
     chats = [Conversation(ConversationId(str(n)), f"Chat {n} " * 10, updated_at=NOW) for n in range(5)]
     widget.set_conversations(chats, NOW.date(), set())
     return widget
@@ -108,7 +110,7 @@ def model_button() -> QWidget:
 
 
 def notice() -> QWidget:
-    widget = NoticeBar()
+    widget = NoticeArea()
     widget.show_notice("“A rather long title of a chat” was moved to the trash.", "Undo", print)
     return widget
 

@@ -267,6 +267,7 @@ def test_buttons(qtbot: QtBot, sidebar: Sidebar) -> None:
     with qtbot.waitSignal(sidebar.new_requested):
         qtbot.mouseClick(sidebar._new, Qt.MouseButton.LeftButton)
     for page in ("models", "trash", "settings", "help"):
+        sidebar.add_page(page, page.title())
         with qtbot.waitSignal(sidebar.page_requested) as requested:
             qtbot.mouseClick(sidebar._page_buttons[page], Qt.MouseButton.LeftButton)
         assert requested.args == [page]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from PySide6.QtCore import QEvent, QPointF, Qt
-from PySide6.QtGui import QEnterEvent, QGuiApplication, QKeySequence
+from PySide6.QtGui import QAccessible, QEnterEvent, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -15,7 +15,7 @@ from app.ui.cards import ErrorCard
 from app.ui.crash_window import CrashWindow
 from app.ui.model_button import ModelButton
 from app.ui.model_rows import describe_parameters
-from app.ui.notices import NoticeBar
+from app.ui.notices import NoticeArea
 from app.ui.shortcuts import SHORTCUTS, ShortcutSection
 from app.ui.shortcuts_sheet import ShortcutsSheet
 from app.ui.welcome import Welcome
@@ -58,67 +58,117 @@ def test_the_sheet_closes_by_escape(qtbot: QtBot) -> None:
 # -- notices
 
 
+TIME_MS = 60
+
+
 @pytest.fixture
-def notices(qtbot: QtBot) -> Iterator[NoticeBar]:
+def notices(qtbot: QtBot) -> Iterator[NoticeArea]:
     window = QWidget()
     qtbot.addWidget(window)
     window.resize(500, 300)
     layout = QVBoxLayout(window)
     elsewhere = QLineEdit()
     layout.addWidget(elsewhere)
-    bar = NoticeBar()
+    area = NoticeArea(shown_ms=TIME_MS)
     layout.addStretch(1)
-    layout.addWidget(bar)
-    with qtbot.waitExposed(window):
+    layout.addWidget(area)
+    with qtbot.waitActive(window):
         window.show()
-    window.activateWindow()
+        window.activateWindow()
     elsewhere.setFocus()
-    yield bar
+    yield area
     window.close()
 
 
-def test_a_notice_offers_its_action_once(qtbot: QtBot, notices: NoticeBar) -> None:
+def button_of(area: NoticeArea, name: str) -> Button:
+    shown = (b for b in area.findChildren(Button) if b.isVisible())
+    return next(b for b in shown if name in (b.text(), b.accessibleName()))
+
+
+def test_a_notice_offers_its_action_once(qtbot: QtBot, notices: NoticeArea) -> None:
     told = Recorder()
     notices.show_notice("Moved to the trash.", "Undo", told)
-    assert notices.text() == "Moved to the trash."
-    undo = next(b for b in notices.findChildren(Button) if b.text() == "Undo")
-    qtbot.mouseClick(undo, Qt.MouseButton.LeftButton)
+    assert notices.texts() == ["Moved to the trash."]
+    qtbot.mouseClick(button_of(notices, "Undo"), Qt.MouseButton.LeftButton)
     assert told.calls == [()]
-    assert notices.text() == ""
-
-
-def test_a_notice_goes_away_by_itself(qtbot: QtBot, notices: NoticeBar) -> None:
-    notices._timer.setInterval(20)
-    with qtbot.waitSignal(notices.closed):
-        notices.show_notice("Done.")
+    assert notices.texts() == []
     assert notices.isHidden()
 
 
-def test_pointing_at_a_notice_keeps_it(qtbot: QtBot, notices: NoticeBar) -> None:
-    notices._timer.setInterval(20)
+def test_a_notice_goes_away_by_itself(qtbot: QtBot, notices: NoticeArea) -> None:
     notices.show_notice("Done.")
-    QApplication.sendEvent(notices, QEnterEvent(QPointF(1, 1), QPointF(1, 1), QPointF(1, 1)))
-    qtbot.wait(60)
-    assert not notices.isHidden()
-    with qtbot.waitSignal(notices.closed):
-        QApplication.sendEvent(notices, QEvent(QEvent.Type.Leave))
+    qtbot.waitUntil(notices.isHidden)
+    assert notices.texts() == []
 
 
-def test_a_notice_behind_another_page_waits_to_be_seen(qtbot: QtBot, notices: NoticeBar) -> None:
-    notices._timer.setInterval(20)
-    notices.window().hide()
+def test_pointing_at_a_notice_keeps_it(qtbot: QtBot, notices: NoticeArea) -> None:
     notices.show_notice("Done.")
-    qtbot.wait(60)
-    assert notices.text() == "Done."
-    with qtbot.waitSignal(notices.closed):
-        notices.window().show()
+    notice = button_of(notices, "Close the notice").parentWidget()
+    QApplication.sendEvent(notice, QEnterEvent(QPointF(1, 1), QPointF(1, 1), QPointF(1, 1)))
+    qtbot.wait(3 * TIME_MS)
+    assert notices.texts() == ["Done."]
+    QApplication.sendEvent(notice, QEvent(QEvent.Type.Leave))
+    qtbot.waitUntil(notices.isHidden)
 
 
-def test_a_notice_can_be_closed(qtbot: QtBot, notices: NoticeBar) -> None:
+def test_the_focus_keeps_a_notice(qtbot: QtBot, notices: NoticeArea) -> None:
     notices.show_notice("Done.")
-    close = next(b for b in notices.findChildren(Button) if b.accessibleName() == "Close the notice")
-    qtbot.mouseClick(close, Qt.MouseButton.LeftButton)
+    notices.focus()
+    assert QApplication.focusWidget() is button_of(notices, "Close the notice")
+    qtbot.wait(3 * TIME_MS)
+    assert notices.texts() == ["Done."]
+    qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Escape)
+    assert notices.texts() == []
+
+
+def test_a_notice_behind_another_window_waits_to_be_seen(qtbot: QtBot, notices: NoticeArea) -> None:
+    other = QWidget()
+    qtbot.addWidget(other)
+    with qtbot.waitActive(other):
+        other.show()
+        other.activateWindow()
+    notices.show_notice("Done.")
+    qtbot.wait(3 * TIME_MS)
+    assert notices.texts() == ["Done."]
+    notices.window().activateWindow()
+    qtbot.waitUntil(notices.isHidden)
+
+
+def test_more_than_three_notices_wait_for_their_turn(qtbot: QtBot, notices: NoticeArea) -> None:
+    for number in range(5):
+        notices.show_notice(f"Number {number}")
+    assert notices.texts() == ["Number 0", "Number 1", "Number 2"]
+    assert notices.dismiss_newest()
+    assert notices.texts() == ["Number 0", "Number 1", "Number 3"]
+    qtbot.waitUntil(lambda: notices.texts() == ["Number 4"] or not notices.texts())
+    qtbot.waitUntil(notices.isHidden)
+    assert not notices.dismiss_newest()
+
+
+def test_a_topic_has_one_notice(notices: NoticeArea) -> None:
+    notices.show_notice("Copied.")
+    notices.show_notice("Half of it is there.", topic="download")
+    notices.show_notice("Copied.")
+    notices.show_notice("All of it is there.", topic="download")
+    assert notices.texts() == ["Copied.", "All of it is there."]
+    notices.withdraw("download")
+    assert notices.texts() == ["Copied."]
+
+
+def test_a_notice_can_be_closed(qtbot: QtBot, notices: NoticeArea) -> None:
+    notices.show_notice("Done.")
+    qtbot.mouseClick(button_of(notices, "Close the notice"), Qt.MouseButton.LeftButton)
     assert notices.isHidden()
+
+
+def test_a_notice_is_read_out(notices: NoticeArea, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(QAccessible, "updateAccessibility", lambda event: said.append(event.message()))
+    for number in range(4):
+        notices.show_notice(f"Number {number}")
+    assert said == ["Number 0", "Number 1", "Number 2"]
+    notices.dismiss_newest()
+    assert said[-1] == "Number 3"
 
 
 # -- the model button

@@ -152,8 +152,17 @@ class Person:
 
     @property
     def notice(self) -> str:
-        """The notice at the bottom; empty if there is none."""
-        return self.window.chat_page.notices.text()
+        """The newest notice at the bottom; empty if there is none."""
+        return (self.notices or [""])[-1]
+
+    @property
+    def notices(self) -> list[str]:
+        """The notices on the screen, from top to bottom."""
+        return self.window.notices.texts() if self.window.notices.isVisible() else []
+
+    def page(self, name: str) -> Any:
+        """A page of the window, made if it was not shown before."""
+        return self.window.pages.page(name)
 
     @property
     def shown(self) -> list[Message]:

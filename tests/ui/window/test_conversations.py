@@ -150,7 +150,7 @@ def test_the_trash_page_restores_and_deletes(open_window: OpenWindow) -> None:
         person.qtbot.wait(100)
     person.wait(lambda: person.chats == [])
     person.click("Trash")
-    page = person.window.trash_page
+    page = person.page("trash")
     trashed = page.findChild(QListWidget)
     person.wait(lambda: trashed.count() == 2)
     person.press(Key.Key_Home)

@@ -174,7 +174,7 @@ def test_a_failure_is_told_on_other_pages_too(open_window: OpenWindow) -> None:
     person.window.show_page("models")
     person.profile.models.load("/big.gguf")
     person.wait(lambda: person.sees_button("Show"))
-    assert person.window.models_page.isVisible()
+    assert person.page("models").isVisible()
     person.click("Show")
     assert person.window.chat_page.isVisible()
     assert person.card.title

@@ -30,7 +30,7 @@ def words_in(widget: QWidget | None) -> str:
 
 def show_settings(person: Person) -> SettingsPage:
     person.press(Key.Key_Comma, CONTROL)
-    return person.window.settings.page
+    return person.page("settings")
 
 
 def box_in(widget: QWidget, name: str) -> QComboBox:
@@ -112,7 +112,7 @@ def test_without_a_model_the_page_says_so(open_window: OpenWindow) -> None:
 
 def test_a_device_that_is_not_there_now_stays_the_choice(open_window: OpenWindow) -> None:
     person = open_window(answers=[{"text": "words"}])
-    field = person.window.settings.page.field("model.device")
+    field = person.page("settings").field("model.device")
     assert isinstance(field, DeviceField)
     field.set_value("CUDA0")
     field.set_devices([Device("CPU", "Some Processor", "cpu", 1, 2)], "CPU")

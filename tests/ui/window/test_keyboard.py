@@ -161,9 +161,9 @@ def test_every_shortcut_of_the_window_works(open_window: OpenWindow, monkeypatch
 def test_pages_by_key_and_the_sheet(open_window: OpenWindow) -> None:
     person = open_window()
     for key, modifiers, page in (
-        (Key.Key_2, CONTROL, person.window.models_page),
-        (Key.Key_Comma, CONTROL, person.window.settings.page),
-        (Key.Key_F1, Qt.KeyboardModifier.NoModifier, person.window.help_page),
+        (Key.Key_2, CONTROL, person.page("models")),
+        (Key.Key_Comma, CONTROL, person.page("settings")),
+        (Key.Key_F1, Qt.KeyboardModifier.NoModifier, person.page("help")),
         (Key.Key_1, CONTROL, person.window.chat_page),
     ):
         person.press(key, modifiers)

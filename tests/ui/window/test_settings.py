@@ -28,7 +28,7 @@ def words_in(widget: object) -> str:
 
 def set_field(person: Person, key: str, value: object) -> None:
     """As the field does when a person changes it."""
-    person.window.settings.page.setting_changed.emit(key, value)
+    person.page("settings").setting_changed.emit(key, value)
 
 
 def test_the_theme_changes_at_once_and_is_remembered(open_window: OpenWindow, qapp: QApplication) -> None:
@@ -92,7 +92,7 @@ def test_temperature_zero_gives_the_same_answer_twice(open_window: OpenWindow) -
 def test_devices_and_backups_are_listed(open_window: OpenWindow) -> None:
     person = open_window(answers=[{"text": "words"}])
     person.press(Key.Key_Comma, CONTROL)
-    page = person.window.settings.page
+    page = person.page("settings")
     assert page.isVisible()
     person.wait(lambda: "Scripted processor" in words_in(page.findChild(DeviceList)))
     before = words_in(page.findChild(DataFolder))
@@ -103,7 +103,7 @@ def test_devices_and_backups_are_listed(open_window: OpenWindow) -> None:
 
 def test_the_real_engine_lists_its_processor(open_window: OpenWindow) -> None:
     person = open_window()
-    devices = person.window.settings.page.findChild(DeviceList)
+    devices = person.page("settings").findChild(DeviceList)
     person.wait(lambda: "CPU" in words_in(devices))
 
 

@@ -284,6 +284,6 @@ def test_a_backup_that_cannot_be_made_says_so_in_the_settings(
     fill_disk(small_disk)
     person.press(Key.Key_Comma, CONTROL)
     person.click("Back up now")
-    page = person.window.settings.page
+    page = person.page("settings")
     person.wait(lambda: "The disk is full" in page._data._problem.text())
     assert person.button("Back up now").isEnabled()
