@@ -56,21 +56,28 @@ class SessionDriver:
     def begin(self, messages: Sequence[ChatMessage], conversation_id: str = "", **fields: Any) -> Asked:
         """Begin an answer."""
         asked = Asked()
-        fields = {"max_tokens": 16, **fields}
-        request = Generate(
-            next(self._ids), tuple(messages), {"temperature": 0.0}, conversation_id=conversation_id, **fields
-        )
+        fields = {"max_tokens": 16, "sampling": {"temperature": 0.0}, **fields}
+        request = Generate(next(self._ids), tuple(messages), conversation_id=conversation_id, **fields)
         self.session.begin(request, asked.events.append, asked.control)
         return asked
 
     def finish(self, *answers: Asked) -> None:
         """Go on until these are over."""
         while not all(answer.is_over for answer in answers):
-            self.session.step()
+            self._step()
 
     def steps(self, count: int) -> None:
         for _ in range(count):
-            self.session.step()
+            self._step()
+
+    def _step(self) -> None:
+        """A round in which those that write and those that read take turns, whatever the clock says.
+
+        By the clock one that writes can be at its end before another was read: once a busy computer was slow to read.
+        """
+        scheduler: Any = self.session._scheduler
+        scheduler._reading_s = 0.0
+        self.session.step()
 
     def ask(self, messages: Sequence[ChatMessage], conversation_id: str = "", **fields: Any) -> Asked:
         """A whole answer."""
