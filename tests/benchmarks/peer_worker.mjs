@@ -25,8 +25,9 @@ for await (const line of createInterface({ input: process.stdin })) {
     times.push(performance.now());
     if (times.length === tokens) break;
   }
+  const steps = times.slice(1).map((time, index) => time - times[index]).sort((one, other) => one - other);
   console.log(JSON.stringify({
-    first_s: (times[0] - started) / 1000, rest_s: (times.at(-1) - times[0]) / 1000, tokens: times.length,
+    first_s: (times[0] - started) / 1000, token_s: steps[Math.floor(steps.length / 2)] / 1000,
   }));
 }
 process.exit(0);

@@ -1,12 +1,14 @@
 """Hearth's engine child and other packages that run llama.cpp, on the same file: tokens per second of each.
 
-    python -m tests.benchmarks.peers [--shape 1.1b] [--quant q4_0] [--prompt 128] [--tokens 48] [--rounds 5] [--busy]
+    python -m tests.benchmarks.peers [--shape 1.1b] [--quant q4_0] [--prompt 128] [--tokens 48] [--rounds 5]
+                                     [--busy] [--release]
 
 llama-cpp-python's high-level Llama, GPT4All, xllamacpp and node-llama-cpp, each in a process of its own with the model
 loaded, answer prompts of noise one after the other. Reading is measured to the first token, writing from there.
 The packages are fetched from PyPI and npm at the first run into environments of their own in the cache folder of the
 development tools. What cannot be had here is said in a line. Each waits between computations in its own way; with
---busy a program that never rests runs beside all of them.
+--busy a program that never rests runs beside all of them. --release: Hearth with the engine that people get, which has
+a library for each kind of processor (python3 dev.py engine --profile release).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -37,6 +40,7 @@ HERE = Path(__file__).parent
 START_S, ANSWER_S, INSTALL_S = 180.0, 600.0, 900.0
 REST_S = 0.5  # threads that wait busily go to sleep
 HEARTH = "Hearth"
+LIBRARIES = "LLAMA_CPP_LIB_PATH"
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,8 @@ class Peer:
 
     def __init__(self, command: Sequence[str | Path], folder: Path, log: Path) -> None:
         """Raises RuntimeError with the reason when it does not start."""
-        environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+        ours = ("GOMP_SPINCOUNT", LIBRARIES)
+        environment = {name: value for name, value in os.environ.items() if name not in ours}
         self._log = log
         with log.open("wb") as errors:
             self._process = subprocess.Popen(
@@ -98,7 +103,7 @@ class Peer:
         self._process.stdin.write(json.dumps({"prompt": prompt, "tokens": tokens}).encode() + b"\n")
         self._process.stdin.flush()
         found = self._next(ANSWER_S)
-        return Figures(prompt_tokens / found["first_s"], (found["tokens"] - 1) / max(found["rest_s"], 1e-9))
+        return Figures(prompt_tokens / found["first_s"], 1 / max(found["token_s"], 1e-9))
 
     def close(self) -> None:
         assert self._process.stdin is not None
@@ -229,7 +234,26 @@ def main() -> int:
     parser.add_argument("--tokens", type=int, default=48)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--busy", action="store_true")
+    parser.add_argument("--release", action="store_true", help="Hearth with the release engine of the cache")
     options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if options.release:
+            os.environ[LIBRARIES] = str(release_engine(Path(folder)))
+        return measure(options)
+
+
+def release_engine(folder: Path) -> Path:
+    """Its libraries, unpacked into `folder`; ends the program when it was not built."""
+    sys.path.insert(0, str(HERE.parent.parent / "packaging"))  # where dev.py finds its modules
+    from tests.engine.release_engine import unpack_release_engine
+
+    libraries = unpack_release_engine(folder)
+    if libraries is None:
+        sys.exit("there is no release engine: python3 dev.py engine --profile release")
+    return libraries
+
+
+def measure(options: argparse.Namespace) -> int:
     model = options.model or shape_file(options.shape, options.quant)
     sides = start_sides(model, options.threads, options.prompt + options.tokens + MORE_TOKENS)
     with neighbour(options.busy):
