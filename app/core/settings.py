@@ -18,6 +18,7 @@ class Section(StrEnum):
     APPEARANCE = "appearance"
     ANSWERS = "answers"
     MODEL = "model"
+    DOWNLOADS = "downloads"
     DATA = "data"
 
 
@@ -34,6 +35,7 @@ class Setting:
     step: float = 1
     choices: tuple[str, ...] = ()
     expert: bool = False
+    lines: int = 1  # of a text: how many are shown at once
     shown: bool = True  # False: remembered, but not on the settings page (window geometry and the like)
 
     def accepts(self, value: object) -> bool:
@@ -70,7 +72,7 @@ def _sampling_settings() -> tuple[Setting, ...]:
 SETTINGS: tuple[Setting, ...] = (
     Setting("appearance.theme", Section.APPEARANCE, str, "system", choices=("system", "light", "dark")),
     Setting("appearance.text_percent", Section.APPEARANCE, int, 100, 70, 200, 10),
-    Setting("answers.system_prompt", Section.ANSWERS, str, ""),
+    Setting("answers.system_prompt", Section.ANSWERS, str, "", lines=4),
     Setting("answers.max_tokens", Section.ANSWERS, int, 0, 0, 1_000_000, 64),  # 0: as many as the context holds
     *_sampling_settings(),
     Setting("model.context_length", Section.MODEL, int, 0, 0, 10_000_000, 1024),  # 0: chosen from model and memory
@@ -81,6 +83,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("model.state_limit_gb", Section.MODEL, int, 4, 0, 1000, expert=True),  # 0: nothing is kept on disk
     Setting("model.threads", Section.MODEL, int, 0, 0, 256, expert=True),  # 0: chosen from the machine
     Setting("model.file_devices", Section.MODEL, str, "", shown=False),  # JSON: model files with a device of their own
+    Setting("hub.offline", Section.DOWNLOADS, bool, False),
+    Setting("hub.endpoint", Section.DOWNLOADS, str, ""),  # empty: HF_ENDPOINT, or the hub itself
+    Setting("hub.proxy", Section.DOWNLOADS, str, ""),  # empty: the environment's; "direct": none
     Setting("window.geometry", Section.APPEARANCE, str, "", shown=False),  # base64 of QWidget.saveGeometry
     Setting("window.sidebar_visible", Section.APPEARANCE, bool, True, shown=False),
     Setting("window.last_conversation", Section.APPEARANCE, str, "", shown=False),

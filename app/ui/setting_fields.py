@@ -9,6 +9,7 @@ from PySide6.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QHBoxLayout,
+    QLineEdit,
     QPlainTextEdit,
     QSizePolicy,
     QWidget,
@@ -21,7 +22,6 @@ from app.ui.scroll_column import use_slim_scroll_bars
 from app.ui.setting_words import SettingWords
 
 TYPING_PAUSE_MS = 400
-TEXT_LINES = 4
 
 
 class SettingField(QWidget):
@@ -102,7 +102,7 @@ class SwitchField(SettingField):
     def __init__(self, setting: Setting, words: SettingWords, parent: QWidget | None = None) -> None:
         super().__init__(setting, words, parent)
         self._box = QCheckBox(self.tr("On"), self)
-        self._box.clicked.connect(self.changed)
+        self._box.clicked.connect(self._on_clicked)
         self._adopt(self._box)
         self._layout.addWidget(self._box)
         self._layout.addStretch(1)
@@ -112,6 +112,39 @@ class SwitchField(SettingField):
 
     def set_value(self, value: Value) -> None:
         self._box.setChecked(value is True)
+
+    def _on_clicked(self, checked: bool) -> None:
+        self.changed.emit(checked)
+
+
+class LineField(SettingField):
+    """One line, such as an address; told when it is complete: at Enter, or when the focus or the window goes away."""
+
+    def __init__(self, setting: Setting, words: SettingWords, parent: QWidget | None = None) -> None:
+        super().__init__(setting, words, parent)
+        self._told = ""
+        self._edit = QLineEdit(self)
+        self._edit.editingFinished.connect(self._tell)
+        self._adopt(self._edit)
+        self._layout.addWidget(self._edit)
+
+    def value(self) -> Value:
+        return clean_text(self._edit.text()).strip()
+
+    def set_value(self, value: Value) -> None:
+        text = str(value or "")
+        if not self._edit.hasFocus() or self.value() == self._told:  # what is being typed is newer
+            self._edit.setText(text)
+            self._told = text
+
+    def _tell(self) -> None:
+        if self.value() != self._told:
+            self._told = str(self.value())
+            self.changed.emit(self._told)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        self._tell()
 
 
 class TextField(SettingField):
@@ -153,7 +186,7 @@ class TextField(SettingField):
         self.changed.emit(self.value())
 
     def _set_height(self) -> None:
-        self._edit.setFixedHeight(self.fontMetrics().lineSpacing() * TEXT_LINES + 12)
+        self._edit.setFixedHeight(self.fontMetrics().lineSpacing() * self.setting.lines + 12)
 
     def eventFilter(self, watched: object, event: QEvent) -> bool:
         if watched is self._edit and isinstance(event, QFocusEvent) and event.lostFocus() and self._pause.isActive():
@@ -250,5 +283,6 @@ def make_field(setting: Setting, words: SettingWords, parent: QWidget) -> Settin
     if setting.kind is bool:
         return SwitchField(setting, words, parent)
     if setting.kind is str:
-        return TextField(setting, words, parent)
+        kind = TextField if setting.lines > 1 else LineField
+        return kind(setting, words, parent)
     return FigureField(setting, words, parent)

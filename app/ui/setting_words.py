@@ -29,6 +29,8 @@ def section_title(section: Section) -> str:
             return QCoreApplication.translate("SettingWords", "Answers")
         case Section.MODEL:
             return QCoreApplication.translate("SettingWords", "Model")
+        case Section.DOWNLOADS:
+            return QCoreApplication.translate("SettingWords", "Downloads and hub")
         case Section.DATA:
             return QCoreApplication.translate("SettingWords", "Data")
 
@@ -39,7 +41,7 @@ def words_for(key: str) -> SettingWords:
 
 
 def _words() -> dict[str, SettingWords]:
-    return {**_appearance(), **_answers(), **_sampling(), **_penalties(), **_rare_samplers(), **_model()}
+    return {**_appearance(), **_answers(), **_sampling(), **_penalties(), **_rare_samplers(), **_model(), **_hub()}
 
 
 def _appearance() -> dict[str, SettingWords]:
@@ -254,5 +256,32 @@ def _model() -> dict[str, SettingWords]:
             translate("SettingWords", "Threads"),
             translate("SettingWords", "How many processor cores the engine uses. More than you have makes it slower."),
             zero=translate("SettingWords", "Chosen for your computer"),
+        ),
+    }
+
+
+def _hub() -> dict[str, SettingWords]:
+    translate = QCoreApplication.translate
+    return {
+        "hub.offline": SettingWords(
+            translate("SettingWords", "Stay offline"),
+            translate(
+                "SettingWords",
+                "Hearth asks nothing of the network. What it has seen of the hub before can still be looked at.",
+            ),
+        ),
+        "hub.endpoint": SettingWords(
+            translate("SettingWords", "Address of the hub"),
+            translate(
+                "SettingWords",
+                "A mirror, where huggingface.co cannot be reached. Empty: huggingface.co, or what HF_ENDPOINT says.",
+            ),
+        ),
+        "hub.proxy": SettingWords(
+            translate("SettingWords", "Proxy"),
+            translate(
+                "SettingWords",
+                "For example http://proxy:8080 or socks5://localhost:1080. Empty: that of the system. direct: none.",
+            ),
         ),
     }

@@ -20,6 +20,7 @@ from app.core.events import Device
 from app.core.settings import SETTING_OF, SETTINGS, Setting, Value, read_settings
 from app.ui.buttons import Button
 from app.ui.pages.settings_page import SettingsPage
+from app.ui.setting_fields import TYPING_PAUSE_MS
 from app.ui.setting_words import words_for
 from tests.ui.shell.values import BackupValue, Recorder
 
@@ -59,14 +60,17 @@ def test_every_setting_has_a_name_and_one_line_of_help(page: SettingsPage) -> No
         assert words.label, setting.key
         assert words.help.endswith("."), setting.key
         assert set(words.choices) == set(setting.choices), setting.key
-        assert bool(words.zero) == (setting.default == 0 or setting.key in LOWEST_HAS_A_NAME), setting.key
+        has_a_name = (setting.default == 0 and setting.kind is not bool) or setting.key in LOWEST_HAS_A_NAME
+        assert bool(words.zero) == has_a_name, setting.key
 
 
 def samples(setting: Setting) -> list[Value]:
     if setting.choices:
         return [setting.default, *setting.choices]
+    if setting.kind is bool:
+        return [False, True]
     if setting.kind is str:
-        return [setting.default, "Answer briefly.\nPlease."]
+        return [setting.default, "Answer briefly.\nPlease." if setting.lines > 1 else "http://proxy:8080"]
     return [setting.default, setting.kind(setting.minimum), setting.kind(setting.maximum)]
 
 
@@ -89,6 +93,33 @@ def test_a_choice_applies_at_once(qtbot: QtBot, page: SettingsPage) -> None:
     with qtbot.waitSignal(page.setting_changed) as changed:
         qtbot.keyClick(box, Qt.Key.Key_Down)
     assert changed.args == ["appearance.theme", "light"]
+
+
+def test_a_switch_applies_at_once(qtbot: QtBot, page: SettingsPage) -> None:
+    box = page.field("hub.offline").findChild(QCheckBox)
+    assert box is not None
+    for state in (True, False):
+        with qtbot.waitSignal(page.setting_changed) as changed:
+            qtbot.keyClick(box, Qt.Key.Key_Space)
+        assert changed.args == ["hub.offline", state]
+
+
+def test_a_line_is_told_when_it_is_complete(qtbot: QtBot, page: SettingsPage) -> None:
+    told = Recorder()
+    page.setting_changed.connect(told)
+    edit = page.field("hub.endpoint").findChild(QLineEdit)
+    assert edit is not None
+    edit.setFocus()
+    qtbot.keyClicks(edit, "https://mirror")
+    page.set_values({"hub.endpoint": "https://elsewhere"})
+    qtbot.keyClicks(edit, ".example ")
+    qtbot.wait(TYPING_PAUSE_MS + 50)
+    assert told.calls == [], "half an address is none"
+    qtbot.keyClick(edit, Qt.Key.Key_Return)
+    assert told.calls == [("hub.endpoint", "https://mirror.example")]
+    qtbot.keyClicks(edit, "/x")
+    page.hide()
+    assert told.calls[1:] == [("hub.endpoint", "https://mirror.example /x")]
 
 
 def test_a_figure_applies_at_once(qtbot: QtBot, page: SettingsPage) -> None:
