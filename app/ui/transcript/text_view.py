@@ -138,6 +138,9 @@ class TextView(QTextBrowser):
         """The height that the text needs at a width, its horizontal scroll bar included."""
         document = self.document()
         if document.textWidth() != width:  # setting it lays everything out again, even when nothing changed
+            self.resize(width, self.height())  # else Qt goes back to the width of the view when scroll bars change
+            self.viewport().resize(width, self.viewport().height())  # which a hidden view leaves as it was
+        if document.textWidth() != width:
             document.setTextWidth(width)
         height = ceil(document.size().height())
         return height + self._bar_height(overflows=document.size().width() > width + 1)

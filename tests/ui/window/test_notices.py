@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 
 from app.core.errors import ErrorKind, UserError
+from app.ui.transcript.text_view import TextView
 from tests.ui.window.conftest import OpenWindow
 from tests.ui.window.person import CONTROL
 
@@ -94,3 +95,23 @@ def test_a_failure_that_is_over_is_told_no_more(open_window: OpenWindow) -> None
     person.press(Key.Key_1, CONTROL)
     assert person.notices == []
     assert person.card.title
+
+
+def test_a_short_question_has_no_scroll_bar_after_the_chat_was_away(open_window: OpenWindow) -> None:
+    person = open_window(answers=[{"text": "word\n\n" * 60}])
+    person.say("How do tides work?")
+    transcript = person.window.chat_page.transcript
+    transcript.verticalScrollBar().setValue(0)
+    person.wait(lambda: bool(question_bars(transcript)))
+    person.window.show_page("models")
+    person.window.chat_page.show_failure(UserError(ErrorKind.DISK_FULL, path="x"))
+    person.window.resize(700, 600)
+    person.qtbot.wait(100)
+    person.window.show_page("chat")
+    person.wait(lambda: bool(question_bars(transcript)))
+    assert question_bars(transcript) == [Qt.ScrollBarPolicy.ScrollBarAlwaysOff]
+
+
+def question_bars(transcript: QWidget) -> list[Qt.ScrollBarPolicy]:
+    views = (view for view in transcript.findChildren(TextView) if view.isVisible())
+    return [view.horizontalScrollBarPolicy() for view in views if "tides" in view.document().toPlainText()]
