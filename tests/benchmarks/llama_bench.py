@@ -1,6 +1,6 @@
-"""llama.cpp's own benchmark, built once from the source package that the engine is built from, with its options.
+"""llama.cpp's own programs, built once from the source package that the engine is built from, with its options.
 
-It computes with the very libraries that Hearth's child loads: what differs is the loop around them.
+Its benchmark computes with the very libraries that Hearth's child loads: what differs is the loop around them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from app.engine.worker.binding import LIBRARY_FOLDER
 
 ROOT = Path(__file__).parents[2]
 WANTED_PARTS = {"LLAMA_BUILD_COMMON", "LLAMA_BUILD_TOOLS"}
-NAME = "llama-bench.exe" if sys.platform == "win32" else "llama-bench"
 
 
 class LlamaBench:
@@ -26,7 +25,7 @@ class LlamaBench:
 
     def __init__(self, model: Path, threads: int, environment: dict[str, str]) -> None:
         """`environment`: more variables for it, e.g. how its threads wait."""
-        self._program = build_llama_bench()
+        self._program = build_program("llama-bench")
         self._model = model
         self._threads = threads
         # The libraries beside the program say where they lie in a way that this comes before.
@@ -49,8 +48,8 @@ class LlamaBench:
         return float(json.loads(output)[0]["avg_ts"])
 
 
-def build_llama_bench() -> Path:
-    """The program; compiled at the first call, which takes minutes."""
+def build_program(name: str) -> Path:
+    """One of llama.cpp's programs by the name of its target; compiled at the first call, which takes minutes."""
     if (packaging := str(ROOT / "packaging")) not in sys.path:
         sys.path.insert(0, packaging)
     from devtools.cache import cache_folder
@@ -61,7 +60,8 @@ def build_llama_bench() -> Path:
 
     engine = Engine(cache_folder())
     folder = cache_folder() / "llama-bench" / engine.key
-    program = folder / "build" / "bin" / NAME
+    file_name = f"{name}.exe" if sys.platform == "win32" else name
+    program = folder / "build" / "bin" / file_name
     if program.exists():
         return program
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,16 +82,16 @@ def build_llama_bench() -> Path:
     configure = [cmake, "-S", source, "-B", folder / "build", *_with_tools(options)]
     if sys.platform != "win32":
         configure += ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tools / 'bin' / 'ninja'}"]
-    with console.step("Compiling llama-bench (once per computer)"):
+    with console.step(f"Compiling {name} (once per computer)"):
         console.run(configure)
-        console.run([cmake, "--build", folder / "build", "--config", "Release", "--target", "llama-bench", "-j", "2"])
-    (found,) = (folder / "build").rglob(NAME)
+        console.run([cmake, "--build", folder / "build", "--config", "Release", "--target", name, "-j", "2"])
+    (found,) = (folder / "build").rglob(file_name)
     if found != program:  # Microsoft's generator has a folder for each configuration
         shutil.copytree(found.parent, program.parent, dirs_exist_ok=True)
     return program
 
 
 def _with_tools(options: Sequence[str]) -> list[str]:
-    """Those of the engine, with the parts that llama-bench consists of."""
+    """Those of the engine, with the parts that the programs consist of."""
     on = {f"-D{part}=OFF": f"-D{part}=ON" for part in WANTED_PARTS}
     return [on.get(option, option) for option in options]

@@ -41,7 +41,7 @@ class Shape:
     dropped: tuple[str, ...] = (r"\.bias$",)  # what llama.cpp would take and the real files do not have
 
 
-def _attention(
+def attention(
     layers: int, width: int, heads: int, kv_heads: int | list[int], feed_forward: int | list[int], head: int = 0
 ) -> dict[str, Any]:
     keys: dict[str, Any] = {
@@ -62,7 +62,7 @@ def _attention(
     return keys
 
 
-def _experts(count: int, used: int, width: int) -> dict[str, int]:
+def experts(count: int, used: int, width: int) -> dict[str, int]:
     return {"expert_count": count, "expert_used_count": used, "expert_feed_forward_length": width}
 
 
@@ -82,17 +82,17 @@ _LATENT = {
 }
 
 SHAPES = (
-    Shape("TinyLlama 1.1B", "llama", "Q4_0", 32_000, _attention(22, 2048, 32, 4, 5632)),
-    Shape("Llama 3.2 3B", "llama", "Q4_K", 128_256, _attention(28, 3072, 24, 8, 8192), tied=True),
-    Shape("Llama 3.1 8B", "llama", "Q4_K", 128_256, _attention(32, 4096, 32, 8, 14_336)),
-    Shape("Qwen2.5 0.5B", "qwen2", "Q8_0", 151_936, _attention(24, 896, 14, 2, 4864), tied=True, dropped=()),
-    Shape("Qwen3 4B", "qwen3", "Q4_K", 151_936, _attention(36, 2560, 32, 8, 9728, 128), tied=True),
+    Shape("TinyLlama 1.1B", "llama", "Q4_0", 32_000, attention(22, 2048, 32, 4, 5632)),
+    Shape("Llama 3.2 3B", "llama", "Q4_K", 128_256, attention(28, 3072, 24, 8, 8192), tied=True),
+    Shape("Llama 3.1 8B", "llama", "Q4_K", 128_256, attention(32, 4096, 32, 8, 14_336)),
+    Shape("Qwen2.5 0.5B", "qwen2", "Q8_0", 151_936, attention(24, 896, 14, 2, 4864), tied=True, dropped=()),
+    Shape("Qwen3 4B", "qwen3", "Q4_K", 151_936, attention(36, 2560, 32, 8, 9728, 128), tied=True),
     Shape(
         "Gemma 2 2B",
         "gemma2",
         "Q4_K",
         256_000,
-        _attention(26, 2304, 8, 4, 9216, 256) | {"attention.sliding_window": 4096},
+        attention(26, 2304, 8, 4, 9216, 256) | {"attention.sliding_window": 4096},
         tied=True,
     ),
     Shape(
@@ -100,26 +100,26 @@ SHAPES = (
         "gemma3",
         "Q4_0",
         262_144,
-        _attention(34, 2560, 8, 4, 10_240, 256) | {"attention.sliding_window": 1024},
+        attention(34, 2560, 8, 4, 10_240, 256) | {"attention.sliding_window": 1024},
         tied=True,
     ),
-    Shape("Phi 3 mini", "phi3", "Q4_K", 32_064, _attention(32, 3072, 32, 32, 8192), dropped=()),
-    Shape("Falcon 7B", "falcon", "Q4_0", 65_024, _attention(32, 4544, 71, 1, 18_176), dropped=(r"attn_norm_2",)),
-    Shape("StarCoder2 3B", "starcoder2", "Q8_0", 49_152, _attention(30, 3072, 24, 2, 12_288), dropped=()),
+    Shape("Phi 3 mini", "phi3", "Q4_K", 32_064, attention(32, 3072, 32, 32, 8192), dropped=()),
+    Shape("Falcon 7B", "falcon", "Q4_0", 65_024, attention(32, 4544, 71, 1, 18_176), dropped=(r"attn_norm_2",)),
+    Shape("StarCoder2 3B", "starcoder2", "Q8_0", 49_152, attention(30, 3072, 24, 2, 12_288), dropped=()),
     Shape(
         "Mixtral 8x7B",
         "llama",
         "Q4_K",
         32_000,
-        _attention(32, 4096, 32, 8, 14_336) | {"expert_count": 8, "expert_used_count": 2},
+        attention(32, 4096, 32, 8, 14_336) | {"expert_count": 8, "expert_used_count": 2},
     ),
-    Shape("Qwen3 30B-A3B", "qwen3moe", "Q4_K", 151_936, _attention(48, 2048, 32, 4, 6144, 128) | _experts(128, 8, 768)),
+    Shape("Qwen3 30B-A3B", "qwen3moe", "Q4_K", 151_936, attention(48, 2048, 32, 4, 6144, 128) | experts(128, 8, 768)),
     Shape(
         "gpt-oss 20B",
         "gpt-oss",
         "MXFP4",
         201_088,
-        _attention(24, 2880, 64, 8, 2880, 64) | _experts(32, 4, 2880) | {"attention.sliding_window": 128},
+        attention(24, 2880, 64, 8, 2880, 64) | experts(32, 4, 2880) | {"attention.sliding_window": 128},
         dropped=(),
     ),
     Shape(
@@ -127,15 +127,15 @@ SHAPES = (
         "deepseek2",
         "Q4_K",
         102_400,
-        _attention(30, 2048, 16, 1, 10_944) | _experts(64, 6, 1408) | _LATENT,
+        attention(30, 2048, 16, 1, 10_944) | experts(64, 6, 1408) | _LATENT,
     ),
-    Shape("Mamba 2.8B", "mamba", "Q8_0", 50_280, _attention(64, 2560, 0, 0, 0) | _MAMBA, dropped=()),
+    Shape("Mamba 2.8B", "mamba", "Q8_0", 50_280, attention(64, 2560, 0, 0, 0) | _MAMBA, dropped=()),
     Shape(
         "Granite 4 H 1B",
         "granitehybrid",
         "Q4_K",
         100_352,
-        _attention(40, 1536, 12, [4 if layer % 10 == 5 else 0 for layer in range(40)], 4096)
+        attention(40, 1536, 12, [4 if layer % 10 == 5 else 0 for layer in range(40)], 4096)
         | _MAMBA_2
         | {"ssm.group_count": 1},
         tied=True,
