@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from app.core.architectures import CHAT_ARCHITECTURES, EMBEDDING_ARCHITECTURES
 from app.core.errors import ErrorKind, UserError
-from app.core.file_kinds import FileKind
 from app.core.gguf import GgufHeader, TensorInfo, corrupt, read_header
+from app.core.header_findings import Finding, chat_finding, kind_finding, tensor_finding
 from app.core.model_shape import ModelShape, shape_of
-from app.engine.worker.architectures import CHAT_ARCHITECTURES, EMBEDDING_ARCHITECTURES, refusal
 from app.engine.worker.plausibility import TOKENS_KEY, check_header
 
 _SPLIT_NAME = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<parts>\d{5})\.gguf")
@@ -22,8 +22,6 @@ _POOLING_RANK = 4  # llama.h: enum llama_pooling_type
 _POOLINGS_TO_VECTORS = (0, 1, 2, 3)  # 0 is none, for which the mean is taken
 _WORD_PIECE_TOKENS = {"bos": 101, "unknown": 100, "seperator": 102, "padding": 0, "mask": 103}  # the typo is GGUF's
 _MAX_SPLITS = 99_999  # what fits into the five digits of a part's name
-# Until April 2024 every expert was a tensor of its own; llama.cpp wants them stacked.
-_SINGLE_EXPERT = re.compile(r"blk\.\d+\.ffn_(gate|down|up)\.\d+\.weight")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +66,14 @@ def tensors_of(path: Path) -> list[TensorInfo]:
 
 def _inspect(path: Path, purpose: Purpose) -> ModelFacts:
     header, size_bytes = _read(path)
-    _check_kind(header)
+    _refuse(kind_finding(header))
     if purpose is Purpose.CHAT:
-        _check_chats(header)
+        _refuse(chat_finding(header))
     else:
         _check_encodes(header, purpose)
     others = [_read(part) for part in _other_parts(path, header)]
     tensors = [tensor for each, _ in [(header, size_bytes), *others] for tensor in each.tensors]
-    if not tensors:
-        raise UserError(ErrorKind.VOCABULARY_ONLY)
-    if any(_SINGLE_EXPERT.fullmatch(tensor.name) for tensor in tensors):
-        raise UserError(ErrorKind.OLD_MIXTURE)
+    _refuse(tensor_finding(tensors))
     for each, found_bytes in [(header, size_bytes), *others]:
         if found_bytes < each.needed_bytes:
             raise UserError(ErrorKind.TRUNCATED, needed_bytes=each.needed_bytes, found_bytes=found_bytes)
@@ -115,29 +110,10 @@ def _read(path: Path) -> tuple[GgufHeader, int]:
         raise UserError(ErrorKind.FILE_UNREADABLE, reason=reason) from None
 
 
-def _check_kind(header: GgufHeader) -> None:
-    """Raise UserError for files that are whole and yet no language model."""
-    kind = header.text("general.type")
-    if kind == "adapter" or header.text("adapter.type") is not None:
-        raise UserError(ErrorKind.ADAPTER)
-    if kind == "mmproj":
-        raise UserError(ErrorKind.PROJECTOR)
-    if kind == "imatrix":
-        raise UserError(ErrorKind.NOT_A_MODEL, looks_like=FileKind.IMPORTANCE_MATRIX.value)
-
-
-def _check_chats(header: GgufHeader) -> None:
-    """Raise UserError for language models that do not chat."""
-    architecture = header.architecture
-    refused = refusal(architecture)
-    if refused is ErrorKind.PROJECTOR:
-        raise UserError(refused)
-    if refused is not None:
-        raise UserError(refused, architecture=architecture)
-    # Embedding models made from chat models keep the architecture and say how to pool.
-    pools = header.integer(f"{architecture}.pooling_type") or 0
-    if pools > 0 or header.metadata.get(f"{architecture}.attention.causal") is False:
-        raise UserError(ErrorKind.EMBEDDING_MODEL, architecture=architecture)
+def _refuse(finding: Finding | None) -> None:
+    """Raise UserError for what keeps a model from chatting."""
+    if finding is not None:
+        raise finding.as_error()
 
 
 def _check_encodes(header: GgufHeader, purpose: Purpose) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from app.core.architectures import ONE_CONVERSATION_ARCHITECTURES
 from app.core.errors import ErrorKind, NoticeKind, UserError
 from app.core.events import HOST, Loading, Notice
 from app.core.memory import CACHE_TYPES
@@ -26,7 +27,6 @@ from app.core.plan import (
 )
 from app.engine.protocol import Load
 from app.engine.worker import binding
-from app.engine.worker.architectures import ONE_CONVERSATION_ARCHITECTURES
 from app.engine.worker.backend import Emit, RequestControl
 from app.engine.worker.buffer_report import private_bytes
 from app.engine.worker.device_list import list_devices

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from app.core.gguf import GgufArray, GgufHeader, ValueType, corrupt
+from app.core.tokenizers import BYTE_PAIR_TOKENIZERS
 
 TOKENS_KEY = "tokenizer.ggml.tokens"
 
@@ -30,7 +31,6 @@ _WHOLE_HEAD_ROTATED = frozenset(
 _WITHOUT_ROTATION = frozenset({"granitehybrid", "jamba", "nemotron_h", "nemotron_h_moe"})  # 0 may be written
 _STATE_OF_TWICE_THE_WIDTH = frozenset({"granitehybrid", "jamba"})  # ssm.inner_size is asserted
 _ONE_EXPERT_IS_NONE = frozenset({"hunyuan-dense", "hunyuan_vl"})
-_TOKENIZERS_WITH_MERGES = frozenset({"gpt2", "gemma4", "hybriddna", "whitespace"})
 
 
 def check_header(header: GgufHeader) -> None:
@@ -129,7 +129,7 @@ class _Checks:
             array = self._header.metadata.get(key)
             if array is not None and (not isinstance(array, GgufArray) or array.count < tokens.count):
                 raise corrupt(f"{key} does not cover the vocabulary")
-        if model in _TOKENIZERS_WITH_MERGES and self._header.text("tokenizer.ggml.pre") != "kimi-k2":
+        if model in BYTE_PAIR_TOKENIZERS and self._header.text("tokenizer.ggml.pre") != "kimi-k2":
             merges = self._header.array("tokenizer.ggml.merges")
             if merges is None or merges.element_type is not ValueType.STRING:
                 raise corrupt("there are no merges in the vocabulary")

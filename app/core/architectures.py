@@ -9,11 +9,12 @@ from __future__ import annotations
 from app.core.errors import ErrorKind
 
 
-def _names(words: str) -> frozenset[str]:
+def names(words: str) -> frozenset[str]:
+    """A table of names, written as one text."""
     return frozenset(words.split())
 
 
-CHAT_ARCHITECTURES = _names(
+CHAT_ARCHITECTURES = names(
     """
     afmoe apertus arcee arctic arwkv7 baichuan bailingmoe bailingmoe2 bailingmoe3 bitnet bloom chameleon chatglm
     codeshell cogvlm cohere2 cohere2moe command-r dbrx deci deepseek deepseek2 deepseek2-ocr deepseek32 deepseek4
@@ -29,7 +30,7 @@ CHAT_ARCHITECTURES = _names(
     """
 )
 
-EMBEDDING_ARCHITECTURES = _names(
+EMBEDDING_ARCHITECTURES = names(
     """
     bert modern-bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert gemma-embedding
     llama-embed t5encoder
@@ -42,7 +43,7 @@ PROJECTOR_ARCHITECTURES = frozenset({"clip"})
 
 # Known to llama.cpp and yet not to be chatted with: they write by diffusion, speak, or only draft for another
 # model. They are refused by not being in the first table.
-OTHER_ARCHITECTURES = _names(
+OTHER_ARCHITECTURES = names(
     """
     dream llada llada-moe rnd1 wavtokenizer-dec qwen3tts pockettts eagle3 dflash gemma4-assistant
     """

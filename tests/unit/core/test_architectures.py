@@ -4,8 +4,7 @@ from pathlib import Path
 import gguf
 import pytest
 
-from app.core.errors import ErrorKind
-from app.engine.worker.architectures import (
+from app.core.architectures import (
     CHAT_ARCHITECTURES,
     EMBEDDING_ARCHITECTURES,
     ENCODER_DECODER_ARCHITECTURES,
@@ -13,6 +12,8 @@ from app.engine.worker.architectures import (
     PROJECTOR_ARCHITECTURES,
     refusal,
 )
+from app.core.errors import ErrorKind
+from app.core.tokenizers import BYTE_PAIR_TOKENIZERS, PRE_TOKENIZERS, TOKENIZERS
 
 TABLES = (
     CHAT_ARCHITECTURES,
@@ -47,6 +48,11 @@ def test_the_tables_know_every_architecture_of_the_library(library: bytes) -> No
     # A short name may be in the library for other reasons.
     suspicious = {"mmproj"}
     assert not [name for name in names - suspicious if b"\0%s\0" % name.encode() in library]
+
+
+def test_the_library_knows_every_tokenizer_of_the_tables(library: bytes) -> None:
+    assert not [name for name in TOKENIZERS | PRE_TOKENIZERS if b"%s\0" % name.encode() not in library]
+    assert BYTE_PAIR_TOKENIZERS < TOKENIZERS
 
 
 def test_what_a_person_is_told() -> None:
