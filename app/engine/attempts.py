@@ -30,6 +30,7 @@ class AttemptKind(StrEnum):
 
     BACKEND = "backend"  # a backend's library with the drivers it asks for: name is the backend's, "vulkan"
     DEVICE = "device"  # computing on a device: name is ggml's, "Vulkan0"
+    DRAFT = "draft"  # loading a draft model: name and path are its file's
 
 
 @dataclass(frozen=True, slots=True)

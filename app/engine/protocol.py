@@ -59,6 +59,8 @@ class Load:
     `context_length` 0: as long as the model was trained for and memory allows, at most 8,192. `threads` 0, `device` ""
     and `gpu_layers` -1: chosen from the machine; a device is named as in DevicesListed. `cache_type`: of the KV cache,
     "f16", "q8_0" or "q4_0". `state_folder`: where the states of conversations are kept between runs, "" for nowhere.
+    `draft_model`: a file with a small model of the same vocabulary that guesses ahead, "" for none; of one that cannot
+    be used a Notice tells, and the model is loaded without.
     """
 
     id: int
@@ -71,6 +73,7 @@ class Load:
     adapters: tuple[Adapter, ...] = ()
     state_folder: str = ""
     state_limit_bytes: int = 0
+    draft_model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from PySide6.QtCore import QT_TRANSLATE_NOOP
 from app.core.errors import ErrorKind, NoticeKind, UserError
 from app.services.explain_catalog import CATALOG_CARDS
 from app.services.explain_devices import device_crashed
+from app.services.explain_draft import draft_unused
 from app.services.explain_hub import HUB_CARDS
 from app.services.explanation import (
     Action,
@@ -51,6 +52,8 @@ def explain_notice(kind: NoticeKind, details: dict[str, object]) -> str:
             return words.format(number(details.get("used")), number(details.get("wanted")))
         case NoticeKind.PLAN_REDUCED:
             return _plan_reduced(details)
+        case NoticeKind.DRAFT_UNUSED:
+            return draft_unused(details, explain)
         case NoticeKind.CACHE_TYPE_UNFIT:
             words = translate(
                 "Explain", "This model cannot keep what it has read as {0}. Hearth keeps it as f16 instead."

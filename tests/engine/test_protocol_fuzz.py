@@ -49,7 +49,7 @@ from tests.fixtures import tiny_gguf as tiny
 pytestmark = pytest.mark.engine
 ROOT = Path(__file__).resolve().parents[2]
 REQUESTS = int(os.environ.get("HEARTH_FUZZ_REQUESTS", "400"))
-SEED = int(os.environ.get("HEARTH_FUZZ_SEED", "13"))
+SEED = int(os.environ.get("HEARTH_FUZZ_SEED", "1"))
 IN_A_ROW = 20
 GREEDY = {"temperature": 0.0}
 
@@ -146,7 +146,7 @@ class Chance:
         match name:
             case "id":
                 return pick((*range(1, 60), *NUMBERS))
-            case "path":
+            case "path" | "draft_model":
                 return pick((*self._box.paths, *[str(self._box.good)] * 8, *TEXTS[:9]))
             case "state_folder":
                 return pick(("", str(self._box.data / "states"), str(self._box.good / "below"), "states", "\0"))

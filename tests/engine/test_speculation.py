@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,8 @@ from app.core.memory import ContextPlan
 from app.engine.protocol import Generate
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.loaded_model import ContextSettings, LoadedModel
-from app.engine.worker.speculation.draft_model import DraftModel, UnfitDraftError
+from app.engine.worker.sequence import ContextSequence
 from app.engine.worker.speculation.exact_width import ExactWidth
-from app.paths import builtin_model
 from tests.engine.engine_child import EngineChild, Run, user
 from tests.engine.session_driver import SessionDriver
 from tests.fixtures import tiny_gguf as tiny
@@ -105,109 +103,12 @@ def test_measuring_what_is_exact_leaves_nothing_behind(models: Path) -> None:
         driver.session.close()
 
 
-# -- a second model
-
-
-def load(path: Path, context_length: int = 512) -> LoadedModel:
-    model = LoadedModel(path, lambda fraction: True, EngineLog())
-    model.open_context(ContextSettings(ContextPlan(context_length, batch_tokens=64, output_tokens=16), threads=1))
-    return model
-
-
-@pytest.fixture(scope="module")
-def script() -> dict[str, str]:
-    words = [tiny.byte_token(word) for word in (" and", " cat", " sat", " on")]
-    return dict(zip(words, words[1:] + words[:1], strict=True))
-
-
-@pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory, script: dict[str, str]) -> Iterator[LoadedModel]:
-    path = tmp_path_factory.mktemp("pair") / "target.gguf"
-    model = load(tiny.write_model(path, tiny.bpe_vocabulary(), successors=script, layers=4))
-    yield model
-    model.close()
-
-
-@pytest.fixture(scope="module")
-def draft(tmp_path_factory: pytest.TempPathFactory, script: dict[str, str]) -> Iterator[LoadedModel]:
-    path = tmp_path_factory.mktemp("pair") / "draft.gguf"
-    model = load(tiny.write_model(path, tiny.bpe_vocabulary(), successors=script, layers=1))
-    yield model
-    model.close()
-
-
-def said_by(model: LoadedModel, count: int) -> list[int]:
-    """The script's words, over and over."""
-    words = model.vocabulary.tokenize(b" and cat sat on", False)
-    assert len(words) == 4
-    return [words[index % 4] for index in range(count)]
-
-
-def test_a_draft_model_says_what_it_would_say_itself(target: LoadedModel, draft: LoadedModel) -> None:
-    drafter = DraftModel(draft, target.vocabulary)
-    text = said_by(target, 400)
-    for place in (3, 4, 9, 200, 201, 150, 20, 20, 0):
-        assert drafter.propose(text[:place], text[place], 8) == text[place + 1 : place + 9]
-    other = [*text[:9], text[0], text[0]]
-    assert drafter.propose(other, text[7], 3) == text[8:11]
-    assert drafter.propose(text, text[0], 0) == []
-    drafter.close()
-
-
-def test_a_draft_model_keeps_to_its_context(target: LoadedModel, draft: LoadedModel) -> None:
-    drafter = DraftModel(draft, target.vocabulary)
-    text = said_by(target, 600)
-    room = draft.context_length
-    assert len(drafter.propose(text[: room - 4], text[room - 4], 8)) == 3
-    assert drafter.propose(text[:room], text[room], 8) == []
-    assert drafter.propose(text[:5], text[5], 2) == text[6:8]
-    drafter.close()
-
-
-@pytest.mark.parametrize(
-    "vocabulary",
-    [
-        tiny.bpe_vocabulary(pieces=(" dog",)),
-        tiny.bpe_vocabulary(controls=("<|endoftext|>", "<|im_start|>", "<|im_off|>"), eos="<|im_off|>"),
-        tiny.bpe_vocabulary(eos="<|endoftext|>"),
-    ],
-    ids=["more tokens", "another token", "another end"],
-)
-def test_a_draft_model_of_another_vocabulary_is_refused(
-    target: LoadedModel, tmp_path: Path, vocabulary: tiny.TinyVocabulary
-) -> None:
-    other = load(tiny.write_model(tmp_path / "other.gguf", vocabulary))
-    try:
-        with pytest.raises(UnfitDraftError):
-            DraftModel(other, target.vocabulary)
-    finally:
-        other.close()
-
-
-def test_a_recurrent_draft_model_is_refused(models: Path, target: LoadedModel) -> None:
-    mamba = load(models / "mamba.gguf")
-    try:
-        with pytest.raises(UnfitDraftError):
-            DraftModel(mamba, target.vocabulary)
-    finally:
-        mamba.close()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Microsoft's compiler is not given small_batches.h")
-def test_guesses_are_exact_with_quantized_weights() -> None:
-    """packaging/engine/small_batches.h is what makes them so: without it nothing is drafted at temperature 0."""
-    model = load(builtin_model())
-    try:
-        prompt: Sequence[int] = model.vocabulary.tokenize(b"How do I open another model?", False)
-        assert ExactWidth().of(model, DraftModel(model, model.vocabulary)._sequence, prompt) > 1
-    finally:
-        model.close()
-
-
 def test_the_exact_width_is_measured_once(models: Path) -> None:
-    model = load(models / "qwen2.gguf")
+    model = LoadedModel(models / "qwen2.gguf", lambda fraction: True, EngineLog())
+    model.open_context(ContextSettings(ContextPlan(512, batch_tokens=64, output_tokens=16), threads=1))
+    assert model.context is not None
     try:
-        driver_sequence = DraftModel(model, model.vocabulary)._sequence
+        driver_sequence = ContextSequence(model.context, 0, is_recurrent=False)
         width = ExactWidth()
         prompt: Sequence[int] = model.vocabulary.tokenize(b"hello world", False)
         first = width.of(model, driver_sequence, prompt)

@@ -200,6 +200,8 @@ class Answer:
     def _close(self) -> None:
         self.is_over = True
         self._chain.close()
+        if self._speculation is not None:
+            self._speculation.close()
         if self._scorer is not None:
             self._scorer.close()
 

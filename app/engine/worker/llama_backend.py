@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import logging
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 
-from app.core.errors import ErrorKind, UserError
+from app.core.errors import ErrorKind, NoticeKind, UserError
 from app.core.events import (
     HOST,
     Adapted,
     Counted,
     DevicesListed,
+    Event,
     Forgotten,
     LoadCancelled,
     Loaded,
-    ModelInfo,
+    Notice,
     Unloaded,
 )
 from app.engine.attempts import AttemptJournal, AttemptKind
@@ -29,13 +30,14 @@ from app.engine.worker.backend_libraries import GPU_BACKENDS, backend_name
 from app.engine.worker.device_list import CRASHED, StartReport, list_devices, missing_devices, working_gpus
 from app.engine.worker.encoders import Encoders
 from app.engine.worker.engine_log import EngineLog
-from app.engine.worker.inspection import ModelFacts
 from app.engine.worker.loaded_model import LoadCancelledError
+from app.engine.worker.loaded_session import LoadedSession, file_mark
 from app.engine.worker.memory_budget import chosen_gpus, usable_bytes
 from app.engine.worker.model_loader import load_model
 from app.engine.worker.sampler import METADATA_KEYS, suggested_sampling
 from app.engine.worker.self_test import measure_device, warm_up
 from app.engine.worker.session import Session
+from app.engine.worker.speculation.draft_loading import DraftRefusedError, load_draft
 from app.engine.worker.state_store import StateStore
 from app.engine.worker.vulkan_drivers import vulkan_drivers
 
@@ -45,34 +47,6 @@ _NO_LIMIT_BYTES = 1 << 62
 _SPARE_BYTES = 1024 * 1024 * 1024
 _SPARE_SHARE = 8
 _STORE_GRACE_S = 1.0  # for what is being written when the child ends
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """A model in memory, and what it was loaded by."""
-
-    session: Session
-    facts: ModelFacts
-    request: Load
-    file: tuple[int, int]  # size and time of change
-
-    def serves(self, request: Load) -> bool:
-        """Whether this is what a request wants, and the file is still the same."""
-        return replace(self.request, id=request.id) == request and self.file == _file_mark(request.path)
-
-    def differs_in_length(self, request: Load) -> bool:
-        """Whether a request wants this with a context of another, given length."""
-        wanted = self.wanted_length(request)
-        return (
-            0 < wanted != self.session.model.context_length
-            and self.session.model.context is not None
-            and self.serves(replace(request, context_length=self.request.context_length))
-        )
-
-    def wanted_length(self, request: Load) -> int:
-        """The length of a request, within what the model was trained for."""
-        trained = self.facts.context_length_trained
-        return min(request.context_length, trained) if trained > 0 else request.context_length
 
 
 class LlamaBackend:
@@ -90,8 +64,8 @@ class LlamaBackend:
         self._journal = journal
         self._start_report = StartReport()
         self._backends = self._start_backends()
-        self._current: _Loaded | None = None
-        self._parked: _Loaded | None = None  # the model before, ready to come back at once
+        self._current: LoadedSession | None = None
+        self._parked: LoadedSession | None = None  # the model before, ready to come back at once
         self._store: StateStore | None = None
         self._store_options = ("", 0)
 
@@ -103,20 +77,27 @@ class LlamaBackend:
         _check_folder(request.state_folder)
         self._engine_log.start()
         request = self._spared(request)
+        if self._current is not None and self._current.differs_in_draft(request):
+            self._current = replace(self._current, request=request)
+            self._bring_draft(self._current, emit, control)
+            emit(Loaded(request.id, self._current.info, control.elapsed_ms()))
+            return
         if self._parked is not None and self._parked.serves(request):
             self._current, self._parked = self._parked, self._current
-            emit(Loaded(request.id, _model_info(self._current), control.elapsed_ms()))
+            emit(Loaded(request.id, self._current.info, control.elapsed_ms()))
             return
         if self._current is not None and self._current.differs_in_length(request):
             self._resize(self._current, request)
-            emit(Loaded(request.id, _model_info(self._current), control.elapsed_ms()))
+            emit(Loaded(request.id, self._current.info, control.elapsed_ms()))
             return
         gpus = chosen_gpus(list_devices(), request.device) if request.gpu_layers else ()
         try:
             with ExitStack() as attempts:
                 for gpu in gpus:
                     attempts.enter_context(self._attempt(AttemptKind.DEVICE, gpu.name, request.path))
-                self._load(request, emit, control)
+                self._current = self._load(request, emit, control)
+            self._bring_draft(self._current, emit, control)
+            emit(Loaded(request.id, self._current.info, control.elapsed_ms()))
         except LoadCancelledError:
             emit(LoadCancelled(request.id))
         finally:
@@ -240,7 +221,7 @@ class LlamaBackend:
     def _session(self) -> Session | None:
         return self._current.session if self._current is not None else None
 
-    def _models(self) -> list[_Loaded]:
+    def _models(self) -> list[LoadedSession]:
         return [loaded for loaded in (self._current, self._parked) if loaded is not None]
 
     def _close_parked(self) -> None:
@@ -254,7 +235,7 @@ class LlamaBackend:
             self._current.session.close()
             self._current = None
 
-    def _resize(self, loaded: _Loaded, request: Load) -> None:
+    def _resize(self, loaded: LoadedSession, request: Load) -> None:
         """Change the length of the context; the weights stay, and so does what was read."""
         try:
             loaded.session.resize(loaded.wanted_length(request))
@@ -282,6 +263,8 @@ class LlamaBackend:
             if self._session.model.handle is None:
                 raise UserError(ErrorKind.NO_MODEL)
             self._session.model.reopen_context()
+            if self._current is not None:
+                self._bring_draft(self._current, _keep_silent, RequestControl())
         except UserError as error:
             log.warning("the former model is lost: %s", error)
             self._close_models()
@@ -291,7 +274,8 @@ class LlamaBackend:
             raise UserError(ErrorKind.NO_MODEL)
         return self._session
 
-    def _load(self, request: Load, emit: Emit, control: RequestControl) -> None:
+    def _load(self, request: Load, emit: Emit, control: RequestControl) -> LoadedSession:
+        """What is loaded, with the former model parked if it may stay."""
         self._close_parked()
         former = self._session
         model, facts = load_model(
@@ -301,6 +285,7 @@ class LlamaBackend:
             self._engine_log,
             make_room=former.close_context if former is not None else _nothing,
             former=former.model if former is not None else None,
+            former_draft=former.draft.model if former is not None and former.draft is not None else None,
         )
         try:
             metadata = {key: model.metadata(key) for key in METADATA_KEYS}
@@ -314,10 +299,31 @@ class LlamaBackend:
         except BaseException:
             model.close()
             raise
-        self._parked, self._current = self._current, _Loaded(session, facts, request, _file_mark(request.path))
+        self._parked, self._current = self._current, None
         if former is not None and (former.model.context is None or not _has_memory_to_spare()):
             self._close_parked()
-        emit(Loaded(request.id, _model_info(self._current), control.elapsed_ms()))
+        return LoadedSession(session, facts, request, file_mark(request.path))
+
+    def _bring_draft(self, loaded: LoadedSession, emit: Emit, control: RequestControl) -> None:
+        """Load the draft model that was asked for, or say why it is left out: the model itself is there in any case."""
+        session, request, path = loaded.session, loaded.request, loaded.request.draft_model
+        session.use_draft(None)
+        if not path:
+            return
+        try:
+            if path in self._journal.failed(AttemptKind.DRAFT, self.engine_name):
+                raise DraftRefusedError("crashed")
+            with self._attempt(AttemptKind.DRAFT, path, path):
+                session.use_draft(load_draft(request, session.model, emit, control, self._engine_log))
+        except DraftRefusedError as error:
+            if error.reason == "memory" and self._parked is not None:
+                self._close_parked()
+                self._bring_draft(loaded, emit, control)
+            else:
+                log.warning("the draft model is left out: %s", error.details)
+                emit(Notice(request.id, NoticeKind.DRAFT_UNUSED, {"path": path, **error.details}))
+        except LoadCancelledError:
+            log.info("the draft model is left out: its loading was stopped")
 
 
 def _check_folder(name: str) -> None:
@@ -330,35 +336,11 @@ def _nothing() -> None:
     """There is no context to give back."""
 
 
-def _file_mark(path: str) -> tuple[int, int]:
-    """What changes when a file is replaced; (0, 0) for one that is gone."""
-    try:
-        found = Path(path).stat()
-    except OSError:
-        return 0, 0
-    return found.st_size, found.st_mtime_ns
+def _keep_silent(event: Event) -> None:
+    """Nobody waits for this."""
 
 
 def _has_memory_to_spare() -> bool:
     """Whether a model that nobody uses now may stay."""
     memory = psutil.virtual_memory()
     return usable_bytes() > max(_SPARE_BYTES, memory.total // _SPARE_SHARE)
-
-
-def _model_info(loaded: _Loaded) -> ModelInfo:
-    session, facts = loaded.session, loaded.facts
-    model = session.model
-    return ModelInfo(
-        path=str(facts.path),
-        name=facts.name,
-        architecture=facts.architecture,
-        description=model.description,
-        size_bytes=facts.size_bytes,
-        parameters=model.parameters,
-        context_length=model.context_length,
-        context_length_trained=model.context_length_trained,
-        template=session.chat_format.name,
-        recurrent=model.is_recurrent,
-        sampling=session.suggested,
-        plan=model.plan_details,
-    )

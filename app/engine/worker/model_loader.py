@@ -52,11 +52,12 @@ def load_model(
     engine_log: EngineLog,
     make_room: Callable[[], None],
     former: LoadedModel | None = None,
+    former_draft: LoadedModel | None = None,
 ) -> tuple[LoadedModel, ModelFacts]:
     """Load a model as the request and the memory of this computer allow.
 
     `make_room` gives back the context of the model that is loaded now; `former` is that model, whose weights are given
-    back as well (it is closed) when nothing less lets the new one in whole.
+    back as well (it is closed) when nothing less lets the new one in whole. `former_draft` goes with its context.
 
     Raises LoadCancelledError, or UserError saying why there is no model.
     """
@@ -65,7 +66,7 @@ def load_model(
     facts = inspect_model_file(Path(request.path))
     loader = _Loader(request, facts, emit, control, engine_log)
     try:
-        plan = loader.plan(make_room, former)
+        plan = loader.plan(make_room, former, former_draft)
         model = loader.load(plan)
     except UserError as error:
         raise UserError(error.kind, **{"path": str(facts.path), **error.details}) from None
@@ -103,10 +104,14 @@ class _Loader:
             sequences=1 if facts.architecture in ONE_CONVERSATION_ARCHITECTURES else MAX_SEQUENCES,
         )
 
-    def plan(self, make_room: Callable[[], None], former: LoadedModel | None) -> _Attempt:
+    def plan(
+        self, make_room: Callable[[], None], former: LoadedModel | None, former_draft: LoadedModel | None
+    ) -> _Attempt:
         """The best plan that can be had, beside the former model or in its place. Raises UserError."""
         machine = self._survey()
         held = _held_bytes(former)
+        for device, size in _held_bytes(former_draft).items():
+            held[device] = held.get(device, 0) + size
         if not any(held.values()):
             try:
                 return self._planned(machine)
@@ -174,7 +179,7 @@ class _Loader:
         plan = attempt.plan
         log.info("plan: %s", plan.to_json())
         gpus = tuple(gpu.device for gpu in attempt.machine.gpus)
-        reporter = _ProgressReporter(self._request.id, self._emit, self._control)
+        reporter = ProgressReporter(self._request.id, self._emit, self._control)
         model = LoadedModel(self._facts.path, reporter, self._log, plan.placement, gpus)
         try:
             if self._control.is_stopped:
@@ -203,7 +208,7 @@ class _Loader:
         model.replan = replan
 
 
-class _ProgressReporter:
+class ProgressReporter:
     """Called by llama.cpp while weights are read: emits Loading now and then, and says whether to go on."""
 
     def __init__(self, request_id: int, emit: Emit, control: RequestControl) -> None:

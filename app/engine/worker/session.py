@@ -16,7 +16,7 @@ from app.core.sampling import Sampling
 from app.engine.protocol import Adapter, ChatMessage, Generate
 from app.engine.worker.answer import Answer, AnswerLimits
 from app.engine.worker.backend import Emit, RequestControl
-from app.engine.worker.binding import versions
+from app.engine.worker.binding import llama, versions
 from app.engine.worker.conversation_format import ConversationFormat, choose_known
 from app.engine.worker.conversation_memory import ConversationMemory
 from app.engine.worker.grammar import Grammar, grammar_text
@@ -26,7 +26,8 @@ from app.engine.worker.sampler import SamplerChain
 from app.engine.worker.saved_sequence import shared_length
 from app.engine.worker.scheduler import Scheduler
 from app.engine.worker.sequence import ContextSequence
-from app.engine.worker.speculation import AdaptiveControl, DecodeTimes, PromptLookup, Speculation
+from app.engine.worker.speculation import MAX_DRAFT_TOKENS, AdaptiveControl, DecodeTimes, PromptLookup, Speculation
+from app.engine.worker.speculation.draft_model import DraftModel
 from app.engine.worker.speculation.exact_width import ExactWidth
 from app.engine.worker.state_store import StateKey, StateStore
 from app.engine.worker.template_renderer import TemplateError
@@ -84,6 +85,8 @@ class Session:
         self._scheduler: Scheduler | None = None
         self._times = DecodeTimes()
         self._exact_width = ExactWidth()
+        self._draft: DraftModel | None = None
+        self._draft_control = AdaptiveControl(DecodeTimes(), has_shadow=False)
         name = f"{model.metadata('general.name') or ''} {model.path.stem}"
         self._fallback = choose_known(model.vocabulary, name)
         self.chat_format = self._choose_format(emit, request_id)
@@ -139,6 +142,19 @@ class Session:
         if self._key is not None:
             self._key = replace(self._key, adapters=self.model.adapters)
 
+    @property
+    def draft(self) -> DraftModel | None:
+        """The model that guesses for this one."""
+        return self._draft
+
+    def use_draft(self, draft: DraftModel | None) -> None:
+        """Have this one guess from the next answer on; the one before is closed. Nothing may be answering."""
+        if self._draft is not None:
+            self._draft.close()
+        self._draft = draft
+        # What its guesses are worth is much the same for all answers.
+        self._draft_control = AdaptiveControl(DecodeTimes(keeps_slope=True), has_shadow=False)
+
     def resize(self, context_length: int) -> None:
         """Make the context longer or shorter; what was read stays read as far as it fits.
 
@@ -156,9 +172,10 @@ class Session:
             self._memory = memory
 
     def close_context(self) -> None:
-        """Give the context back; what it held is kept if it can be."""
+        """Give the context back, and the draft model; what the context held is kept if it can be."""
         if self._scheduler is not None:
             self._scheduler.close()
+        self.use_draft(None)
         if self._memory is not None:
             self._memory.save(is_last=True)
         self._scheduler = self._memory = None
@@ -209,31 +226,45 @@ class Session:
         scorer = TokenScorer(request.id, vocabulary, request.alternatives) if request.alternatives else None
         chain = self._chain(request, prompt, sampling, seed)
         sequence: ContextSequence | None = None
+        speculation: Speculation | None = None
         try:
             chain.accept_prompt(tokens)
             sequence = memory.take(request.conversation_id, tokens)
             emit(PromptStarted(request.id, len(tokens), len(sequence.tokens), prompt.first_visible_id))
-            speculation = self._speculation(request, sampling, sequence, tokens)
+            speculation = self._speculation(request, sampling, sequence, tokens, control)
             scheduler.add(
                 Answer(request.id, sequence, tokens, chain, seed, stream, limits, speculation, emit, control, scorer)
             )
         except BaseException:  # the place of an answer that did not begin must be free again
             chain.close()
+            if speculation is not None:
+                speculation.close()
             if sequence is not None:
                 memory.release(sequence)
             raise
 
     def _speculation(
-        self, request: Generate, sampling: Sampling, sequence: ContextSequence, tokens: Sequence[int]
+        self,
+        request: Generate,
+        sampling: Sampling,
+        sequence: ContextSequence,
+        tokens: Sequence[int],
+        control: RequestControl,
     ) -> Speculation | None:
         """Guesses for an answer, where they may be made: a recurrent state cannot go back behind a wrong one."""
         if not request.speculate or self.model.is_recurrent or request.grammar or request.json_schema:
             return None
-        control = AdaptiveControl(self._times)
-        if sampling.temperature > 0:
-            return Speculation(PromptLookup(), control)
-        most = self._exact_width.of(self.model, sequence, tokens) - 1
-        return Speculation(PromptLookup(), control, most) if most > 0 else None
+        most = MAX_DRAFT_TOKENS
+        if sampling.temperature <= 0:
+            most = self._exact_width.of(self.model, sequence, tokens) - 1
+        if most <= 0:
+            return None
+        second = None
+        if self._draft is not None:
+            threads = llama.llama_n_threads(self.model.context)
+            if place := self._draft.place(sequence.number, control.flag, threads):
+                second = Speculation(place, self._draft_control, most)
+        return Speculation(PromptLookup(), AdaptiveControl(self._times), most, second)
 
     def _chain(self, request: Generate, prompt: _Prompt, sampling: Sampling, seed: int) -> SamplerChain:
         """What chooses the tokens of an answer. Raises UserError for a grammar, schema or bias that cannot be used."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from random import Random
 
@@ -182,12 +183,40 @@ def test_where_guesses_are_dear_none_are_made() -> None:
 
 def test_without_a_shadow_one_guess_is_tried_now_and_then() -> None:
     control = AdaptiveControl(DecodeTimes(), has_shadow=False)
-    tried = 0
+    tried = []
+    for place in range(4000):
+        length = control.length()
+        if length:
+            tried.append(place)
+        control.record(length, 0, 0.02 * (1 + length))
+    pauses = [later - earlier for earlier, later in itertools.pairwise(tried)]
+    assert tried[0] <= 16
+    assert pauses == sorted(pauses)
+    assert pauses[-1] > 1000
+
+
+def test_without_a_shadow_good_guesses_are_noticed_soon_and_stay() -> None:
+    control = AdaptiveControl(DecodeTimes(keeps_slope=True), has_shadow=False)
+    lengths = []
     for _ in range(1000):
         length = control.length()
-        tried += length
-        control.record(length, 0, 0.02 * (1 + length))
-    assert 3 <= tried <= 15
+        lengths.append(length)
+        control.record(length, length, on_a_processor(length))
+    assert min(lengths[100:200]) > 3
+    assert sum(length > 3 for length in lengths) > 900
+
+
+def test_what_guesses_cost_is_remembered_where_nothing_else_tells_that_they_are_dear() -> None:
+    """Their times are forgotten, and the guesses are right: they would be tried again and again."""
+    decodes = {}
+    for keeps_slope in (False, True):
+        control = AdaptiveControl(DecodeTimes(keeps_slope=keeps_slope), has_shadow=False)
+        decodes[keeps_slope] = 0
+        for _ in range(2000):
+            length = control.length()
+            decodes[keeps_slope] += length > 0
+            control.record(length, length, 0.02 * (1 + 1.2 * length))
+    assert decodes[True] < 12 < decodes[False]
 
 
 def test_a_time_that_was_disturbed_does_no_harm() -> None:
@@ -209,6 +238,15 @@ class Oracle:
         self.answer = list(answer)
         self.asked = 0
         self.is_free = False
+        self.unread = 0  # how many pieces it has to read first
+        self.is_closed = False
+
+    def catch_up(self, tokens: Sequence[int]) -> bool:
+        self.unread = max(self.unread - 1, 0)
+        return not self.unread
+
+    def close(self) -> None:
+        self.is_closed = True
 
     def propose(self, tokens: Sequence[int], last: int, limit: int) -> list[int]:
         self.asked += 1
@@ -218,7 +256,7 @@ class Oracle:
 def test_a_drafter_that_costs_time_is_not_asked_in_vain() -> None:
     oracle = Oracle(range(1000))
     speculation = Speculation(oracle, AdaptiveControl(DecodeTimes(), has_shadow=False))
-    for place in range(20):
+    for place in range(8):
         assert speculation.guess(list(range(place)), place, 10) == []
         speculation.record(0, 0, 0.02)
     assert oracle.asked == 0
@@ -234,3 +272,65 @@ def test_no_more_is_guessed_than_is_allowed() -> None:
     assert len(Speculation(PromptLookup(), control, 3).guess([*source, 0, *source[:20]], source[20], 10)) == 3
     assert len(Speculation(PromptLookup(), control).guess([*source, 0, *source[:20]], source[20], 2)) == 2
     assert Speculation(PromptLookup(), control).guess([*source, 0, *source[:20]], source[20], 0) == []
+
+
+def test_a_drafter_is_asked_only_when_it_has_read_everything() -> None:
+    oracle = Oracle(range(1000))
+    control = AdaptiveControl(DecodeTimes(), has_shadow=False)
+    for _ in range(8):
+        control.record(0, 0, 0.02)
+    speculation = Speculation(oracle, control)
+    oracle.unread = 4
+    asked = []
+    for place in range(6):
+        asked.append(bool(speculation.guess(list(range(place)), place, 10)))
+        speculation.record(0, 0, 0.02)
+    assert asked == [False, False, False, True, True, True]
+
+
+def both(first_guesses: int, second_guesses: int) -> tuple[Speculation, list[AdaptiveControl], list[Oracle]]:
+    """Two drafters, the second behind the first, both under controls that want guesses."""
+    answers = [list(range(count)) for count in (first_guesses, second_guesses)]
+    oracles = [Oracle(answer) for answer in answers]
+    controls = [AdaptiveControl(DecodeTimes(), has_shadow=False) for _ in oracles]
+    for control in controls:
+        for _ in range(8):
+            control.record(0, 0, 0.02)
+            control.observe(15, 15)
+    second = Speculation(oracles[1], controls[1])
+    return Speculation(oracles[0], controls[0], otherwise=second), controls, oracles
+
+
+def test_the_second_drafter_is_asked_where_the_first_has_no_idea() -> None:
+    speculation, _, oracles = both(10, 100)
+    assert speculation.guess([0, 1, 2], 3, 5) == [4, 5, 6, 7, 8]
+    assert oracles[1].asked == 0
+    tokens = list(range(20))
+    assert speculation.guess(tokens, 20, 5) == [21, 22, 23, 24, 25]
+    assert speculation.guess(list(range(200)), 200, 5) == []
+
+
+def test_each_drafter_is_judged_by_its_own_guesses() -> None:
+    speculation, controls, oracles = both(10, 100)
+    wanted = controls[1].length()
+    while controls[0].length():
+        guesses = speculation.guess([0, 1, 2], 3, 5)
+        speculation.record(len(guesses), 0, 0.05)
+    assert oracles[1].asked == 0
+    assert controls[1].length() == wanted > 3
+    for _ in range(10):
+        guesses = speculation.guess([0, 1, 2], 3, 5)
+        speculation.record(len(guesses), 0, 0.05)
+    assert oracles[1].asked > 0
+    assert controls[1].length() < 3
+
+
+def test_plain_decodes_are_told_to_both_drafters() -> None:
+    speculation, controls, oracles = both(0, 0)
+    assert speculation.guess([0], 1, 5) == []
+    assert [oracle.asked for oracle in oracles] == [1, 1]
+    before = [control._plain_decodes for control in controls]
+    speculation.record(0, 0, 0.02)
+    assert [control._plain_decodes for control in controls] == [count + 1 for count in before]
+    speculation.close()
+    assert all(oracle.is_closed for oracle in oracles)

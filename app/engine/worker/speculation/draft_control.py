@@ -22,14 +22,19 @@ _MARGIN = 1.08
 
 _MEMORY = 0.92  # how much the past counts after another guess was judged
 _PRIOR_RIGHT, _PRIOR_WRONG = 0.5, 1.0
-_PROBE_DECODES = 128
-"""After so many plain decodes one guess is tried where no shadow tells how good guesses would be."""
+_PROBE_TOKENS = 2
+_FIRST_PROBE_DECODES, _LAST_PROBE_DECODES = 8, 1024
+"""After so many plain decodes guesses are tried where no shadow tells how good they would be: at first soon, then after
+twice the time whenever they did not pay. One may be preceded by reading what the drafter has not read: it is rare."""
 
 
 class DecodeTimes:
     """What a decode takes by the number of guesses in it. One for a context, since all its answers share it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_slope: bool = False) -> None:
+        """`keeps_slope`: what a guess costs outlives its times, instead of being assumed to be little again."""
+        self._keeps_slope = keeps_slope
+        self._slope = _ASSUMED_SLOPE
         self._times: dict[int, deque[tuple[int, float]]] = {}
         self._decodes = 0
         self._table: list[float] | None = None
@@ -55,9 +60,11 @@ class DecodeTimes:
         if not known:
             return None
         first, last = min(known), max(known)
-        plain = known[first] / (1 + _ASSUMED_SLOPE * first)
+        plain = known[first] / (1 + self._slope * first)
+        if self._keeps_slope and first == 0 < last:
+            self._slope = max(known[last] / plain - 1, 0.0) / last
         known.setdefault(0, plain)
-        slope = (known[last] - known[0]) / last if last else _ASSUMED_SLOPE * plain
+        slope = (known[last] - known[0]) / last if last else self._slope * plain
         known.setdefault(MAX_DRAFT_TOKENS, known[last] + max(slope, 0.0) * (MAX_DRAFT_TOKENS - last))
         times: list[float] = []
         points = sorted(known)
@@ -76,7 +83,7 @@ class DecodeTimes:
 
 
 class AdaptiveControl:
-    """Chooses the number of guesses for one answer. The same calls give the same choices."""
+    """Chooses the number of guesses for one answer, or for all with one drafter. The same calls, the same choices."""
 
     def __init__(self, times: DecodeTimes, *, has_shadow: bool = True) -> None:
         """`has_shadow`: whether the control is told of guesses that were not decoded."""
@@ -85,15 +92,15 @@ class AdaptiveControl:
         self._right = _PRIOR_RIGHT  # guesses, recent ones count more
         self._wrong = _PRIOR_WRONG
         self._plain_decodes = 0  # in a row
+        self._patience = _FIRST_PROBE_DECODES
         self._length: int | None = None  # None: to be found anew
 
     def length(self) -> int:
         """How many tokens to guess now; 0: it does not pay."""
         if self._length is None:
             self._length = self._best()
-        if not self._length and not self._has_shadow and self._plain_decodes >= _PROBE_DECODES:
-            self._plain_decodes = 0
-            return 1
+        if not self._length and not self._has_shadow and self._plain_decodes >= self._patience:
+            return _PROBE_TOKENS
         return self._length
 
     def record(self, drafted: int, accepted: int, seconds: float) -> None:
@@ -102,6 +109,8 @@ class AdaptiveControl:
         self._plain_decodes = 0 if drafted else self._plain_decodes + 1
         self._judge(drafted, accepted)
         self._length = None
+        if drafted:
+            self._patience = _FIRST_PROBE_DECODES if self._best() else min(2 * self._patience, _LAST_PROBE_DECODES)
 
     def observe(self, drafted: int, accepted: int) -> None:
         """So many guesses were made without being decoded, of which so many turned out right."""

@@ -34,6 +34,13 @@ class PromptLookup:
         """It costs next to nothing to ask."""
         return True
 
+    def catch_up(self, tokens: Sequence[int]) -> bool:
+        """It always has: reading takes no time."""
+        return True
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
     def propose(self, tokens: Sequence[int], last: int, limit: int) -> list[int]:
         """Up to `limit` tokens that may follow `tokens` and `last`; none where these words are new."""
         self._index(tokens)

@@ -18,8 +18,14 @@ class Drafter(Protocol):
     def is_free(self) -> bool:
         """Whether it may be asked at every token, only to see how well it would have guessed."""
 
+    def catch_up(self, tokens: Sequence[int]) -> bool:
+        """Read some of what it has not read yet of `tokens`; whether that was all, so that it may be asked."""
+
     def propose(self, tokens: Sequence[int], last: int, limit: int) -> list[int]:
         """Up to `limit` tokens that may follow `tokens` and `last`; none where it has no idea."""
+
+    def close(self) -> None:
+        """The answer is over."""
 
 
 class DraftControl(Protocol):
@@ -42,22 +48,49 @@ class Speculation:
     compared with what the model then says. Hence no decode is ever spent on finding out whether guesses are right.
     """
 
-    def __init__(self, drafter: Drafter, control: DraftControl, most: int = MAX_DRAFT_TOKENS) -> None:
-        """`most`: the most guesses that may be decoded at once."""
+    def __init__(
+        self,
+        drafter: Drafter,
+        control: DraftControl,
+        most: int = MAX_DRAFT_TOKENS,
+        otherwise: Speculation | None = None,
+    ) -> None:
+        """`most`: the most guesses that may be decoded at once; `otherwise`: asked where this one makes none."""
         self._drafter = drafter
         self._control = control
         self._most = most
+        self._otherwise = otherwise
+        self._has_guessed = False  # the last time that it was asked
         self._shadow: list[int] = []
         self._shadow_place = 0  # where the first guess of the shadow would stand
         self._draft_s = 0.0  # what the last proposal took, of a drafter that is not free
 
     def guess(self, tokens: Sequence[int], last: int, most: int) -> list[int]:
         """Guesses to be decoded behind `tokens` and `last`, at most so many."""
+        guesses = self._guesses(tokens, last, most)
+        self._has_guessed = bool(guesses)
+        if guesses or self._otherwise is None:
+            return guesses
+        return self._otherwise.guess(tokens, last, most)
+
+    def record(self, drafted: int, accepted: int, seconds: float) -> None:
+        """A decode with so many guesses, of which so many were right, took so long."""
+        if not drafted or self._has_guessed:
+            self._control.record(drafted, accepted, seconds + (self._draft_s if drafted else 0.0))
+        if self._otherwise is not None and not (drafted and self._has_guessed):
+            self._otherwise.record(drafted, accepted, seconds)
+
+    def close(self) -> None:
+        """The answer is over."""
+        self._drafter.close()
+        if self._otherwise is not None:
+            self._otherwise.close()
+
+    def _guesses(self, tokens: Sequence[int], last: int, most: int) -> list[int]:
         self._judge_shadow(tokens, last)
-        self._draft_s = 0.0
         wanted = min(self._control.length(), self._most, most)
         if not self._drafter.is_free:
-            if wanted <= 0:
+            if wanted <= 0 or not self._drafter.catch_up(tokens):
                 return []
             started = time.perf_counter()
             guesses = self._drafter.propose(tokens, last, wanted)
@@ -70,10 +103,6 @@ class Speculation:
             self._shadow = self._drafter.propose(tokens, last, _SHADOW_TOKENS)
             self._shadow_place = len(tokens) + 1
         return []
-
-    def record(self, drafted: int, accepted: int, seconds: float) -> None:
-        """A decode with so many guesses, of which so many were right, took so long."""
-        self._control.record(drafted, accepted, seconds + self._draft_s)
 
     def _judge_shadow(self, tokens: Sequence[int], last: int) -> None:
         """Compare the shadow with what was said since; once it is wrong or used up, the control is told."""

@@ -1,0 +1,76 @@
+"""A model in memory with the request that it was loaded for: whether it is what another request wants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from app.core.events import ModelInfo
+from app.engine.protocol import Load
+from app.engine.worker.inspection import ModelFacts
+from app.engine.worker.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSession:
+    """A model in memory, and what it was loaded by."""
+
+    session: Session
+    facts: ModelFacts
+    request: Load
+    file: tuple[int, int]  # size and time of change
+
+    def serves(self, request: Load) -> bool:
+        """Whether this is what a request wants, and the file is still the same."""
+        return replace(self.request, id=request.id) == request and self.file == file_mark(request.path)
+
+    def differs_in_length(self, request: Load) -> bool:
+        """Whether a request wants this with a context of another, given length."""
+        wanted = self.wanted_length(request)
+        return (
+            0 < wanted != self.session.model.context_length
+            and self.session.model.context is not None
+            and self.serves(replace(request, context_length=self.request.context_length))
+        )
+
+    def differs_in_draft(self, request: Load) -> bool:
+        """Whether a request wants this with another draft model."""
+        return (
+            request.draft_model != self.request.draft_model
+            and self.session.model.context is not None
+            and self.serves(replace(request, draft_model=self.request.draft_model))
+        )
+
+    def wanted_length(self, request: Load) -> int:
+        """The length of a request, within what the model was trained for."""
+        trained = self.facts.context_length_trained
+        return min(request.context_length, trained) if trained > 0 else request.context_length
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the parent is told of it."""
+        session, facts, model = self.session, self.facts, self.session.model
+        draft = {"draft": session.draft.details} if session.draft is not None else {}
+        return ModelInfo(
+            path=str(facts.path),
+            name=facts.name,
+            architecture=facts.architecture,
+            description=model.description,
+            size_bytes=facts.size_bytes,
+            parameters=model.parameters,
+            context_length=model.context_length,
+            context_length_trained=model.context_length_trained,
+            template=session.chat_format.name,
+            recurrent=model.is_recurrent,
+            sampling=session.suggested,
+            plan={**model.plan_details, **draft},
+        )
+
+
+def file_mark(path: str) -> tuple[int, int]:
+    """What changes when a file is replaced; (0, 0) for one that is gone."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns

@@ -1,0 +1,39 @@
+"""Why a draft model is left out, in the words of a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from app.core.errors import UserError
+from app.services.explanation import Explanation
+from app.services.wording import size, translate
+
+
+def draft_unused(details: dict[str, object], explain: Callable[[UserError], Explanation]) -> str:
+    """One line for NoticeKind.DRAFT_UNUSED; `explain` has the words for files that cannot be loaded."""
+    words = translate("ExplainDraft", "The draft model “{0}” is not used: {1}")
+    return words.format(Path(str(details.get("path", ""))).name, _reason(details, explain))
+
+
+def _reason(details: dict[str, object], explain: Callable[[UserError], Explanation]) -> str:
+    match details.get("reason"):
+        case "vocabulary":
+            return translate("ExplainDraft", "it has another vocabulary. Choose a small model of the same family.")
+        case "memory":
+            words = translate("ExplainDraft", "it needs {0}, and beside the model {1} are free.")
+            return words.format(_size(details.get("needed_bytes")), _size(details.get("free_bytes")))
+        case "recurrent":
+            return translate("ExplainDraft", "it cannot take back wrong guesses. Choose a model of another kind.")
+        case "model":
+            return translate("ExplainDraft", "the model in use cannot take back wrong guesses.")
+        case "crashed":
+            return translate("ExplainDraft", "it stopped the engine the last time. Choose it again to try once more.")
+    error = details.get("error")
+    if isinstance(error, dict):
+        return explain(UserError.from_json(error)).title + "."
+    return translate("ExplainDraft", "it could not be loaded.")
+
+
+def _size(value: object) -> str:
+    return size(value if isinstance(value, int) else 0)
