@@ -17,6 +17,7 @@ from app.core.model_shape import FLOAT_BYTES, ModelShape
 
 CONTEXT_STEP_TOKENS = 256  # llama.cpp rounds every context up to this
 CACHE_TYPES = ("f16", "q8_0", "q4_0")
+_RESERVE_BYTES = 512 * 1024 * 1024  # for the window and everything else the person does
 _CACHE_BLOCK = 32  # numbers that a quantized cache stores together
 _CACHE_BLOCK_BYTES = {"f16": 64, "q8_0": 34, "q4_0": 18}
 
@@ -113,6 +114,11 @@ def surrounding_bytes(shape: ModelShape, context: ContextPlan) -> int:
     """What llama.cpp takes beside its large buffers."""
     outputs = context.sequences * shape.vocabulary * FLOAT_BYTES
     return _SURROUNDING_BYTES + shape.vocabulary * _TOKEN_BYTES + shape.merges * _MERGE_BYTES + outputs
+
+
+def without_reserve(free_bytes: int) -> int:
+    """What a model may take of so much free memory. A device that is nearly full must still run the smallest one."""
+    return int(free_bytes - min(_RESERVE_BYTES, free_bytes // 8))
 
 
 def fits_cache_type(shape: ModelShape, cache_type: str) -> bool:

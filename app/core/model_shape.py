@@ -77,6 +77,7 @@ class ModelShape:
     state_bytes: int  # of one recurrent layer
     feed_forward: int
     is_gated: bool  # the feed-forward part has a gate, as wide as itself
+    experts: int  # of a layer; a token uses some of them
     experts_used: int
     expert_feed_forward: int
     state_inner: int  # width inside a state-space layer
@@ -136,6 +137,7 @@ def shape_of(header: GgufHeader, tensors: Sequence[TensorInfo]) -> ModelShape:
         state_bytes=_state_bytes(facts, embedding, max(heads)),
         feed_forward=feed_forward,
         is_gated=weights.is_gated,
+        experts=experts,
         experts_used=facts.integer("expert_used_count") if experts else 0,
         expert_feed_forward=max(facts.per_layer("expert_feed_forward_length", layers, feed_forward)),
         state_inner=facts.integer("ssm.inner_size"),

@@ -189,6 +189,11 @@ def make_plan(shape: ModelShape, trained_length: int, machine: Machine, wishes: 
     )
 
 
+def fitting_plan(shape: ModelShape, machine: Machine, wishes: Wishes) -> EnginePlan | None:
+    """The best plan with a context of the wished length; None: it does not fit."""
+    return _Planner(shape, machine, wishes).plan(wishes.context_length)
+
+
 def smaller_plan(shape: ModelShape, failed: EnginePlan, machine: Machine, wishes: Wishes) -> EnginePlan | None:
     """The next plan to try when llama.cpp could not do this one although it should fit; None: there is none."""
     shares = {share.device: share for share in failed.shares}

@@ -84,6 +84,14 @@ _BITS: dict[str, float] = {
     "Q2_0": 2.25,
     "Q1_0": 1.13,
 }
+# By the numbers of general.file_type (llama.h, enum llama_ftype); the gaps were taken back.
+_FILE_TYPES = dict(
+    enumerate(
+        "F32 F16 Q4_0 Q4_1 - - - Q8_0 Q5_0 Q5_1 Q2_K Q3_K_S Q3_K_M Q3_K_L Q4_K_S Q4_K_M Q5_K_S Q5_K_M Q6_K IQ2_XXS "
+        "IQ2_XS Q2_K_S IQ3_XS IQ3_XXS IQ1_S IQ4_NL IQ3_S IQ3_M IQ2_S IQ2_M IQ4_XS IQ1_M BF16 - - - TQ1_0 TQ2_0 MXFP4 "
+        "NVFP4 Q1_0 Q2_0".split()
+    )
+)
 # Names of the same thing, and of types that publishers made of it.
 _OTHER_NAMES: dict[str, str] = {
     "FP32": "F32",
@@ -134,6 +142,12 @@ def quantization_named(name: str) -> Quantization | None:
     """The one that is called so, such as "Q4_K_M" or "UD-Q2_K_XL"; None when none is."""
     match = _NAME.fullmatch(name)
     return _quantization(match["name"], bool(match["dynamic"])) if match else None
+
+
+def quantization_of_type(number: int) -> Quantization | None:
+    """What a header's `general.file_type` says; None for a number that is not known or was taken back."""
+    name = _FILE_TYPES.get(number, "")
+    return Quantization(name, _BITS[name]) if name in _BITS else None
 
 
 def _quantization(name: str, is_dynamic: bool) -> Quantization:

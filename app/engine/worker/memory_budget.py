@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-
-import psutil
 
 from app.core.events import Device
+from app.core.memory import without_reserve
 from app.core.plan import Budget, Machine
+from app.engine.host_memory import host_memory
 
-_RESERVE_BYTES = 512 * 1024 * 1024  # for the window and everything else the person does
-_CGROUP_ROOT = Path("/sys/fs/cgroup")
 _SOFTWARE_GPU = "llvmpipe"  # Mesa's processor that plays a GPU
 
 
@@ -37,57 +33,11 @@ def chosen_gpus(devices: Sequence[Device], wanted: str) -> tuple[Device, ...]:
 
 def usable_bytes() -> int:
     """Memory that a model may take without pushing out the rest: what is available, less a reserve."""
-    available = psutil.virtual_memory().available
-    limited = _cgroup_free_bytes() if sys.platform == "linux" else None
-    if limited is not None:
-        available = min(available, limited)
-    return _less_reserve(available)
-
-
-def _less_reserve(free_bytes: int) -> int:
-    """A device that is nearly full must still run the smallest model."""
-    return int(free_bytes - min(_RESERVE_BYTES, free_bytes // 8))
+    return without_reserve(host_memory().free_bytes)
 
 
 def _budget(device: Device, host_free_bytes: int) -> Budget:
     """What a model may take of a GPU; one that tells nothing has the computer's memory."""
     is_shared = device.kind == "igpu" or _SOFTWARE_GPU in device.description.lower()
-    free_bytes = _less_reserve(device.free_bytes) if device.total_bytes else host_free_bytes
+    free_bytes = without_reserve(device.free_bytes) if device.total_bytes else host_free_bytes
     return Budget(device.name, min(free_bytes, host_free_bytes) if is_shared else free_bytes, is_shared)
-
-
-def _cgroup_free_bytes() -> int | None:
-    """What the control group (a container, a session with a limit) leaves to this process; None: no limit."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        number, controllers, name = line.split(":", 2)
-        if number == "0" and not controllers:
-            return _least_free(_CGROUP_ROOT, name, "memory.max", "memory.current", "inactive_file")
-        if "memory" in controllers.split(","):
-            root = _CGROUP_ROOT / "memory"
-            usage = "memory.usage_in_bytes"
-            return _least_free(root, name, "memory.limit_in_bytes", usage, "total_inactive_file")
-    return None
-
-
-def _least_free(root: Path, name: str, limit_file: str, usage_file: str, cache_key: str) -> int | None:
-    """The tightest of the limits of a group and its parents, less what is used and cannot be dropped."""
-    folder = root / name.lstrip("/")
-    least: int | None = None
-    for group in (folder, *folder.parents):
-        try:
-            limit = int((group / limit_file).read_text())  # "max" where there is none
-            used = int((group / usage_file).read_text())
-            statistics = (group / "memory.stat").read_text().split()
-            cached = int(statistics[statistics.index(cache_key) + 1])
-        except (OSError, ValueError, IndexError):
-            pass
-        else:
-            free = max(0, limit - max(0, used - cached))
-            least = free if least is None else min(least, free)
-        if group == root:
-            break
-    return least

@@ -8,6 +8,7 @@ from app.core.quantizations import (
     group_files,
     quantization_named,
     quantization_of,
+    quantization_of_type,
     split_paths,
 )
 
@@ -19,6 +20,13 @@ def test_every_file_type_of_llama_cpp_has_its_name(name: str) -> None:
     found = quantization_of(f"Some-Model-7B-{name}.gguf")
     assert found is not None
     assert found.name == name.removesuffix("_MOE")
+
+
+@pytest.mark.parametrize("kind", list(gguf.LlamaFileType), ids=lambda kind: kind.name)
+def test_the_numbers_of_file_types_are_llama_cpps(kind: gguf.LlamaFileType) -> None:
+    found = quantization_of_type(int(kind))
+    name = kind.name.partition("_")[2].removesuffix("_MOE")
+    assert (found.name if found else "") == name
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import psutil
 import pytest
 
 from app.core.events import Device
+from app.engine import host_memory as engine_memory
+from app.engine.host_memory import HostMemory, host_memory
 from app.engine.worker import memory_budget
 from app.engine.worker.memory_budget import chosen_gpus, survey, usable_bytes
 
@@ -42,17 +44,20 @@ def test_memory_that_is_the_computers_own_is_told_apart(monkeypatch: pytest.Monk
 
 
 def test_a_reserve_is_kept_but_a_full_computer_still_runs_the_smallest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_budget, "_cgroup_free_bytes", lambda: None)
     for available, usable in ((16 * GIB, 16 * GIB - GIB // 2), (GIB // 2, GIB // 2 - GIB // 16)):
-        monkeypatch.setattr(psutil, "virtual_memory", lambda available=available: SimpleNamespace(available=available))
+        found = HostMemory(available, 32 * GIB)
+        monkeypatch.setattr(memory_budget, "host_memory", lambda found=found: found)
         assert usable_bytes() == usable
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="control groups")
 def test_a_containers_limit_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=16 * GIB))
-    monkeypatch.setattr(memory_budget, "_cgroup_free_bytes", lambda: 2 * GIB)
-    assert usable_bytes() == 2 * GIB - GIB // 4
+    memory = SimpleNamespace(available=16 * GIB, total=32 * GIB)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    monkeypatch.setattr(engine_memory, "_cgroup_limits", lambda: HostMemory(2 * GIB, 4 * GIB))
+    assert host_memory() == HostMemory(2 * GIB, 4 * GIB)
+    monkeypatch.setattr(engine_memory, "_cgroup_limits", lambda: None)
+    assert host_memory() == HostMemory(16 * GIB, 32 * GIB)
 
 
 def test_the_tightest_group_decides(tmp_path: Path) -> None:
@@ -63,8 +68,9 @@ def test_the_tightest_group_decides(tmp_path: Path) -> None:
         (folder / "memory.current").write_text(f"{used}\n")
         (folder / "memory.stat").write_text(f"anon 1\ninactive_file {cached}\nactive_file 7\n")
     names = ("memory.max", "memory.current", "inactive_file")
-    assert memory_budget._least_free(tmp_path, "/user.slice/session.scope", *names) == 3 * GIB
-    assert memory_budget._least_free(tmp_path, "/elsewhere", *names) is None
+    limits = engine_memory._tightest(tmp_path, "/user.slice/session.scope", *names)
+    assert limits == HostMemory(3 * GIB, 8 * GIB)
+    assert engine_memory._tightest(tmp_path, "/elsewhere", *names) is None
 
 
 def test_this_computer_has_some_memory() -> None:
