@@ -85,13 +85,12 @@ _BITS: dict[str, float] = {
     "Q1_0": 1.13,
 }
 # By the numbers of general.file_type (llama.h, enum llama_ftype); the gaps were taken back.
-_FILE_TYPES = dict(
-    enumerate(
-        "F32 F16 Q4_0 Q4_1 - - - Q8_0 Q5_0 Q5_1 Q2_K Q3_K_S Q3_K_M Q3_K_L Q4_K_S Q4_K_M Q5_K_S Q5_K_M Q6_K IQ2_XXS "
-        "IQ2_XS Q2_K_S IQ3_XS IQ3_XXS IQ1_S IQ4_NL IQ3_S IQ3_M IQ2_S IQ2_M IQ4_XS IQ1_M BF16 - - - TQ1_0 TQ2_0 MXFP4 "
-        "NVFP4 Q1_0 Q2_0".split()
-    )
-)
+_FILE_TYPES = """
+    F32 F16 Q4_0 Q4_1 - - - Q8_0 Q5_0 Q5_1 Q2_K Q3_K_S Q3_K_M Q3_K_L Q4_K_S Q4_K_M Q5_K_S Q5_K_M Q6_K IQ2_XXS
+    IQ2_XS Q2_K_S IQ3_XS IQ3_XXS IQ1_S IQ4_NL IQ3_S IQ3_M IQ2_S IQ2_M IQ4_XS IQ1_M BF16 - - - TQ1_0 TQ2_0 MXFP4
+    NVFP4 Q1_0 Q2_0
+"""
+_NAMES_OF_TYPES = dict(enumerate(_FILE_TYPES.split()))
 # Names of the same thing, and of types that publishers made of it.
 _OTHER_NAMES: dict[str, str] = {
     "FP32": "F32",
@@ -146,7 +145,7 @@ def quantization_named(name: str) -> Quantization | None:
 
 def quantization_of_type(number: int) -> Quantization | None:
     """What a header's `general.file_type` says; None for a number that is not known or was taken back."""
-    name = _FILE_TYPES.get(number, "")
+    name = _NAMES_OF_TYPES.get(number, "")
     return Quantization(name, _BITS[name]) if name in _BITS else None
 
 
