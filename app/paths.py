@@ -41,6 +41,11 @@ class Paths:
         return self.data / "settings.json"
 
     @property
+    def catalog(self) -> Path:
+        """A catalogue of models that was fetched from an address the person chose."""
+        return self.data / "catalog.json"
+
+    @property
     def attempts(self) -> Path:
         """The journal of attempts on GPUs."""
         return self.cache / "attempts.json"
@@ -85,3 +90,8 @@ def resources() -> Path:
 def builtin_model() -> Path:
     """The model that comes with the app."""
     return resources() / "models" / BUILTIN_MODEL_NAME
+
+
+def shipped_catalog() -> Path:
+    """The catalogue of models that comes with the app."""
+    return resources() / "catalog.json"

@@ -83,9 +83,19 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("model.state_limit_gb", Section.MODEL, int, 4, 0, 1000, expert=True),  # 0: nothing is kept on disk
     Setting("model.threads", Section.MODEL, int, 0, 0, 256, expert=True),  # 0: chosen from the machine
     Setting("model.file_devices", Section.MODEL, str, "", shown=False),  # JSON: model files with a device of their own
+    Setting("model.file_drafts", Section.MODEL, str, "", shown=False),  # JSON: model files with a draft model
+    Setting("downloads.folder", Section.DOWNLOADS, str, ""),  # empty: in Hearth's data folder
+    Setting("downloads.parallel", Section.DOWNLOADS, int, 1, 1, 4),
+    Setting("downloads.limit_mb_per_s", Section.DOWNLOADS, float, 0.0, 0.0, 10_000.0, 0.5),  # 0: no limit
+    Setting("downloads.at_night", Section.DOWNLOADS, bool, False),
+    Setting("downloads.night_from_hour", Section.DOWNLOADS, int, 23, 0, 23),
+    Setting("downloads.night_until_hour", Section.DOWNLOADS, int, 7, 0, 23),
+    Setting("downloads.connections", Section.DOWNLOADS, int, 4, 1, 4, expert=True),
     Setting("hub.offline", Section.DOWNLOADS, bool, False),
     Setting("hub.endpoint", Section.DOWNLOADS, str, ""),  # empty: HF_ENDPOINT, or the hub itself
     Setting("hub.proxy", Section.DOWNLOADS, str, ""),  # empty: the environment's; "direct": none
+    Setting("catalog.url", Section.DOWNLOADS, str, "", expert=True),  # empty: the catalogue that came with Hearth
+    Setting("catalog.sha256", Section.DOWNLOADS, str, "", expert=True),
     Setting("window.geometry", Section.APPEARANCE, str, "", shown=False),  # base64 of QWidget.saveGeometry
     Setting("window.sidebar_visible", Section.APPEARANCE, bool, True, shown=False),
     Setting("window.last_conversation", Section.APPEARANCE, str, "", shown=False),

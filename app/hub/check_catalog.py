@@ -18,7 +18,7 @@ from app.core.errors import UserError
 from app.hub.access import choose_access
 from app.hub.catalog_check import CatalogCheck, Finding, FindingKind, fill_in
 from app.hub.catalog_file import decode_catalog, encode_catalog, keep_catalog, read_catalog_file
-from app.paths import resources
+from app.paths import shipped_catalog
 
 ALL_WELL, ROWS_WRONG, NOT_CHECKED = 0, 1, 2
 
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m app.hub.check_catalog", description=(__doc__ or "").split("\n\n")[0]
     )
-    parser.add_argument("--catalog", type=Path, default=resources() / "catalog.json", metavar="FILE")
+    parser.add_argument("--catalog", type=Path, default=shipped_catalog(), metavar="FILE")
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose id contains this")
     parser.add_argument("--fill", action="store_true", help="write sizes, hashes and commits that are missing")
     chosen = parser.parse_args(arguments)

@@ -41,7 +41,17 @@ def words_for(key: str) -> SettingWords:
 
 
 def _words() -> dict[str, SettingWords]:
-    return {**_appearance(), **_answers(), **_sampling(), **_penalties(), **_rare_samplers(), **_model(), **_hub()}
+    return {
+        **_appearance(),
+        **_answers(),
+        **_sampling(),
+        **_penalties(),
+        **_rare_samplers(),
+        **_model(),
+        **_hub(),
+        **_downloads(),
+        **_catalog(),
+    }
 
 
 def _appearance() -> dict[str, SettingWords]:
@@ -260,6 +270,51 @@ def _model() -> dict[str, SettingWords]:
     }
 
 
+def _downloads() -> dict[str, SettingWords]:
+    translate = QCoreApplication.translate
+    return {
+        "downloads.folder": SettingWords(
+            translate("SettingWords", "Folder for models"),
+            translate(
+                "SettingWords", "Where new downloads go, on any drive. Empty: Hearth's own folder. What is there stays."
+            ),
+        ),
+        "downloads.parallel": SettingWords(
+            translate("SettingWords", "Downloads at the same time"),
+            translate("SettingWords", "The others wait. One after the other brings the first model soonest."),
+        ),
+        "downloads.limit_mb_per_s": SettingWords(
+            translate("SettingWords", "Speed limit"),
+            translate("SettingWords", "For all downloads together, so that others in your network can work."),
+            zero=translate("SettingWords", "As fast as possible"),
+            unit=translate("SettingWords", " MB per second"),
+        ),
+        "downloads.at_night": SettingWords(
+            translate("SettingWords", "Only in certain hours"),
+            translate(
+                "SettingWords", "Downloads wait for these hours and pause after them. One can be started anyway."
+            ),
+        ),
+        "downloads.night_from_hour": SettingWords(
+            translate("SettingWords", "From"),
+            translate("SettingWords", "When the hours for downloads begin."),
+            unit=translate("SettingWords", ":00"),
+        ),
+        "downloads.night_until_hour": SettingWords(
+            translate("SettingWords", "Until"),
+            translate("SettingWords", "When the hours for downloads end, on the next day if need be."),
+            unit=translate("SettingWords", ":00"),
+        ),
+        "downloads.connections": SettingWords(
+            translate("SettingWords", "Connections for one download"),
+            translate(
+                "SettingWords",
+                "At most so many. Hearth tries another one where a single connection is slower than your line.",
+            ),
+        ),
+    }
+
+
 def _hub() -> dict[str, SettingWords]:
     translate = QCoreApplication.translate
     return {
@@ -282,6 +337,26 @@ def _hub() -> dict[str, SettingWords]:
             translate(
                 "SettingWords",
                 "For example http://proxy:8080 or socks5://localhost:1080. Empty: that of the system. direct: none.",
+            ),
+        ),
+    }
+
+
+def _catalog() -> dict[str, SettingWords]:
+    translate = QCoreApplication.translate
+    return {
+        "catalog.url": SettingWords(
+            translate("SettingWords", "Address of a catalogue"),
+            translate(
+                "SettingWords",
+                "Replaces the list of recommended models by one that you trust. Empty: the list that came with Hearth.",
+            ),
+        ),
+        "catalog.sha256": SettingWords(
+            translate("SettingWords", "SHA-256 of the catalogue"),
+            translate(
+                "SettingWords",
+                "64 letters and digits that its publisher names. A catalogue with any other is refused.",
             ),
         ),
     }
