@@ -12,6 +12,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from app.core.events import HOST, Device, DevicesListed, DeviceTested
+from app.services.file_choices import FileChoices
 from app.services.settings import SettingsService
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class DeviceChoice(QObject):
     def __init__(self, settings: SettingsService, speeds: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._settings = settings
+        self._files = FileChoices(settings, "model.file_devices")
         self._file = speeds
         self._setups = _read(speeds)
         self._setup = next(reversed(self._setups), "")  # until devices are listed: that of the last time
@@ -78,13 +80,11 @@ class DeviceChoice(QObject):
 
     def choice_for(self, path: str) -> str:
         """What the person chose for this model file alone; empty: nothing."""
-        return self._choices().get(path, AUTOMATIC)
+        return self._files.of(path)
 
     def choose_for(self, path: str, device: str) -> None:
         """Have a model file run on a device, whatever holds for others; empty: as others do."""
-        choices = {**self._choices(), path: device}
-        kept = {file: name for file, name in choices.items() if name}
-        self._settings.set_value("model.file_devices", json.dumps(kept, ensure_ascii=False) if kept else "")
+        self._files.choose(path, device)
 
     def take(self, listed: DevicesListed) -> None:
         """The devices that there are now."""
@@ -112,13 +112,6 @@ class DeviceChoice(QObject):
         cards = [device.name for device in self.working if device.kind == "gpu"]
         are_all_faster = all(speeds[card].turn_s <= speeds[HOST].turn_s for card in cards if HOST in speeds)
         return AUTOMATIC if fastest in cards and are_all_faster else fastest
-
-    def _choices(self) -> dict[str, str]:
-        try:
-            found = json.loads(self._settings.string("model.file_devices") or "{}")
-        except ValueError:
-            return {}
-        return {str(path): str(name) for path, name in found.items()} if isinstance(found, dict) else {}
 
 
 def _setup_of(listed: DevicesListed) -> str:

@@ -1,4 +1,4 @@
-"""Why a draft model is left out, in the words of a person."""
+"""Whether a draft model guesses, and why not, in the words of a person."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.core.errors import UserError
+from app.core.events import ModelInfo
 from app.services.explanation import Explanation
 from app.services.wording import size, translate
 
@@ -14,6 +15,15 @@ def draft_unused(details: dict[str, object], explain: Callable[[UserError], Expl
     """One line for NoticeKind.DRAFT_UNUSED; `explain` has the words for files that cannot be loaded."""
     words = translate("ExplainDraft", "The draft model “{0}” is not used: {1}")
     return words.format(Path(str(details.get("path", ""))).name, _reason(details, explain))
+
+
+def draft_state(model: ModelInfo) -> str:
+    """Whether a draft model guesses for this model, and what it takes."""
+    draft = model.plan.get("draft")
+    if not isinstance(draft, dict):
+        return translate("ExplainDraft", "It is not used now.")
+    words = translate("ExplainDraft", "“{0}” guesses ahead. It takes {1} of memory.")
+    return words.format(str(draft.get("name", "")), _size(draft.get("used_bytes")))
 
 
 def _reason(details: dict[str, object], explain: Callable[[UserError], Explanation]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from app.engine.client import EngineClient
 from app.engine.protocol import Forget, Load
 from app.services.device_choice import DeviceChoice
 from app.services.explain import explain_notice
+from app.services.load_options import LOAD_SETTINGS, LoadOptions, draft_choices
 from app.services.settings import SettingsService
 from app.services.store import Stores, StoreService
 
@@ -27,28 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 RELOAD_DELAY_MS = 800
 _GIB = 1024**3
-
-
-_LOAD_SETTINGS = frozenset(
-    f"model.{name}" for name in ("context_length", "threads", "device", "file_devices", "gpu_layers", "cache_type")
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _LoadOptions:
-    """What of a Load makes another load necessary when it changes; the fields are its."""
-
-    path: str
-    context_length: int
-    threads: int
-    device: str
-    gpu_layers: int
-    cache_type: str
-
-    @classmethod
-    def of(cls, request: Load) -> _LoadOptions:
-        """Those of a request."""
-        return cls(**{field.name: getattr(request, field.name) for field in fields(cls)})
+_DRAFT_SHARE = 3  # a draft model that is not smaller than this share of the model guesses too slowly
 
 
 class ModelService(QObject):
@@ -93,7 +72,7 @@ class ModelService(QObject):
         self._is_cancelled = False
         self._is_resting = False  # unloaded because nobody used it
         self._past_crash: UserError | None = None  # of the last run, not told yet
-        self._loaded_as: _LoadOptions | None = None
+        self._loaded_as: LoadOptions | None = None
         self._files: list[LibraryModel] = []
         self._reload_timer = QTimer(self)
         self._reload_timer.setSingleShot(True)
@@ -140,7 +119,8 @@ class ModelService(QObject):
         The last path is forgotten before it is tried and remembered once it is loaded, so that a file that takes the
         whole machine down is not tried again at the next start.
         """
-        if crashes := self._journal.settle():
+        crashes = [attempt for attempt in self._journal.settle() if attempt.kind is not AttemptKind.DRAFT]
+        if crashes:  # of a draft model the child tells
             self._past_crash = self._crash_error(crashes[-1], "")
         first = path or self._settings.string("model.last_path") or self._builtin
         self._settings.set_value("model.last_path", "")
@@ -208,6 +188,33 @@ class ModelService(QObject):
         """Try the file that failed, or the current one, once more."""
         self.load(self._failed_path or self._path)
 
+    @property
+    def draft(self) -> str:
+        """The file of the draft model that the person chose for the current model; empty: none."""
+        return draft_choices(self._settings).of(self._path)
+
+    @property
+    def likely_drafts(self) -> list[LibraryModel]:
+        """Files opened before that may guess for the loaded model: much smaller and of the same architecture."""
+        info = self._info
+        if info is None:
+            return []
+        return [
+            file
+            for file in self._files
+            if 0 < file.size_bytes <= info.size_bytes // _DRAFT_SHARE
+            and file.architecture == info.architecture
+            and not file.is_missing
+        ]
+
+    def choose_draft(self, draft: str) -> None:
+        """Have a small model guess ahead for the current one, or none; one that ended the engine may try again."""
+        self._journal.forget(draft)
+        if draft and draft == self.draft:
+            self.load(self._path)
+        else:
+            draft_choices(self._settings).choose(self._path, draft)
+
     def forget(self, path: str) -> None:
         """Take a file from the list; the file itself stays."""
         self._store.run(lambda stores: stores.models.forget(path), lambda _: self.refresh_files())
@@ -224,10 +231,9 @@ class ModelService(QObject):
         if self._pending is not None:
             self._superseded[self._pending.id] = self._pending
         self.cancel_load()
-        options = self._options(path)
         request = Load(
             self._engine.next_id(),
-            **asdict(options),
+            **LoadOptions.wanted(path, self._settings, self._choice).to_fields(),
             state_folder=self._states,
             state_limit_bytes=self._settings.integer("model.state_limit_gb") * _GIB,
         )
@@ -237,26 +243,15 @@ class ModelService(QObject):
         self.load_started.emit(path)
         self._engine.send(request)
 
-    def _options(self, path: str) -> _LoadOptions:
-        settings = self._settings
-        return _LoadOptions(
-            path,
-            settings.integer("model.context_length"),
-            settings.integer("model.threads"),
-            self._choice.device_for(path),
-            settings.integer("model.gpu_layers"),
-            settings.string("model.cache_type"),
-        )
-
-    def _wanted(self) -> _LoadOptions:
-        return self._options(self._path)
+    def _wanted(self) -> LoadOptions:
+        return LoadOptions.wanted(self._path, self._settings, self._choice)
 
     def _reload(self) -> None:
         if not self._is_resting:
             self.ensure_loaded()
 
     def _on_setting_changed(self, key: str) -> None:
-        if key in _LOAD_SETTINGS:
+        if key in LOAD_SETTINGS:
             self._reload_timer.start()
 
     def _on_event(self, event: Event) -> None:
@@ -297,7 +292,7 @@ class ModelService(QObject):
         """What the engine has now; it may have finished a load before it heard that another is wanted."""
         self._path = request.path
         self._info = model
-        self._loaded_as = _LoadOptions.of(request)
+        self._loaded_as = LoadOptions.of(request)
 
     def _on_load_failed(self, request: Load, error: UserError) -> None:
         log.warning("load failed: %s", error.kind.value)
@@ -333,6 +328,8 @@ class ModelService(QObject):
         if self._is_cancelled:  # it did not hear that and had to be ended
             self._given_up.add(pending.path)
             self.load_cancelled.emit()
+        elif crashes and crashes[-1].kind is AttemptKind.DRAFT:  # the model itself comes back, the child tells why
+            self._send(pending.path)
         elif crashes:
             # What is no fault of the file does not speak against it: the built-in one must run, now without the device.
             if crashes[-1].kind is AttemptKind.DEVICE and pending.path != self._builtin:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtCore import QObject, QUrl
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from app.core.events import DevicesListed
 from app.core.settings import Value
@@ -34,6 +36,9 @@ class SettingsController(QObject):
         profile.models.unloaded.connect(self._show_model)
         self.page.file_device_chosen.connect(self._on_file_device_chosen)
         self.page.device_retry_requested.connect(profile.hardware.retry)
+        profile.models.files_changed.connect(self._show_draft)
+        self.page.draft_chosen.connect(profile.models.choose_draft)
+        self.page.draft_file_wanted.connect(self._choose_draft_file)
         if profile.hardware.listed is not None:
             self._on_devices_listed(profile.hardware.listed)
         self._show_model()
@@ -60,6 +65,22 @@ class SettingsController(QObject):
     def _show_model(self) -> None:
         models = self._profile.models
         self.page.set_model(models.info, self._profile.hardware.choice.choice_for(models.current_path))
+
+        self._show_draft()
+
+    def _show_draft(self) -> None:
+        models = self._profile.models
+        known = [(file.path, file.name) for file in models.likely_drafts]
+        self.page.set_draft(models.info, models.draft, known)
+
+    def _choose_draft_file(self) -> None:
+        models = self._profile.models
+        near = models.draft or ("" if models.is_builtin else models.current_path)
+        filters = self.tr("Models (*.gguf);;All files (*)")
+        folder = str(Path(near).parent) if near else ""
+        path, _ = QFileDialog.getOpenFileName(self.page, self.tr("Choose a draft model"), folder, filters)
+        if path:
+            models.choose_draft(path)
 
     def _on_file_device_chosen(self, device: str) -> None:
         self._profile.hardware.choice.choose_for(self._profile.models.current_path, device)

@@ -11,9 +11,10 @@ import signal
 import time
 from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
-from app.core.errors import ErrorKind, UserError
+from app.core.errors import ErrorKind, NoticeKind, UserError
 from app.core.events import (
     HOST,
     Adapted,
@@ -29,6 +30,7 @@ from app.core.events import (
     Loaded,
     Loading,
     ModelInfo,
+    Notice,
     PromptProgress,
     PromptStarted,
     Ranked,
@@ -79,7 +81,14 @@ class ScriptedBackend:
         device = self._device_for(request)
         rule = self._script.load_of(request.path, device)
         with self._attempt(device, request.path):
-            self._play_load(request, rule, device, emit, control)
+            is_loaded = self._play_load(request, rule, device, emit, control)
+        if is_loaded:
+            info = _model_info(request, rule, device)
+            emit(
+                Loaded(
+                    request.id, replace(info, plan=info.plan | self._play_draft(request, emit)), control.elapsed_ms()
+                )
+            )
 
     def _device_for(self, request: Load) -> str:
         """What a model is loaded on: as wanted, but on no GPU that ended an engine before."""
@@ -93,11 +102,11 @@ class ScriptedBackend:
             return nullcontext()
         return self._journal.attempt(AttemptKind.DEVICE, device, path, self.engine_name)
 
-    def _play_load(self, request: Load, rule: LoadRule, device: str, emit: Emit, control: RequestControl) -> None:
+    def _play_load(self, request: Load, rule: LoadRule, device: str, emit: Emit, control: RequestControl) -> bool:
         for step in range(_LOAD_STEPS + 1):
             if control.is_stopped:
                 emit(LoadCancelled(request.id))
-                return
+                return False
             emit(Loading(request.id, step / _LOAD_STEPS))
             _wait_until(time.perf_counter() + rule.duration_ms / 1000.0 / _LOAD_STEPS, control)
         if rule.crash is not None:
@@ -106,7 +115,26 @@ class ScriptedBackend:
             raise rule.error
         self._model = rule
         self._context_length = request.context_length or rule.context_length
-        emit(Loaded(request.id, _model_info(request, rule, device), control.elapsed_ms()))
+        return True
+
+    def _play_draft(self, request: Load, emit: Emit) -> dict[str, object]:
+        """What the plan says of a draft model: it is used unless a rule for its path has an error or a crash."""
+        path = request.draft_model
+        if not path:
+            return {}
+        rule = self._script.load_of(path)
+        problem: dict[str, object] = {}
+        if path in self._journal.failed(AttemptKind.DRAFT, self.engine_name):
+            problem = {"reason": "crashed"}
+        elif rule.path and rule.error is not None:
+            problem = {"reason": "file", "error": rule.error.to_json()}
+        elif rule.path and rule.crash is not None:
+            with self._journal.attempt(AttemptKind.DRAFT, path, path, self.engine_name):
+                _die(rule.crash)
+        if problem:
+            emit(Notice(request.id, NoticeKind.DRAFT_UNUSED, {"path": path, **problem}))
+            return {}
+        return {"draft": {"path": path, "name": rule.name, "used_bytes": _GIB // 10}}
 
     @property
     def is_answering(self) -> bool:

@@ -13,6 +13,7 @@ from app.core.settings import SETTINGS, Section, Setting, Value
 from app.services.explain import explain
 from app.ui.buttons import Button, ButtonKind
 from app.ui.device_field import DeviceField
+from app.ui.draft_field import DraftField
 from app.ui.labels import Label, heading, hint
 from app.ui.pages.data_folder import BackupRow, DataFolder
 from app.ui.pages.device_list import DeviceList, Speed
@@ -33,6 +34,8 @@ class SettingsPage(ScrollColumn):
     backup_requested = Signal()
     file_device_chosen = Signal(str)  # for the model that is loaded; empty: as all others
     device_retry_requested = Signal()
+    draft_chosen = Signal(str)  # for the model that is loaded; empty: none
+    draft_file_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -52,10 +55,14 @@ class SettingsPage(ScrollColumn):
         self._data = DataFolder(self)
         self._data.open_folder_requested.connect(self.open_folder_requested)
         self._data.backup_requested.connect(self.backup_requested)
+        self._draft = DraftField(self)
+        self._draft.chosen.connect(self.draft_chosen)
+        self._draft.file_wanted.connect(self.draft_file_wanted)
         extras: dict[Section, QWidget] = {Section.MODEL: self._hardware, Section.DATA: self._data}
+        expert_extras: dict[Section, QWidget] = {Section.MODEL: self._draft}
         for section in Section:
             self.column.addSpacing(SECTION_GAP_PX if section is not Section.APPEARANCE else ROW_GAP_PX)
-            block = _SectionBlock(section, extras.get(section), self)
+            block = _SectionBlock(section, extras.get(section), expert_extras.get(section), self)
             block.changed.connect(self.setting_changed)
             self._fields |= block.fields
             self.column.addWidget(block)
@@ -86,6 +93,10 @@ class SettingsPage(ScrollColumn):
         """The model in memory, and the device that the person chose for it alone."""
         self._plan.set_model(model, chosen_device)
 
+    def set_draft(self, model: ModelInfo | None, chosen: str, known: Sequence[tuple[str, str]]) -> None:
+        """The draft model that was chosen for the model in memory, and paths and names of others to choose from."""
+        self._draft.set_model(model, chosen, known)
+
     def set_data_folder(self, path: str) -> None:
         """Where everything is kept."""
         self._data.set_folder(path)
@@ -109,7 +120,7 @@ class _SectionBlock(QWidget):
 
     changed = Signal(str, object)
 
-    def __init__(self, section: Section, extra: QWidget | None, parent: QWidget) -> None:
+    def __init__(self, section: Section, extra: QWidget | None, expert_extra: QWidget | None, parent: QWidget) -> None:
         super().__init__(parent)
         self.fields: dict[str, SettingField] = {}
         self._undo: dict[str, Value] = {}
@@ -126,7 +137,7 @@ class _SectionBlock(QWidget):
             self._column.addWidget(extra)
         experts = [setting for setting in mine if setting.expert]
         if experts:
-            self._add_experts(title, experts)
+            self._add_experts(title, experts, expert_extra)
         if mine:
             self._add_reset(title)
 
@@ -147,7 +158,7 @@ class _SectionBlock(QWidget):
         self.fields[setting.key] = field
         return row
 
-    def _add_experts(self, title: str, settings: Sequence[Setting]) -> None:
+    def _add_experts(self, title: str, settings: Sequence[Setting], extra: QWidget | None) -> None:
         self._more = Button(self.tr("More"), self, kind=ButtonKind.QUIET, icon="down", leading=True)
         self._more.setAccessibleName(self.tr("More settings: {section}").format(section=title))
         self._more.setCheckable(True)
@@ -157,6 +168,8 @@ class _SectionBlock(QWidget):
         column.setSpacing(ROW_GAP_PX)
         for setting in settings:
             column.addWidget(self._row(setting, self._experts))
+        if extra is not None:
+            column.addWidget(extra)
         self._experts.hide()
         self._more.toggled.connect(self._on_more_toggled)
         self._column.addWidget(self._more, 0, Qt.AlignmentFlag.AlignLeading)

@@ -1,0 +1,57 @@
+"""How the settings want a model file to be loaded."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from app.engine.protocol import Load
+from app.services.device_choice import DeviceChoice
+from app.services.file_choices import FileChoices
+from app.services.settings import SettingsService
+
+LOAD_SETTINGS = frozenset(
+    f"model.{name}"
+    for name in ("context_length", "threads", "device", "file_devices", "file_drafts", "gpu_layers", "cache_type")
+)
+"""The settings that `LoadOptions` is made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """What of a Load makes another load necessary when it changes; the fields are its."""
+
+    path: str
+    context_length: int
+    threads: int
+    device: str
+    gpu_layers: int
+    cache_type: str
+    draft_model: str
+
+    @classmethod
+    def of(cls, request: Load) -> LoadOptions:
+        """Those of a request."""
+        return cls(**{field.name: getattr(request, field.name) for field in fields(cls)})
+
+    @classmethod
+    def wanted(cls, path: str, settings: SettingsService, choice: DeviceChoice) -> LoadOptions:
+        """Those for a model file by the settings."""
+        return cls(
+            path=path,
+            context_length=settings.integer("model.context_length"),
+            threads=settings.integer("model.threads"),
+            device=choice.device_for(path),
+            gpu_layers=settings.integer("model.gpu_layers"),
+            cache_type=settings.string("model.cache_type"),
+            draft_model=draft_choices(settings).of(path),
+        )
+
+    def to_fields(self) -> dict[str, Any]:
+        """The fields for a Load."""
+        return asdict(self)
+
+
+def draft_choices(settings: SettingsService) -> FileChoices:
+    """Which draft model guesses for which model file."""
+    return FileChoices(settings, "model.file_drafts")

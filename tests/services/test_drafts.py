@@ -1,0 +1,134 @@
+"""Which draft model guesses for which model file, through the services and a real child that plays from a script."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from app.core.errors import UserError
+from app.services.file_choices import FileChoices
+from app.services.models import ModelService
+from app.services.profile import Profile
+from tests.services.conftest import WAIT_MS, StartProfile
+
+GOOD = {"path": "good", "name": "Good"}
+SMALL = {"path": "small", "name": "Small"}
+BUILTIN = {"name": "Built in"}
+
+
+def load(qtbot: QtBot, profile: Profile, path: str) -> None:
+    with qtbot.waitSignal(profile.models.loaded, timeout=WAIT_MS):
+        profile.models.load(path)
+
+
+def choose(qtbot: QtBot, models: ModelService, draft: str) -> dict[str, Any]:
+    """Choose a draft model; returns what the plan says of it."""
+    with qtbot.waitSignal(models.loaded, timeout=WAIT_MS):
+        models.choose_draft(draft)
+    assert models.info is not None
+    found = models.info.plan.get("draft", {})
+    assert isinstance(found, dict)
+    return found
+
+
+def test_each_model_file_has_a_draft_model_of_its_own(
+    qtbot: QtBot, start_profile: StartProfile, end_profile: Callable[[Profile], None]
+) -> None:
+    profile = start_profile(loads=[GOOD, SMALL, BUILTIN])
+    load(qtbot, profile, "/good.gguf")
+    assert profile.models.draft == ""
+    assert choose(qtbot, profile.models, "/small.gguf")["name"] == "Small"
+    assert profile.models.draft == "/small.gguf"
+    load(qtbot, profile, "/other.gguf")
+    assert profile.models.draft == ""
+    assert profile.models.info is not None
+    assert "draft" not in profile.models.info.plan
+    end_profile(profile)
+    again = start_profile(loads=[GOOD, SMALL, BUILTIN])
+    load(qtbot, again, "/good.gguf")
+    assert again.models.draft == "/small.gguf"
+    assert choose(qtbot, again.models, "") == {}
+    assert again.settings.string("model.file_drafts") == ""
+
+
+def test_a_draft_model_that_cannot_be_used_is_told_of(qtbot: QtBot, start_profile: StartProfile) -> None:
+    broken = {"path": "broken", "error": {"kind": "file_missing", "details": {}}}
+    profile = start_profile(loads=[broken, BUILTIN])
+    told: list[str] = []
+    profile.models.noticed.connect(told.append)
+    assert choose(qtbot, profile.models, "/broken.gguf") == {}
+    assert "“broken.gguf” is not used" in told[-1]
+    assert profile.models.draft == "/broken.gguf"  # the file may come back
+
+
+@pytest.mark.logs_warnings
+def test_a_draft_model_that_ends_the_engine_is_left_out_until_it_is_chosen_again(
+    qtbot: QtBot, start_profile: StartProfile
+) -> None:
+    profile = start_profile(loads=[{"path": "deadly", "crash": {"exit_code": 3}}, GOOD, BUILTIN])
+    load(qtbot, profile, "/good.gguf")
+    told: list[str] = []
+    failures: list[UserError] = []
+    deaths: list[UserError] = []
+    profile.models.noticed.connect(told.append)
+    profile.models.load_failed.connect(failures.append)
+    profile.engine.died.connect(deaths.append)
+    for times in (1, 2):
+        assert choose(qtbot, profile.models, "/deadly.gguf") == {}
+        assert profile.models.current_path == "/good.gguf"
+        assert "it stopped the engine the last time" in told[-1]
+        assert len(deaths) == times
+    assert failures == []
+    load(qtbot, profile, "/good.gguf")
+    assert len(deaths) == 2
+
+
+@pytest.mark.logs_warnings
+def test_a_death_over_a_draft_model_in_the_last_run_is_no_fault_of_a_graphics_card(
+    qtbot: QtBot, start_profile: StartProfile, end_profile: Callable[[Profile], None]
+) -> None:
+    script = [{"path": "deadly", "crash": {"exit_code": 3}}, BUILTIN]
+    profile = start_profile(loads=script)
+    with qtbot.waitSignal(profile.engine.died, timeout=WAIT_MS):
+        profile.models.choose_draft("/deadly.gguf")
+        profile.models._engine.died.disconnect(profile.models._on_died)  # as if the window had died as well
+    end_profile(profile)
+    failures: list[UserError] = []
+    again = start_profile(loads=script, wait=False)
+    again.models.load_failed.connect(failures.append)
+    qtbot.waitUntil(lambda: again.models.info is not None, timeout=WAIT_MS)
+    assert failures == []
+
+
+def test_only_much_smaller_files_of_the_same_architecture_are_offered(
+    qtbot: QtBot, start_profile: StartProfile
+) -> None:
+    from dataclasses import replace
+
+    from app.core.library import LibraryModel, Owner
+
+    profile = start_profile(loads=[BUILTIN])
+    models = profile.models
+    assert models.info is not None
+    models._info = replace(models.info, size_bytes=9000, architecture="llama")
+    small = LibraryModel("/small.gguf", "Small", Owner.HEARTH, ("/small.gguf",), 3000, architecture="llama")
+    models._files = [
+        small,
+        replace(small, path="/large.gguf", size_bytes=3001),
+        replace(small, path="/other.gguf", architecture="gemma"),
+        replace(small, path="/gone.gguf", is_missing=True),
+    ]
+    assert models.likely_drafts == [small]
+
+
+@pytest.mark.parametrize("stored", ["", "nonsense", "[]", "3", '{"/a.gguf": 7}'])
+def test_choices_that_make_no_sense_are_none(start_profile: StartProfile, stored: str) -> None:
+    settings = start_profile(loads=[BUILTIN]).settings
+    settings.set_value("model.file_drafts", stored)
+    choices = FileChoices(settings, "model.file_drafts")
+    assert choices.of("/b.gguf") == ""
+    choices.choose("/b.gguf", "/c.gguf")
+    assert choices.of("/b.gguf") == "/c.gguf"
