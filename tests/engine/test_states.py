@@ -18,7 +18,8 @@ LIMIT_BYTES = 1 << 30
 CONTEXT_TOKENS = 2048
 STORY = "the cat sat on the world and " * 40  # more than is worth a file
 # Layers that see everything; some with a sliding window; some with a recurrent state.
-KINDS = ("llama", "gemma3", "granitehybrid")
+KINDS = ("llama", "gemma3", "gpt-oss", "granitehybrid", "mamba")
+WINDOW_TOKENS = 64  # of gemma3 and gpt-oss
 
 
 def write_model(folder: Path, kind: str) -> Path:
@@ -33,7 +34,7 @@ class Runs:
         self.states = folder / "states"
         self.log_path = folder / "engine.log"
 
-    def ask(self, *talks: Sequence[ChatMessage], keep: bool = True) -> list[Run]:
+    def ask(self, *talks: Sequence[ChatMessage], keep: bool = True, max_tokens: int = 12) -> list[Run]:
         """The answers to some conversations, one after the other, in one run of the engine."""
         child = EngineChild(log_path=self.log_path)
         try:
@@ -41,7 +42,7 @@ class Runs:
             load = Load(0, str(self._model), CONTEXT_TOKENS, 1, state_folder=folder, state_limit_bytes=limit)
             assert isinstance(child.ask(load).last, Loaded)
             return [
-                child.generate(talk, sampling={"temperature": 0.0}, max_tokens=12, conversation_id=talk[0].id)
+                child.generate(talk, sampling={"temperature": 0.0}, max_tokens=max_tokens, conversation_id=talk[0].id)
                 for talk in talks
             ]
         finally:
@@ -74,19 +75,30 @@ def test_the_next_turn_reads_only_what_is_new(runs: Runs) -> None:
     assert second.text == anew.text
 
 
-def test_another_version_of_the_last_answer_is_what_it_would_have_been(runs: Runs) -> None:
+@pytest.mark.parametrize("answer_tokens", [12, WINDOW_TOKENS + 20])
+def test_another_version_of_the_last_answer_reads_nothing_again(runs: Runs, answer_tokens: int) -> None:
     talk = [user(STORY, "talk")]
-    (first,) = runs.ask(talk)
-    (again,) = runs.ask(talk)
-    assert again.text == first.text
+    (first,) = runs.ask(talk, max_tokens=answer_tokens)
+    talk += [assistant(first.text), user("and the cat sat on the world")]
+    (second,) = runs.ask(talk, max_tokens=answer_tokens)
+    for _ in range(2):  # also where nothing was added since the state was read
+        (again,) = runs.ask(talk, max_tokens=answer_tokens)
+        assert started(again).reused_tokens == started(second).prompt_tokens - 1
+        assert again.text == second.text
+    (anew,) = runs.ask(talk, max_tokens=answer_tokens, keep=False)
+    assert again.text == anew.text != ""
 
 
-def test_an_edited_question_is_answered_as_if_it_had_been_the_first(runs: Runs) -> None:
-    runs.ask([user(STORY, "talk"), assistant("the cat"), user("sat on the world")])
-    edited = [user(STORY, "talk"), assistant("the cat"), user("and the world")]
-    (answer,) = runs.ask(edited)
+@pytest.mark.parametrize("is_restarted", [True, False])
+def test_an_edited_question_is_answered_as_if_it_had_been_the_first(runs: Runs, is_restarted: bool) -> None:
+    before = [user(STORY, "talk")]
+    (first,) = runs.ask(before)
+    asked = [*before, assistant(first.text), user("sat on the world")]
+    edited = [*before, assistant(first.text), user("and the world")]
+    answers = [*runs.ask(asked), *runs.ask(edited)] if is_restarted else runs.ask(asked, edited)
+    assert started(answers[-1]).reused_tokens >= started(answers[0]).reused_tokens > started(first).prompt_tokens
     (anew,) = runs.ask(edited, keep=False)
-    assert answer.text == anew.text
+    assert answers[-1].text == anew.text != ""
 
 
 def test_several_conversations_come_back(runs: Runs) -> None:

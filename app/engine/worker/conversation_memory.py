@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 
 import psutil
 
-from app.engine.worker.binding import llama
 from app.engine.worker.loaded_model import LoadedModel
 from app.engine.worker.saved_sequence import SavedSequence, reusable_length
-from app.engine.worker.sequence import ContextSequence
+from app.engine.worker.sequence import ContextSequence, window_tokens
 from app.engine.worker.state_file import StateError
 from app.engine.worker.state_store import StateKey, StateStore
 
@@ -36,9 +35,10 @@ class ConversationMemory:
     def __init__(self, model: LoadedModel, store: StateStore | None, key: StateKey | None) -> None:
         """`store` and `key`: where states outlive this process, and what they must agree in; both or neither."""
         self._is_recurrent = model.is_recurrent
-        # A saved state has of a sliding window only what the next token sees, so it cannot be cut either.
-        self._can_cut_states = not model.is_recurrent and not llama.llama_model_n_swa(model.handle)
         self._sequences = _sequences_of(model)
+        assert model.context is not None
+        # A saved state has of a sliding window only what the next tokens see, so it cannot be cut anywhere either.
+        self._can_cut_states = not model.is_recurrent and not window_tokens(model.context)
         self._kept: OrderedDict[str, SavedSequence] = OrderedDict()
         self._unwritten: set[str] = set()  # those of them that the store has not got yet
         self._store = store
@@ -61,6 +61,7 @@ class ConversationMemory:
             sequence.conversation_id = conversation_id
         self._fill(sequence, tokens)
         sequence.keep_prefix(tokens)
+        sequence.mark_question()
         sequence.is_busy = True
         sequence.touch()
         return sequence
@@ -150,7 +151,7 @@ class ConversationMemory:
 
     def _usable(self, saved: SavedSequence, tokens: Sequence[int]) -> int:
         """How much of a copy serves a prompt."""
-        return reusable_length(saved.tokens, saved.checkpoints, tokens, not self._can_cut_states)
+        return reusable_length(saved.tokens, saved.cut_points, tokens, not self._can_cut_states)
 
     def _restore_from_store(self, sequence: ContextSequence, tokens: Sequence[int], least: int) -> bool:
         if self._store is None or self._key is None or len(tokens) < max(least, MIN_KEPT_TOKENS):
@@ -159,7 +160,8 @@ class ConversationMemory:
         if found is None:
             return False
         try:
-            saved = SavedSequence.from_bytes(found.tokens, found.read(), self._is_recurrent)
+            data, cut_points = found.read(), found.head.cut_points
+            saved = SavedSequence.from_bytes(found.tokens, data, cut_points, self._is_recurrent)
         except (StateError, ValueError) as error:
             log.warning("a stored conversation cannot be used: %s", error)
             return False
@@ -190,9 +192,9 @@ class ConversationMemory:
                 self._key,
                 conversation_id,
                 saved.tokens,
-                saved.to_bytes(self._is_recurrent),
+                saved.to_bytes(),
                 can_cut=self._can_cut_states,
-                cut_points=[point.length for point in saved.stored_checkpoints],
+                cut_points=saved.stored_cut_points,
             )
 
 

@@ -99,6 +99,7 @@ class Scheduler:
             answer.chunk_was_read(chunk)
             if not answer.is_reading:
                 answer.take_logits(self._context, first + len(chunk) - 1, 0.0)
+                answer.sequence.mark_answer()  # after its first word, which shall not wait
 
     def _write(self, answers: Sequence[Answer]) -> None:
         batch = self._batch

@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from app.engine.worker.binding import llama
-from app.engine.worker.saved_sequence import Checkpoint, SavedSequence, reusable_length
+from app.engine.worker.saved_sequence import Checkpoint, SavedSequence, last_up_to, shared_length
+from app.engine.worker.state_reader import StreamsError
 from app.engine.worker.state_streams import with_number_of_streams
+from app.engine.worker.window_cells import WindowState
 
-_CHECKPOINTS = 12  # two a turn: the last six turns can be edited without reading all anew
-_CHECKPOINT_BYTES = 512 * 1024 * 1024
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """How many checkpoints are kept: `most` of them, but `least` where they take more than so many bytes."""
+
+    least: int
+    most: int
+    size_bytes: int
+
+    def count(self, checkpoint_bytes: int) -> int:
+        """For checkpoints of this size."""
+        return min(self.most, max(self.least, self.size_bytes // max(checkpoint_bytes, 1)))
+
+
+_MIB = 1024 * 1024
+_RECURRENT_ROOM = _Room(2, 12, 512 * _MIB)  # two a turn: the last six turns can be edited without reading all anew
+_WINDOW_ROOM = _Room(1, 2, 256 * _MIB)  # those of the last turn: copies are made of them, the context has all
+_LARGEST_WINDOW_BYTES = 512 * _MIB  # some windows are 4,096 tokens in half of the layers
+_QUICK_BYTES = 64 * _MIB  # copied in some 20 ms, which nobody notices before a question is read
 
 
 class ContextSequence:
     """Sequence `number` of a context; `tokens` is what the memory holds of it.
 
     An attention model forgets any tail. A recurrent state cannot go back: there, copies of it (checkpoints) are kept
-    from the places to which a regenerated or edited answer returns.
+    from the places to which a regenerated or edited answer returns. Layers with a sliding window go back anywhere as
+    long as the context has all of their tokens, which after a copy it has not: there, checkpoints make copies better.
     """
 
     def __init__(self, context: int, number: int, is_recurrent: bool) -> None:
@@ -31,8 +56,10 @@ class ContextSequence:
         self._context = context
         self._memory = llama.llama_get_memory(context)
         self._is_recurrent = is_recurrent
-        self._window = int(llama.llama_model_n_swa(llama.llama_get_model(context)))  # 0: every token sees all others
+        self._window = 0 if is_recurrent else window_tokens(context)
         self._checkpoints: list[Checkpoint] = []
+        self._whole_from = 0  # from this length on windows can be cut anywhere
+        self._cut_points: list[int] = []  # and below it to these lengths
 
     @property
     def needs_marks(self) -> bool:
@@ -41,8 +68,8 @@ class ContextSequence:
 
     def reusable(self, tokens: Sequence[int]) -> int:
         """How many of `tokens` need not be read."""
-        length = reusable_length(self.tokens, self._checkpoints, tokens, self._is_recurrent)
-        return 0 if length < len(self.tokens) and self._lacks_before(length) else length
+        shared = min(shared_length(self.tokens, tokens), len(tokens) - 1)
+        return shared if shared == len(self.tokens) else self._reachable(shared)
 
     def keep_prefix(self, tokens: Sequence[int]) -> int:
         """Forget everything that `tokens` does not begin with; returns how many of them are kept."""
@@ -60,8 +87,8 @@ class ContextSequence:
         """Forget everything."""
         llama.llama_memory_seq_rm(self._memory, self.number, -1, -1)
         self.tokens.clear()
-        self._checkpoints.clear()
-        self.saved_length = 0
+        self.saved_length = self._whole_from = 0
+        self._checkpoints, self._cut_points = [], []
 
     def extend(self, tokens: Sequence[int]) -> None:
         """These were decoded."""
@@ -73,15 +100,19 @@ class ContextSequence:
 
     def mark(self) -> None:
         """Remember this place, if the model could not come back to it otherwise."""
-        length = len(self.tokens)
-        if not self._is_recurrent or not length or any(point.length == length for point in self._checkpoints):
-            return
-        state = self._state(llama.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY)
-        if state is None:
-            return
-        self._checkpoints.append(Checkpoint(length, state))
-        most = min(_CHECKPOINTS, max(2, _CHECKPOINT_BYTES // max(len(state), 1)))
-        del self._checkpoints[:-most]
+        if self._is_recurrent:
+            self._add_checkpoint(_RECURRENT_ROOM)
+
+    def mark_question(self) -> None:
+        """Remember that a question begins here, if that is quick."""
+        if self._has_parts and self._partial_bytes() <= _QUICK_BYTES:
+            self._add_checkpoint(_RECURRENT_ROOM if self._is_recurrent else _WINDOW_ROOM)
+
+    def mark_answer(self) -> None:
+        """Remember for copies that an answer begins here; where the model could not come back, `mark` has done so."""
+        is_marked = any(point.length >= len(self.tokens) - 1 for point in self._checkpoints)
+        if self._window and not is_marked and self._partial_bytes() <= _LARGEST_WINDOW_BYTES:
+            self._add_checkpoint(_WINDOW_ROOM)
 
     def repair(self) -> None:
         """Bring `tokens` in line with the memory after a decode that failed or was aborted."""
@@ -93,18 +124,32 @@ class ContextSequence:
     def save(self) -> SavedSequence | None:
         """A copy; None when llama.cpp cannot give it."""
         state = self._state(llama.LLAMA_STATE_SEQ_FLAGS_NONE)
-        return None if state is None else SavedSequence(list(self.tokens), state, tuple(self._checkpoints))
+        if state is None:
+            return None
+        tokens, points = list(self.tokens), tuple(self._checkpoints)
+        if self._is_recurrent:
+            return SavedSequence(tokens, state, points, [point.length for point in points], is_recurrent=True)
+        if not self._window:
+            return SavedSequence(tokens, state)
+        try:
+            cut_points = WindowState(state, [point.state for point in points]).cut_points(self._window)
+        except StreamsError as error:
+            log.warning("a copy of %d tokens serves as a whole only: %s", len(tokens), error)
+            return SavedSequence(tokens, state)
+        return SavedSequence(tokens, state, points, cut_points)
 
     def restore(self, saved: SavedSequence) -> bool:
         """Take over a copy. On failure the sequence is empty."""
         self.clear()
-        state = with_number_of_streams(saved.state, llama.llama_n_seq_max(self._context))
+        state = with_number_of_streams(saved.whole_state, llama.llama_n_seq_max(self._context))
         is_read = self._set_state(state, llama.LLAMA_STATE_SEQ_FLAGS_NONE)
         if not is_read or llama.llama_memory_seq_pos_max(self._memory, self.number) != len(saved.tokens) - 1:
             self.clear()
             return False
         self.tokens = list(saved.tokens)
         self._checkpoints = list(saved.checkpoints)
+        if self._window:
+            self._whole_from, self._cut_points = len(self.tokens), list(saved.cut_points)
         self.mark()
         return True
 
@@ -117,6 +162,8 @@ class ContextSequence:
         self.conversation_id, self.used_at = other.conversation_id, other.used_at
         self.saved_length = other.saved_length
         self._checkpoints = other._checkpoints
+        if self._window and llama.llama_memory_seq_pos_min(self._memory, self.number) > 0:
+            self._whole_from = len(self.tokens)  # the state that was moved has the last window only
 
     def copy_from(self, other: ContextSequence, length: int) -> None:
         """Take over the first `length` tokens of another sequence."""
@@ -124,31 +171,31 @@ class ContextSequence:
         llama.llama_memory_seq_cp(self._memory, other.number, self.number, -1, -1)
         self.tokens = list(other.tokens)
         self._checkpoints = list(other._checkpoints)
+        self._whole_from, self._cut_points = other._whole_from, list(other._cut_points)
         self.cut(length)
 
-    def _go_back(self, length: int) -> None:
+    @property
+    def _has_parts(self) -> bool:
+        """Whether llama.cpp copies part of the memory by itself: what it cannot cut."""
+        return self._is_recurrent or self._window > 0
+
+    def _reachable(self, length: int) -> int:
+        """The longest beginning of up to `length` tokens, fewer than there are, to which the memory can go back."""
         if self._is_recurrent:
-            length = self._restore_checkpoint(length)
+            return last_up_to([point.length for point in self._checkpoints], length)
+        return length if length >= self._whole_from else last_up_to(self._cut_points, length)
+
+    def _go_back(self, length: int) -> None:
+        length = self._restore_checkpoint(length) if self._is_recurrent else self._reachable(length)
         removed = length > 0 and bool(llama.llama_memory_seq_rm(self._memory, self.number, length, -1))
-        if (
-            not removed
-            or llama.llama_memory_seq_pos_max(self._memory, self.number) != length - 1
-            or self._lacks_before(length)
-        ):
+        if not removed or llama.llama_memory_seq_pos_max(self._memory, self.number) != length - 1:
             self.clear()
-        else:
-            del self.tokens[length:]
-            self.saved_length = min(self.saved_length, length)
-
-    def _lacks_before(self, length: int) -> bool:
-        """Whether tokens are gone that the next one, at `length`, would see.
-
-        A saved state has only the last window of the layers with sliding windows, even where the context has them
-        all: after a restore there is nothing to go back to.
-        """
-        if self._is_recurrent or not self._window:
-            return False
-        return bool(llama.llama_memory_seq_pos_min(self._memory, self.number) > max(0, length - self._window))
+            return
+        del self.tokens[length:]
+        self.saved_length = min(self.saved_length, length)
+        self._whole_from = min(self._whole_from, length)
+        self._cut_points = [point for point in self._cut_points if point <= length]
+        self._checkpoints = [point for point in self._checkpoints if point.length <= length]
 
     def _restore_checkpoint(self, length: int) -> int:
         """Bring the recurrent state to the last checkpoint up to `length` tokens; returns how many it stands for."""
@@ -159,6 +206,23 @@ class ContextSequence:
                 return point.length
             self._checkpoints.pop()
         return 0
+
+    def _add_checkpoint(self, room: _Room) -> None:
+        length = len(self.tokens)
+        if not length or any(point.length == length for point in self._checkpoints):
+            return
+        try:
+            state = self._state(llama.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY)
+        except MemoryError:
+            log.warning("no memory to remember where %d tokens end", length)
+            return
+        if state is not None:
+            self._checkpoints.append(Checkpoint(length, state))
+            del self._checkpoints[: -room.count(len(state))]
+
+    def _partial_bytes(self) -> int:
+        flags = llama.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+        return int(llama.llama_state_seq_get_size_ext(self._context, self.number, flags))
 
     def _state(self, flags: int) -> bytearray | None:
         size = llama.llama_state_seq_get_size_ext(self._context, self.number, flags)
@@ -172,6 +236,21 @@ class ContextSequence:
         return state or None
 
     def _set_state(self, state: bytes | bytearray, flags: int) -> bool:
-        kind = ctypes.c_uint8 * len(state)
-        buffer = kind.from_buffer(state) if isinstance(state, bytearray) else kind.from_buffer_copy(state)
-        return bool(llama.llama_state_seq_set_data_ext(self._context, buffer, len(state), self.number, flags))
+        size = len(state)
+        if isinstance(state, bytes):  # not copied: it may be a gigabyte
+            buffer: Any = ctypes.cast(ctypes.c_char_p(state), ctypes.POINTER(ctypes.c_uint8))
+        else:
+            buffer = (ctypes.c_uint8 * size).from_buffer(state)
+        return bool(llama.llama_state_seq_set_data_ext(self._context, buffer, size, self.number, flags))
+
+
+def window_tokens(context: int) -> int:
+    """How many tokens layers with a sliding window see; 0 where there are none, or llama.cpp keeps all for them.
+
+    It keeps what it can do without apart: then part of a state is less than the whole.
+    """
+    whole, part = (
+        llama.llama_state_seq_get_size_ext(context, 0, flags)
+        for flags in (llama.LLAMA_STATE_SEQ_FLAGS_NONE, llama.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY)
+    )
+    return int(llama.llama_model_n_swa(llama.llama_get_model(context))) if part < whole else 0
