@@ -73,6 +73,7 @@ class ErrorKind(StrEnum):
     PROXY_FAILED = "proxy_failed"  # proxy, reason
     CERTIFICATE_REFUSED = "certificate_refused"  # endpoint, reason
     ADDRESS_INVALID = "address_invalid"  # address: of a hub or a proxy, as it was typed
+    NOT_A_REFERENCE = "not_a_reference"  # text: neither a repository, nor a file in one, nor the address of either
     RATE_LIMITED = "rate_limited"  # retry_in_s
     GATED = "gated"  # repo, url (of the page with the terms), has_token (0 or 1)
     TOKEN_REJECTED = "token_rejected"  # endpoint
@@ -85,6 +86,11 @@ class ErrorKind(StrEnum):
     CHANGED_ON_HUB = "changed_on_hub"  # repo, path
     FILE_IN_USE = "file_in_use"  # path: another program downloads it
     DISK_SPACE = "disk_space"  # needed_bytes, free_bytes, path
+    FILE_TOO_LARGE = "file_too_large"  # path, size_bytes: more than the disk's format allows for one file
+    FOLDER_READ_ONLY = "folder_read_only"  # path
+    WRITE_FAILED = "write_failed"  # path, reason
+    NAME_TAKEN = "name_taken"  # path: another file lies where the download would
+    UNSAFE_NAME = "unsafe_name"  # path: a name on the hub that leads out of its folder
     # model files on this computer
     TRASH_FAILED = "trash_failed"  # path, reason
     MOVE_FAILED = "move_failed"  # path, reason

@@ -142,6 +142,20 @@ def _disk_space(error: UserError) -> Explanation:
     )
 
 
+def _file_too_large(error: UserError) -> Explanation:
+    words = translate(
+        "Explain",
+        "The drive cannot hold a file of {0}; drives formatted as FAT32 take up to 4 GB. Choose a folder on another "
+        "drive.",
+    )
+    title = translate("Explain", "This file is too large for the drive")
+    return Explanation(title, words.format(size(error.integer("size_bytes"))), (_choose_folder(), copy_details(error)))
+
+
+def _replace_file() -> Action:
+    return Action(ActionKind.REPLACE_FILE, translate("Explain", "Replace it"))
+
+
 def _host(endpoint: str) -> str:
     """An address as people say it: without https://."""
     return endpoint.removeprefix("https://") or "huggingface.co"
@@ -195,6 +209,14 @@ HUB_CARDS: dict[ErrorKind, Callable[[UserError], Explanation]] = {
         QT_TRANSLATE_NOOP("Explain", "“{address}” is no address such as https://huggingface.co or http://proxy:8080."),
         _endpoint_setting,
     ),
+    ErrorKind.NOT_A_REFERENCE: _card(
+        QT_TRANSLATE_NOOP("Explain", "This names nothing on the hub"),
+        QT_TRANSLATE_NOOP(
+            "Explain",
+            "“{text}” should be author/name, author/name/file.gguf, author/name:Q4_K_M or the address of a page there.",
+        ),
+        retry,
+    ),
     ErrorKind.RATE_LIMITED: _rate_limited,
     ErrorKind.GATED: _gated,
     ErrorKind.TOKEN_REJECTED: _token_rejected,
@@ -235,6 +257,36 @@ HUB_CARDS: dict[ErrorKind, Callable[[UserError], Explanation]] = {
         retry,
     ),
     ErrorKind.DISK_SPACE: _disk_space,
+    ErrorKind.FILE_TOO_LARGE: _file_too_large,
+    ErrorKind.FOLDER_READ_ONLY: _card(
+        QT_TRANSLATE_NOOP("Explain", "This folder cannot be written"),
+        QT_TRANSLATE_NOOP("Explain", "Hearth may not write {path}. Change its permissions, or choose another folder."),
+        retry,
+        _choose_folder,
+    ),
+    ErrorKind.WRITE_FAILED: _card(
+        QT_TRANSLATE_NOOP("Explain", "The disk did not take the file"),
+        QT_TRANSLATE_NOOP(
+            "Explain",
+            "“{file}” could not be written; the system says {reason}. Is the drive still there? Then try again.",
+        ),
+        retry,
+        _choose_folder,
+    ),
+    ErrorKind.NAME_TAKEN: _card(
+        QT_TRANSLATE_NOOP("Explain", "There is another file of this name"),
+        QT_TRANSLATE_NOOP(
+            "Explain", "{path} has other content than what you download. Replace it, or choose another folder."
+        ),
+        _replace_file,
+        _choose_folder,
+    ),
+    ErrorKind.UNSAFE_NAME: _card(
+        QT_TRANSLATE_NOOP("Explain", "This file has a dangerous name"),
+        QT_TRANSLATE_NOOP(
+            "Explain", "“{path}” would be put somewhere else than you expect. Hearth does not download such files."
+        ),
+    ),
     ErrorKind.TRASH_FAILED: _card(
         QT_TRANSLATE_NOOP("Explain", "The file could not be moved to the trash"),
         QT_TRANSLATE_NOOP("Explain", "“{file}” is still where it was. The system says: {reason}."),

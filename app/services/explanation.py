@@ -29,6 +29,7 @@ class ActionKind(StrEnum):
     GO_ONLINE = "go_online"  # turns the offline switch off
     OPEN_SETTING = "open_setting"  # value: key of a setting
     DOWNLOAD_NEWER = "download_newer"  # value: repository
+    REPLACE_FILE = "replace_file"  # of a download, where another file has its name
     CHOOSE_FOLDER = "choose_folder"  # where models are kept
 
 

@@ -16,6 +16,7 @@ from app.core.messages import utc_now
 from app.storage.backups import Backup, backup_is_due, list_backups, make_backup, restore_backup
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database, set_aside
+from app.storage.downloads import DownloadStore
 from app.storage.models import ModelFileStore
 from app.storage.writer import StoreThread
 
@@ -31,6 +32,7 @@ class Stores:
     database: Database
     conversations: ConversationStore
     models: ModelFileStore
+    downloads: DownloadStore
 
 
 class StoreService(QObject):
@@ -210,4 +212,4 @@ def _settle(
 
 
 def _stores_of(database: Database) -> Stores:
-    return Stores(database, ConversationStore(database), ModelFileStore(database))
+    return Stores(database, ConversationStore(database), ModelFileStore(database), DownloadStore(database))

@@ -171,6 +171,30 @@ class ModelFolderRow(Base):
     added_at: Mapped[datetime]
 
 
+class DownloadRow(Base):
+    """A download, over or not. See `core.downloads.Download` for what the columns mean.
+
+    `position` is the order of the list; gaps are allowed. `files` and `error` hold JSON.
+    """
+
+    __tablename__ = "downloads"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int]
+    name: Mapped[FreeText]
+    repo: Mapped[FreeText]
+    quantization: Mapped[FreeText]
+    folder: Mapped[FreeText]
+    files: Mapped[str]
+    state: Mapped[str]
+    done_bytes: Mapped[int]
+    total_bytes: Mapped[int]
+    error: Mapped[str | None]
+    path: Mapped[FreeText]
+    replaces: Mapped[bool] = mapped_column(server_default=false())
+    changed_at: Mapped[datetime]
+
+
 class MetaRow(Base):
     """Facts about the database itself, by name."""
 

@@ -1,0 +1,147 @@
+"""What is there of a file that is not complete yet: its bytes, and a journal of which of them are.
+
+Both lie beside the file that they will become, so that completing is one rename on the same disk:
+`model.gguf.part` with the bytes, `model.gguf.part.json` with the journal, `model.gguf.part.lock` with the lock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from app.core.byte_ranges import ByteRanges
+
+PART_SUFFIX = ".part"
+_JOURNAL_FORMAT = 1  # a part with a journal of a later format is begun anew by this version
+_FAT_LIMIT_BYTES = 2**32 - 1  # FAT32 holds no larger file
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which content a part belongs to. Two with the same digest and size may be continued by each other."""
+
+    digest: str  # sha256 of the whole file, or git's sha1 of its blob
+    size_bytes: int
+
+
+def part_path(target: Path) -> Path:
+    """Where the bytes of `target` are kept until it is complete."""
+    return target.with_name(target.name + PART_SUFFIX)
+
+
+def lock_path(target: Path) -> Path:
+    """The lock that whoever writes the part of `target` holds."""
+    return target.with_name(target.name + PART_SUFFIX + ".lock")
+
+
+class PartFile:
+    """The part of one target, held by whoever holds its lock. `write` may be called by several threads.
+
+    What the journal claims is on the disk: also a power cut costs only what came after the last `sync`.
+    """
+
+    def __init__(self, target: Path, identity: Identity) -> None:
+        self.target = target
+        self.path = part_path(target)
+        self._journal = self.path.with_name(self.path.name + ".json")
+        self._identity = identity
+        self._lock = threading.Lock()
+        self._written = ByteRanges()
+        self._synced = ByteRanges()
+
+    @property
+    def written(self) -> ByteRanges:
+        """What can be read back."""
+        return self._written
+
+    def open(self) -> None:
+        """Take up what an earlier run left, if it is of the same content. Raises OSError."""
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        self._written = self._synced = self._remembered()
+        if not self._written.spans:
+            self.path.unlink(missing_ok=True)
+        with self.path.open("ab") as file:
+            if self._identity.size_bytes > _FAT_LIMIT_BYTES >= self._written.end:
+                kept_bytes = file.seek(0, os.SEEK_END)
+                file.truncate(self._identity.size_bytes)  # a disk that cannot hold it says so now, not after 4 GB
+                file.truncate(kept_bytes)
+
+    def _remembered(self) -> ByteRanges:
+        try:
+            data: Any = json.loads(self._journal.read_text("utf-8"))
+            found = Identity(str(data["digest"]), int(data["size_bytes"]))
+            if data["format"] != _JOURNAL_FORMAT or found != self._identity:
+                return ByteRanges()
+            size_bytes = min(self.path.stat().st_size, self._identity.size_bytes)
+            return ByteRanges.of((int(begin), int(end)) for begin, end in data["done"]).upto(size_bytes)
+        except (OSError, ValueError, KeyError, TypeError):
+            return ByteRanges()
+
+    def writer(self) -> BinaryIO:
+        """A file of its own for one thread that writes. Raises OSError."""
+        return self.path.open("r+b", buffering=0)
+
+    def wrote(self, begin: int, end: int) -> None:
+        """These bytes have been written."""
+        with self._lock:
+            self._written = self._written.plus(begin, end)
+
+    def sync(self) -> None:
+        """Make sure that the disk has what was written, then note it in the journal. Raises OSError."""
+        with self._lock:
+            written = self._written
+        if written == self._synced:
+            return
+        with self.path.open("r+b") as file:
+            os.fsync(file.fileno())
+        data = {
+            "format": _JOURNAL_FORMAT,
+            "digest": self._identity.digest,
+            "size_bytes": self._identity.size_bytes,
+            "done": written.spans,
+        }
+        fresh = self._journal.with_name(self._journal.name + ".new")
+        fresh.write_text(json.dumps(data), "utf-8")
+        fresh.replace(self._journal)
+        self._synced = written
+
+    def discard(self) -> None:
+        """Throw everything away, to begin anew. Raises OSError."""
+        with self._lock:
+            self._written = self._synced = ByteRanges()
+        remove_part(self.target)
+        self.path.touch()
+
+    def finish(self) -> None:
+        """Put the complete file in its place, whole or not at all. Raises OSError."""
+        with self.path.open("r+b") as file:
+            file.truncate(self._identity.size_bytes)
+            os.fsync(file.fileno())
+        self.path.replace(self.target)
+        self._journal.unlink(missing_ok=True)
+        _sync_folder(self.target.parent)
+
+
+def remove_part(target: Path) -> None:
+    """Remove what is there of an incomplete `target`. The caller holds its lock. Raises OSError."""
+    part = part_path(target)
+    for path in (part, part.with_name(part.name + ".json"), part.with_name(part.name + ".json.new")):
+        path.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """The rename itself reaches the disk; where folders cannot be synced the system does it in its own time."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        return
+    finally:
+        os.close(descriptor)
