@@ -1,0 +1,122 @@
+"""How fast a model will write on this machine, before it is here.
+
+Writing a token reads every weight that takes part in it once, and the cache of what was said; computing hides behind
+that reading on nearly every machine. So the time for a token is its bytes over the bandwidth with which llama.cpp reads
+weights, per device, one after the other. Of a mixture of experts only the used ones are read. What a machine has done
+before corrects the sum: it knows what this arithmetic leaves out, formats that take long to unpack above all.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from app.core.events import HOST
+from app.core.memory import layer_cache_bytes
+from app.core.model_shape import ModelShape
+from app.core.plan import EnginePlan
+
+WORDS_PER_TOKEN = 0.75
+"""English text in the vocabularies of today's models: 100 tokens are some 75 words, since rarer words and the signs
+between them take tokens of their own. Other languages have fewer words to a token."""
+
+SELF_TEST_BYTES = 584_700_000
+"""What a token of the self-test's model reads, extended to all its layers (app.engine.worker.sample_model)."""
+
+CONVERSATION_TOKENS = 1024  # what has been said while a usual answer is written
+
+COPY_EFFICIENCY = 0.5
+"""Of the bandwidth of copying memory (read and written bytes together), what llama.cpp's reading of weights reaches on
+a processor, before its self-test has run."""
+
+_LEAST_FACTOR, _LARGEST_FACTOR = 0.1, 10.0  # beyond these a past run was disturbed, or is of something else
+_ENOUGH_RUNS = 2  # for a conclusion from other models to this one
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """What an answer showed: the speed that was expected without correction, and the one that was seen."""
+
+    devices: str  # names of those that computed, joined by "+"
+    model: str  # a name for the file's contents
+    quantization: str
+    expected: float  # tokens per second
+    seen: float
+
+    @property
+    def factor(self) -> float:
+        """How much faster than expected."""
+        return self.seen / self.expected
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedModel:
+    """What is known of this machine's speed."""
+
+    bandwidths: Mapping[str, float]  # bytes per second with which weights are read, by ggml's name of the device
+    runs: Sequence[PastRun] = field(default_factory=tuple)  # oldest first
+
+    def expected(self, shape: ModelShape, plan: EnginePlan) -> float | None:
+        """Tokens per second by the arithmetic alone; None when a device that takes part has not been measured."""
+        seconds = 0.0
+        for device, size_bytes in token_bytes(shape, plan).items():
+            bandwidth = self.bandwidths.get(device, 0.0)
+            if bandwidth <= 0:
+                return None
+            seconds += size_bytes / bandwidth
+        return 1 / seconds if seconds > 0 else None
+
+    def tokens_per_second(
+        self, shape: ModelShape, plan: EnginePlan, model: str = "", quantization: str = ""
+    ) -> float | None:
+        """The same, corrected by what this machine has done; None when too little is known."""
+        expected = self.expected(shape, plan)
+        return expected * self._factor(devices_of(plan), model, quantization) if expected is not None else None
+
+    def _factor(self, devices: str, model: str, quantization: str) -> float:
+        """Runs of the same model say most, then those of its quantization, then any on these devices."""
+        here = [run for run in self.runs if run.devices == devices]
+        same_kind = [run for run in here if run.quantization == quantization]
+        for runs, enough in (
+            ([run for run in here if model and run.model == model], 1),
+            (same_kind if quantization else [], _ENOUGH_RUNS),
+            (here, _ENOUGH_RUNS),
+        ):
+            if len(runs) >= enough:
+                return min(max(statistics.median(run.factor for run in runs), _LEAST_FACTOR), _LARGEST_FACTOR)
+        return 1.0
+
+
+def words_per_second(tokens_per_second: float) -> float:
+    """The speed as a reader feels it."""
+    return tokens_per_second * WORDS_PER_TOKEN
+
+
+def devices_of(plan: EnginePlan) -> str:
+    """The devices that compute layers in a plan, by name."""
+    return "+".join(share.device for share in plan.shares if share.weights_bytes and share.layers) or HOST
+
+
+def token_bytes(shape: ModelShape, plan: EnginePlan) -> dict[str, int]:
+    """What each device reads for one token in the middle of a conversation."""
+    cache = layer_cache_bytes(shape, plan.context)
+    sequences, cells = plan.context.sequences, plan.context.cells
+    found: dict[str, int] = {}
+    for layer, device in enumerate(_layer_devices(plan)):
+        experts = shape.expert_bytes[layer]
+        used = experts * shape.experts_used // shape.experts if shape.experts else experts
+        host = HOST if layer < plan.placement.host_experts else device
+        kept = cache[layer] // sequences
+        said = kept if shape.recurrent[layer] else kept * min(CONVERSATION_TOKENS, cells) // cells
+        found[device] = found.get(device, 0) + shape.layer_bytes[layer] - experts + said
+        found[host] = found.get(host, 0) + used
+    last = plan.shares[-1].device if plan.placement.gpu_layers else HOST
+    found[last] = found.get(last, 0) + shape.output_bytes
+    return {device: size for device, size in found.items() if size}
+
+
+def _layer_devices(plan: EnginePlan) -> Iterator[str]:
+    """Where each layer lies, first to last."""
+    for share in plan.shares:
+        yield from [share.device] * share.layers
