@@ -131,7 +131,7 @@ def test_no_file_stands_in_a_row_twice_and_sizes_are_likely(catalog: Catalog) ->
 
 def test_a_file_is_confirmed_with_everything_that_a_download_needs(catalog: Catalog) -> None:
     confirmed = [file for model in catalog.models for file in model.confirmed_files]
-    assert len(confirmed) >= 80
+    assert len(confirmed) >= 100
     for file in confirmed:
         assert file.size_bytes
         assert file.commit
