@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from app.core.errors import ErrorKind
+
 
 class Gate(StrEnum):
     """Who may download from a repository: everyone, everyone who accepts its terms, or whom its author lets in."""
@@ -85,11 +87,12 @@ class HubDetails:
     context_length: int | None = None
     base_models: tuple[str, ...] = ()
     answered_at: datetime | None = None  # when the hub said so, if that was not just now
+    why_old: ErrorKind | None = None  # what kept Hearth from asking again
 
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """A question to the hub. `max_bytes` bounds the smallest file of a model, as far as its parameters tell."""
+    """A question to the hub. `max_bytes` bounds the usual file of 4 bits a weight, as far as names tell sizes."""
 
     text: str = ""
     author: str = ""
@@ -107,3 +110,4 @@ class SearchPage:
     models: tuple[HubModel, ...]
     next_cursor: str = ""  # empty when there is no more
     answered_at: datetime | None = None  # when the hub said so, if that was not just now
+    why_old: ErrorKind | None = None  # what kept Hearth from asking again

@@ -7,6 +7,7 @@ addresses and the meaning of errors. httpx2 and huggingface_hub are imported whe
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -32,9 +33,13 @@ _SCHEMES = ("http://", "https://", "all://")
 
 
 def prepare_library() -> None:
-    """Call before huggingface_hub is imported: no statistics, no token that nobody chose, no helper programs."""
+    """Call before huggingface_hub is imported: no statistics, no token that nobody chose, no helper programs.
+
+    What a person looks for belongs into no log, so httpx2 must not log addresses.
+    """
     for name in _LIBRARY_SETTINGS:
         os.environ[name] = "1"
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 def open_client(access: HubAccess, read_timeout_s: float = READ_TIMEOUT_S) -> httpx2.Client:

@@ -14,7 +14,7 @@ from app.core.errors import ErrorKind, UserError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-MAX_THREADS = 4
+MAX_THREADS = 8
 
 
 class Task(Generic[T]):

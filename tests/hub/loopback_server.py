@@ -137,8 +137,20 @@ class FaultyHandler(BaseHTTPRequestHandler):
                 self.respond(path, query)
 
     def send_json(self, data: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        body = json.dumps(data).encode()
         more = {"Content-Type": "application/json; charset=utf-8", **(headers or {})}
-        self.send_body(status, json.dumps(data).encode(), more)
+        if status != 200:
+            self.send_body(status, body, more)
+            return
+        answer = StoredFile.of("answer.json", body)
+        more["ETag"] = f'W/"{answer.blob_id}"'
+        if self.headers.get("If-None-Match") == more["ETag"]:
+            self.send_response(304)
+            self.send_header("ETag", more["ETag"])
+            self.end_headers()
+            self.wfile.flush()
+        else:
+            self.send_file(answer, more)
 
     def send_body(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)

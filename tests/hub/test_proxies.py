@@ -1,0 +1,165 @@
+"""Ways to the hub: proxies of the settings and of the environment, and hubs that are not there."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from app.core.errors import ErrorKind, UserError
+from app.hub.access import DIRECT, HubAccess, choose_access
+from app.hub.client import HubClient
+from app.hub.http_client import open_client, proxy_in_use
+from tests.hub.hub_server import HubServer
+from tests.hub.proxy_server import ProxyServer
+
+PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROXY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def proxy() -> Iterator[ProxyServer]:
+    with ProxyServer() as server:
+        yield server
+
+
+@pytest.fixture
+def check() -> Callable[..., None]:
+    """Asks a hub whether it is there."""
+
+    def ask(endpoint: str, proxy: str = "") -> None:
+        client = HubClient(HubAccess(endpoint, proxy=proxy))
+        try:
+            client.check()
+        finally:
+            client.close()
+
+    return ask
+
+
+def test_a_proxy_of_the_settings_is_used(hub: HubServer, proxy: ProxyServer, check: Callable[..., None]) -> None:
+    check(hub.url, proxy.url)
+    assert proxy.targets == [f"GET {hub.url}/api/models?limit=1"]
+    assert len(hub.requests) == 1
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
+def test_a_proxy_of_the_environment_is_used(
+    hub: HubServer, proxy: ProxyServer, check: Callable[..., None], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, proxy.url)
+    check(hub.url)
+    assert len(proxy.targets) == 1
+    check(hub.url, DIRECT)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    check(hub.url)
+    assert len(proxy.targets) == 1
+
+
+def test_https_goes_through_a_tunnel(
+    hub: HubServer, proxy: ProxyServer, check: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+    endpoint = hub.url.replace("http://", "https://")
+    with pytest.raises(UserError) as raised:  # the hub of the tests speaks no TLS
+        check(endpoint)
+    assert raised.value.kind in (ErrorKind.PROXY_FAILED, ErrorKind.HUB_UNREACHABLE)
+    assert proxy.targets == [f"CONNECT {hub.url.removeprefix('http://')}"]
+
+
+def test_a_proxy_with_a_password(hub: HubServer, check: Callable[..., None]) -> None:
+    with ProxyServer("me", "secret") as proxy:
+        with pytest.raises(UserError) as raised:
+            check(hub.url, proxy.url)
+        assert raised.value.kind is ErrorKind.PROXY_FAILED
+        assert "407" in raised.value.string("reason")
+        with pytest.raises(UserError) as raised:
+            check(hub.url, proxy.url.replace("http://", "http://me:wrong@"))
+        assert "wrong" not in str(raised.value)
+        check(hub.url, proxy.url.replace("http://", "http://me:secret@"))
+    assert len(hub.requests) == 1
+
+
+def test_a_proxy_that_is_not_there(hub: HubServer, check: Callable[..., None]) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    with pytest.raises(UserError) as raised:
+        check(hub.url, address)
+    assert raised.value == UserError(ErrorKind.PROXY_FAILED, proxy=address, reason="refused")
+
+
+def test_a_proxy_of_the_environment_that_makes_no_sense(
+    hub: HubServer, check: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "ftp://files.example:21")
+    with pytest.raises(UserError) as raised:
+        check(hub.url)
+    assert raised.value.kind is ErrorKind.PROXY_FAILED
+    assert raised.value.string("proxy") == "ftp://files.example:21"
+
+
+def test_socks_proxies_can_be_used() -> None:
+    with open_client(HubAccess(proxy="socks5h://localhost:1080")) as client:
+        assert not client.is_closed
+
+
+def test_a_name_that_nobody_has(check: Callable[..., None]) -> None:
+    with pytest.raises(UserError) as raised:
+        check("http://hub.invalid", DIRECT)
+    assert raised.value in (
+        UserError(ErrorKind.NO_NETWORK),
+        UserError(ErrorKind.HUB_UNREACHABLE, endpoint="http://hub.invalid", reason="name_unknown"),
+    )
+
+
+def test_passwords_of_proxies_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    access = HubAccess(proxy="http://me:secret@proxy:8080")
+    assert proxy_in_use(access, access.endpoint) == "http://proxy:8080"
+    assert proxy_in_use(HubAccess(proxy=DIRECT), "https://x") == ""
+    monkeypatch.setenv("HTTPS_PROXY", "me:secret@proxy:8080")
+    assert proxy_in_use(HubAccess(), "https://x") == "http://proxy:8080"
+    assert proxy_in_use(HubAccess(), "http://x") == ""
+
+
+def test_the_environment_counts_where_settings_are_empty() -> None:
+    environment = {"HF_ENDPOINT": "https://mirror.example/", "HF_TOKEN": " hf_x\n", "HF_HUB_OFFLINE": "1"}
+    access = choose_access(environment)
+    assert (access.endpoint, access.token, access.offline) == ("https://mirror.example", "hf_x", True)
+    assert choose_access({}).endpoint == "https://huggingface.co"
+    assert choose_access({"HF_HUB_OFFLINE": "0"}).offline is False
+    chosen = choose_access(environment, endpoint="own.example", token="mine")
+    assert (chosen.endpoint, chosen.token) == ("https://own.example", "mine")
+
+
+def test_the_token_of_the_environment_goes_to_no_address_that_was_typed() -> None:
+    environment = {"HF_TOKEN": "hf_x"}
+    assert choose_access(environment).token == "hf_x"
+    assert choose_access(environment, endpoint="https://huggingface.co/").token == "hf_x"
+    assert choose_access(environment, endpoint="https://elsewhere.example").token is None
+    named = {**environment, "HF_ENDPOINT": "https://mirror.example"}
+    assert choose_access(named, endpoint="https://mirror.example").token == "hf_x"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ftp://x", "https://", "https://a b", "https://x?y=1", "http://x:99999", "http://[::1", "x:0", "//"],
+)
+def test_addresses_that_are_none(text: str) -> None:
+    for arguments in ({"endpoint": text}, {"proxy": text}):
+        with pytest.raises(UserError) as raised:
+            choose_access({}, **arguments)
+        assert raised.value.kind is ErrorKind.ADDRESS_INVALID
+
+
+def test_proxies_are_read_leniently() -> None:
+    assert choose_access({}, proxy=" proxy:8080 ").proxy == "http://proxy:8080"
+    assert choose_access({}, proxy="Direct").proxy == DIRECT
+    assert choose_access({}, proxy="socks5://localhost:1080").proxy == "socks5://localhost:1080"
