@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QCoreApplication, QLocale
+from datetime import datetime
+
+from PySide6.QtCore import QCoreApplication, QDate, QLocale
 
 
 def locale() -> QLocale:
@@ -19,6 +21,12 @@ def number(value: object) -> str:
 def size(value: int) -> str:
     """A size in bytes as a person reads it, e.g. "5.8 GB"."""
     return locale().formattedDataSize(value, 1, QLocale.DataSizeFormat.DataSizeSIFormat)
+
+
+def day_words(moment: datetime, form: QLocale.FormatType) -> str:
+    """The day of an aware moment, where the person lives."""
+    day = moment.astimezone().date()
+    return locale().toString(QDate(day.year, day.month, day.day), form)
 
 
 def translate(context: str, text: str) -> str:

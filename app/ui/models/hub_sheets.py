@@ -1,0 +1,94 @@
+"""How the window says what the hub knows of a repository."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from PySide6.QtCore import QCoreApplication, QLocale
+
+from app.core.downloads import DownloadFile
+from app.core.hub_values import Gate, HubDetails, HubFile, HubModel
+from app.services.wording import day_words, number
+from app.ui.model_rows import describe_parameters
+from app.ui.models.catalogue_sheets import quality_words, suggested_place
+from app.ui.models.row_list import ListRow
+from app.ui.models.sheet import Fact, FileChoice, ModelSheet
+
+
+def row_of(model: HubModel) -> ListRow:
+    """An answer of the hub in the list."""
+    tr = QCoreApplication.translate
+    parts = [model.author]
+    if model.parameters:
+        parts.append(describe_parameters(model.parameters))
+    if model.licence:
+        parts.append(model.licence)
+    state = ""
+    if model.gate is not Gate.OPEN:
+        state = tr("HubSearch", "Asks to accept terms")
+    elif model.updated_at is not None:
+        state = day_words(model.updated_at, QLocale.FormatType.ShortFormat)
+    note = tr("HubSearch", "{count} downloads").format(count=number(model.downloads))
+    return ListRow(model.repo, model.name, " · ".join(parts), note, state)
+
+
+def sheet_of_repository(details: HubDetails, page_url: str) -> ModelSheet:
+    """The details of one repository."""
+    tr = QCoreApplication.translate
+    model = details.model
+    facts = [Fact(tr("HubSearch", "Page"), model.repo, page_url)]
+    if model.licence:
+        facts.append(Fact(tr("HubSearch", "Licence"), model.licence))
+    if model.parameters:
+        facts.append(Fact(tr("HubSearch", "Size"), describe_parameters(model.parameters)))
+    if model.architecture:
+        facts.append(Fact(tr("HubSearch", "Architecture"), model.architecture))
+    if details.context_length:
+        words = tr("HubSearch", "{tokens} tokens").format(tokens=number(details.context_length))
+        facts.append(Fact(tr("HubSearch", "Context"), words))
+    if details.base_models:
+        facts.append(Fact(tr("HubSearch", "Made from"), ", ".join(details.base_models)))
+    if details.projectors:
+        words = tr("HubSearch", "The repository also has a file that lets it see images.")
+        facts.append(Fact(tr("HubSearch", "Images"), words))
+    popularity = tr("HubSearch", "{downloads} downloads a month, {likes} likes")
+    facts.append(
+        Fact(
+            tr("HubSearch", "Popularity"),
+            popularity.format(downloads=number(model.downloads), likes=number(model.likes)),
+        )
+    )
+    files = _choices(details)
+    summary = tr("HubSearch", "A repository of model files on the hub.")
+    if not files:
+        summary = tr("HubSearch", "This repository has no model files that Hearth can use.")
+    return ModelSheet(
+        key=model.repo,
+        name=model.name,
+        byline=_byline(model),
+        summary=summary,
+        facts=tuple(facts),
+        files=files,
+        gate_url=page_url if model.gate is not Gate.OPEN else "",
+        card=details.card,
+    )
+
+
+def _byline(model: HubModel) -> str:
+    if model.updated_at is None:
+        return model.author
+    return f"{model.author} · {day_words(model.updated_at, QLocale.FormatType.LongFormat)}"
+
+
+def _choices(details: HubDetails) -> tuple[FileChoice, ...]:
+    files = sorted(details.files, key=lambda file: file.size_bytes)
+    place = suggested_place([(file.quantization, True) for file in files])
+    choices = [_choice(details, file) for file in files]
+    return tuple(replace(choice, is_suggested=at == place) for at, choice in enumerate(choices))
+
+
+def _choice(details: HubDetails, file: HubFile) -> FileChoice:
+    repo, commit = details.model.repo, details.commit
+    parts = tuple(DownloadFile(repo, part.path, commit, part.sha256, part.size_bytes) for part in file.parts)
+    words = quality_words(file.quantization)
+    return FileChoice(repo, file.path, commit, file.quantization, words, file.size_bytes, parts)

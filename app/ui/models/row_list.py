@@ -1,0 +1,254 @@
+"""A list of models with two lines each, painted by a delegate: thousands of rows cost what a screenful costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import (
+    QAbstractListModel,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QRect,
+    QRectF,
+    QSize,
+    Qt,
+    Signal,
+)
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QPen
+from PySide6.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+
+from app.ui.scroll_column import use_slim_scroll_bars
+from app.ui.theme import colors, scaled_font
+
+Index = QModelIndex | QPersistentModelIndex
+ROW_ROLE = int(Qt.ItemDataRole.UserRole) + 1
+LINE_PERCENT = 92  # of the second line
+INSET_PX = 4
+RADIUS_PX = 6
+
+
+@dataclass(frozen=True, slots=True)
+class ListRow:
+    """A model, or the heading of a group: one without a key."""
+
+    key: str
+    title: str
+    text: str = ""
+    note: str = ""  # at the trailing edge, e.g. the size
+    state: str = ""  # below it, e.g. "Runs here"
+
+    @property
+    def is_heading(self) -> bool:
+        """Whether it only stands above others."""
+        return not self.key
+
+    @property
+    def spoken(self) -> str:
+        """The row as a screen reader says it."""
+        return ". ".join(part for part in (self.title, self.text, self.note, self.state) if part)
+
+
+class RowModel(QAbstractListModel):
+    """Rows that are replaced as a whole."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.rows: tuple[ListRow, ...] = ()
+
+    def set_rows(self, rows: Sequence[ListRow]) -> None:
+        """Show these in place of the others."""
+        self.beginResetModel()
+        self.rows = tuple(rows)
+        self.endResetModel()
+
+    def place_of(self, key: str) -> int | None:
+        """Where a model stands."""
+        return next((place for place, row in enumerate(self.rows) if row.key == key), None)
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008  as Qt declares it
+        return 0 if parent.isValid() else len(self.rows)
+
+    def data(self, index: Index, role: int = int(Qt.ItemDataRole.DisplayRole)) -> object:
+        row = self.rows[index.row()]
+        if role == ROW_ROLE:
+            return row
+        if role == Qt.ItemDataRole.DisplayRole:
+            return row.title
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            return row.spoken
+        return None
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        if self.rows[index.row()].is_heading:
+            return Qt.ItemFlag.NoItemFlags
+        return Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
+
+
+class RowList(QListView):
+    """Arrows choose, Enter opens."""
+
+    chosen = Signal(str)  # key of the row that is current now
+    opened = Signal(str)  # key of the row on which Enter was pressed, or that was clicked
+    end_reached = Signal()  # scrolled to the last rows
+
+    def __init__(self, name: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName(name)
+        self._rows = RowModel(self)
+        self.setModel(self._rows)
+        self.setItemDelegate(_RowDelegate(self))
+        self.setFrameShape(QListView.Shape.NoFrame)
+        self.setUniformItemSizes(True)
+        self.setMouseTracking(True)
+        self.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.viewport().setAutoFillBackground(False)
+        use_slim_scroll_bars(self)
+        self.clicked.connect(self._on_clicked)
+        self.verticalScrollBar().valueChanged.connect(self._on_scrolled)
+
+    @property
+    def rows(self) -> tuple[ListRow, ...]:
+        """What it shows."""
+        return self._rows.rows
+
+    @property
+    def current_key(self) -> str:
+        """The row that is chosen; empty: none."""
+        index = self.currentIndex()
+        return self._rows.rows[index.row()].key if index.isValid() else ""
+
+    def set_rows(self, rows: Sequence[ListRow]) -> None:
+        """Show these; the row that was chosen stays so if it is among them."""
+        if tuple(rows) == self._rows.rows:
+            return
+        key, top = self.current_key, self.verticalScrollBar().value()
+        self._rows.set_rows(rows)
+        if key:
+            self.choose(key)
+        self.verticalScrollBar().setValue(top)
+
+    def choose(self, key: str) -> bool:
+        """Make a row current and bring it into view; False when it is not there."""
+        place = self._rows.place_of(key)
+        if place is None:
+            return False
+        self.setCurrentIndex(self._rows.index(place))
+        return True
+
+    def choose_first(self) -> None:
+        """Make the first model current."""
+        first = next((row.key for row in self._rows.rows if row.key), None)
+        if first is not None:
+            self.choose(first)
+
+    def currentChanged(self, current: Index, previous: Index) -> None:
+        super().currentChanged(current, previous)
+        if current.isValid() and (key := self._rows.rows[current.row()].key):
+            self.chosen.emit(key)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.current_key:
+            self.opened.emit(self.current_key)
+            event.accept()
+        else:
+            super().keyPressEvent(event)
+
+    def _on_clicked(self, index: Index) -> None:
+        if key := self._rows.rows[index.row()].key:
+            self.opened.emit(key)
+
+    def _on_scrolled(self, value: int) -> None:
+        if value >= self.verticalScrollBar().maximum() - self.viewport().height() // 2:
+            self.end_reached.emit()
+
+
+class _RowDelegate(QStyledItemDelegate):
+    """A heading is one line, small and muted, at the bottom of its row."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, _index: Index) -> QSize:
+        return QSize(0, round(QFontMetrics(option.font).height() * 2.9))
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        row = index.data(ROW_ROLE)
+        if not isinstance(row, ListRow):
+            return
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if row.is_heading:
+            _paint_heading(painter, option, row)
+        else:
+            _paint_ground(painter, option)
+            _paint_row(painter, option, row)
+        painter.restore()
+
+
+def _paint_heading(painter: QPainter, option: QStyleOptionViewItem, row: ListRow) -> None:
+    font = scaled_font(option.font, 88)
+    font.setWeight(QFont.Weight.DemiBold)
+    metrics = QFontMetrics(font)
+    box = _text_box(option)
+    box.setBottom(box.bottom() - metrics.height() // 3)
+    painter.setFont(font)
+    painter.setPen(QColor(colors().muted))
+    text = metrics.elidedText(row.title, Qt.TextElideMode.ElideRight, box.width())
+    painter.drawText(box, Qt.AlignmentFlag.AlignLeading | Qt.AlignmentFlag.AlignBottom, text)
+
+
+def _paint_ground(painter: QPainter, option: QStyleOptionViewItem) -> None:
+    theme, state = colors(), option.state
+    box = QRectF(QRect(option.rect)).adjusted(INSET_PX, 1, -INSET_PX, -1)
+    ground = None
+    if state & QStyle.StateFlag.State_Selected:
+        ground = theme.selected
+    elif state & QStyle.StateFlag.State_MouseOver:
+        ground = theme.hover
+    if ground is not None:
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(ground))
+        painter.drawRoundedRect(box, RADIUS_PX, RADIUS_PX)
+    if state & QStyle.StateFlag.State_HasFocus:
+        painter.setPen(QPen(QColor(theme.accent), 2))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawRoundedRect(box.adjusted(1, 1, -1, -1), RADIUS_PX, RADIUS_PX)
+
+
+def _paint_row(painter: QPainter, option: QStyleOptionViewItem, row: ListRow) -> None:
+    theme = colors()
+    bold = QFont(option.font)
+    bold.setWeight(QFont.Weight.DemiBold)
+    small = scaled_font(option.font, LINE_PERCENT)
+    metrics = QFontMetrics(option.font)
+    box = _text_box(option)
+    spare = max(0, box.height() - 2 * metrics.height() - 2)
+    upper = QRect(box.left(), box.top() + spare // 2, box.width(), metrics.height())
+    lower = QRect(box.left(), upper.bottom() + 2, box.width(), metrics.height())
+    _paint_line(painter, upper, (bold, theme.text, row.title), (small, theme.muted, row.note))
+    _paint_line(painter, lower, (small, theme.muted, row.text), (small, theme.muted, row.state))
+
+
+def _paint_line(
+    painter: QPainter, box: QRect, leading: tuple[QFont, str, str], trailing: tuple[QFont, str, str]
+) -> None:
+    """Two texts at the ends of a line; the trailing one is never cut before it takes half of it."""
+    taken = 0
+    for (font, colour, text), side in (
+        (trailing, Qt.AlignmentFlag.AlignTrailing),
+        (leading, Qt.AlignmentFlag.AlignLeading),
+    ):
+        if not text:
+            continue
+        metrics = QFontMetrics(font)
+        room = box.width() // 2 if side is Qt.AlignmentFlag.AlignTrailing else box.width() - taken
+        shown = metrics.elidedText(text, Qt.TextElideMode.ElideRight, room)
+        painter.setFont(font)
+        painter.setPen(QColor(colour))
+        painter.drawText(box, side | Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextSingleLine, shown)
+        taken = metrics.horizontalAdvance(shown) + metrics.averageCharWidth() * 2
+
+
+def _text_box(option: QStyleOptionViewItem) -> QRect:
+    margin = INSET_PX + QFontMetrics(option.font).height() // 2
+    return QRect(option.rect).adjusted(margin, 2, -margin, -2)
