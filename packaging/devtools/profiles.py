@@ -7,6 +7,7 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from devtools.system import Need
 
 AMX_HEADER = ROOT / "packaging" / "engine" / "amx_intrinsics.h"
 SMALL_BATCHES_HEADER = ROOT / "packaging" / "engine" / "small_batches.h"
+SHORT_WAITS_HEADER = ROOT / "packaging" / "engine" / "short_waits.h"
 
 COMMON_OPTIONS = (
     "-DCMAKE_BUILD_TYPE=Release",
@@ -107,15 +109,15 @@ def compiler_options(profile: Profile) -> tuple[str, ...]:
     """The headers that are put before each source file: GCC and clang can be told to, Microsoft's compiler is not."""
     if sys.platform == "win32":
         return ()
-    options = [_included(SMALL_BATCHES_HEADER, "CMAKE_C_FLAGS", "CFLAGS")]
+    options = [_included((SMALL_BATCHES_HEADER, SHORT_WAITS_HEADER), "CMAKE_C_FLAGS", "CFLAGS")]
     if profile.has_variants and sys.platform == "linux" and platform.machine() == "x86_64":
-        options.append(_included(AMX_HEADER, "CMAKE_CXX_FLAGS", "CXXFLAGS"))
+        options.append(_included((AMX_HEADER,), "CMAKE_CXX_FLAGS", "CXXFLAGS"))
     return tuple(options)
 
 
-def _included(header: Path, option: str, variable: str) -> str:
-    flags = f"{os.environ.get(variable, '')} -include {shlex.quote(str(header))}"
-    return f"-D{option}={flags.strip()}"
+def _included(headers: Sequence[Path], option: str, variable: str) -> str:
+    included = (f"-include {shlex.quote(str(header))}" for header in headers)
+    return f"-D{option}={' '.join((os.environ.get(variable, ''), *included)).strip()}"
 
 
 def _suggestion() -> str:

@@ -10,7 +10,16 @@ import pytest
 from devtools import profiles
 from devtools.console import SetupError
 from devtools.engine import Engine, _find_libraries
-from devtools.profiles import AMX_HEADER, DEV, PROFILES, RELEASE, SMALL_BATCHES_HEADER, compiler_options, require_system
+from devtools.profiles import (
+    AMX_HEADER,
+    DEV,
+    PROFILES,
+    RELEASE,
+    SHORT_WAITS_HEADER,
+    SMALL_BATCHES_HEADER,
+    compiler_options,
+    require_system,
+)
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "packaging" / "engine" / "README.md"
@@ -65,13 +74,14 @@ def test_each_compiler_is_given_the_headers_that_are_for_it(monkeypatch: pytest.
     monkeypatch.setattr(profiles.platform, "machine", lambda: "x86_64")
     monkeypatch.setenv("CFLAGS", "-w")
     monkeypatch.setenv("CXXFLAGS", "-g")
-    small_batches = f"-DCMAKE_C_FLAGS=-w -include {SMALL_BATCHES_HEADER}"
+    for_c = f"-DCMAKE_C_FLAGS=-w -include {SMALL_BATCHES_HEADER} -include {SHORT_WAITS_HEADER}"
     assert SMALL_BATCHES_HEADER.exists()
+    assert SHORT_WAITS_HEADER.exists()
     assert AMX_HEADER.exists()
-    assert compiler_options(DEV) == (small_batches,)
-    assert compiler_options(RELEASE) == (small_batches, f"-DCMAKE_CXX_FLAGS=-g -include {AMX_HEADER}")
+    assert compiler_options(DEV) == (for_c,)
+    assert compiler_options(RELEASE) == (for_c, f"-DCMAKE_CXX_FLAGS=-g -include {AMX_HEADER}")
     monkeypatch.setattr(profiles.platform, "machine", lambda: "aarch64")
-    assert compiler_options(RELEASE) == (small_batches,)
+    assert compiler_options(RELEASE) == (for_c,)
     monkeypatch.setattr(sys, "platform", "win32")
     assert compiler_options(RELEASE) == ()
 
