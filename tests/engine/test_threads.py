@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
-from app.engine.worker.binding import llama
+from app.core.memory import ContextPlan
+from app.engine.worker.backend_libraries import best_cpu_library
+from app.engine.worker.binding import LIBRARY_FOLDER, llama
+from app.engine.worker.engine_log import EngineLog
+from app.engine.worker.loaded_model import ContextSettings, LoadedModel
+from app.engine.worker.thread_pool import ThreadPool, make_thread_pool, uses_openmp
 from tests.engine.engine_child import user
 from tests.engine.session_driver import SessionDriver
 
@@ -52,3 +59,51 @@ def test_stopping_one_prompt_leaves_the_other_as_it_is(driver: SessionDriver, de
     timer.join()
     assert stopped.is_over
     assert kept.text == expected
+
+
+def test_threads_of_a_pool_compute_the_same(models: Path) -> None:
+    driver = SessionDriver(models / "qwen2.gguf")
+    pool = ThreadPool(3)
+    try:
+        expected = driver.ask([user(WORDS)]).text
+        driver.forget()
+        pool.attach(driver.model.context)
+        answer = driver.begin([user(WORDS)], "pooled")
+        for threads in (3, 1, 2):
+            llama.llama_set_n_threads(driver.model.context, threads, threads)
+            driver.steps(3)
+        driver.finish(answer)
+        assert answer.text == expected
+    finally:
+        driver.close()
+        pool.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into a Linux library")
+def test_where_there_is_openmp_threads_are_left_to_it(models: Path) -> None:
+    library = best_cpu_library(LIBRARY_FOLDER)
+    assert library is not None
+    data = library.read_bytes()
+    assert uses_openmp() == any(name in data for name in (b"libgomp.so", b"libomp.so", b"libiomp5.so"))
+    if uses_openmp():
+        assert make_thread_pool(2) is None
+
+
+def test_without_openmp_a_context_keeps_its_threads_and_ends_them(models: Path) -> None:
+    if uses_openmp():
+        pytest.skip("llama.cpp has OpenMP here; LLAMA_CPP_LIB_PATH can name a build without: -DGGML_OPENMP=OFF")
+    process = psutil.Process()
+    model = LoadedModel(models / "qwen2.gguf", lambda fraction: True, EngineLog())
+    try:
+        before = process.num_threads()
+        for threads in (3, 2):
+            model.open_context(ContextSettings(ContextPlan(256, output_tokens=32), threads))
+            expected = before + max(threads, int(llama.llama_n_threads_batch(model.context))) - 1
+            for _ in range(3):
+                batch = llama.llama_batch_get_one((llama.llama_token * 1)(5), 1)
+                assert llama.llama_decode(model.context, batch) == 0
+                assert process.num_threads() == expected
+            model.close_context()
+            assert process.num_threads() == before
+    finally:
+        model.close()

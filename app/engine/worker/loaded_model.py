@@ -19,6 +19,7 @@ from app.engine.worker.binding import ggml_function, llama
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.inspection import tensors_of
 from app.engine.worker.state_streams import StreamsError, with_streams
+from app.engine.worker.thread_pool import ThreadPool, make_thread_pool
 from app.engine.worker.threads import reading_threads
 from app.engine.worker.vocabulary import Vocabulary
 
@@ -76,6 +77,7 @@ class LoadedModel:
         self._engine_log = engine_log
         self.has_gpu = placement.gpu_layers > 0
         self.context: int | None = None
+        self._pool: ThreadPool | None = None
         self.context_length = 0  # of one conversation, tokens
         self.sequences = 1  # how many conversations the context holds
         self.cache_type = "f16"
@@ -136,6 +138,9 @@ class LoadedModel:
             self.context = None
             reason = self._engine_log.reason or "no context"
             raise UserError(ErrorKind.LOAD_FAILED, path=str(self.path), reason=reason)
+        self._pool = make_thread_pool(max(parameters.n_threads, parameters.n_threads_batch))
+        if self._pool is not None:
+            self._pool.attach(self.context)
         self.settings = settings
         self.context_length = int(llama.llama_n_ctx_seq(self.context))
         self.sequences = int(llama.llama_n_seq_max(self.context))
@@ -172,6 +177,9 @@ class LoadedModel:
         if self.context is not None:
             llama.llama_free(self.context)
             self.context = None
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
 
     def reopen_context(self) -> None:
         """Allocate again what `close_context` gave back. Raises UserError."""
