@@ -50,7 +50,11 @@ def described_shape(header: GgufHeader, size_bytes: int) -> ModelShape:
     if header.is_complete and (header.integer("split.count") or 0) <= 1:
         return shape_of(header, header.tensors)
     known = shape_of(header, ())
-    known = replace(known, is_gated=header.architecture not in _UNGATED)
+    known = replace(
+        known,
+        is_gated=header.architecture not in _UNGATED,
+        vocabulary=known.vocabulary or (0 if header.is_complete else _USUAL_VOCABULARY),
+    )
     if not header.is_complete:
         known = replace(known, merges=_merges(header, known.vocabulary))
     header_bytes = header.data_offset if header.is_complete else _header_bytes(header, known)
