@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.core.architectures import refusal
+from app.core.chat_formats import PLAIN
 from app.core.errors import ErrorKind, UserError
 from app.core.file_kinds import FileKind
 from app.core.gguf import GgufHeader, TensorInfo
-from app.core.templates import PLAIN, choose_format
+from app.core.templates import choose_format
 from app.core.tokenizers import BYTE_PAIR_TOKENIZERS, PRE_TOKENIZERS, TOKENIZERS
 
 TEMPLATE_KEY = "tokenizer.chat_template"
@@ -26,7 +27,11 @@ _OWN_PRE_TOKENIZER = "gemma4"  # llama.cpp gives it one
 _SEES_IMAGES = frozenset(["cogvlm", "deepseek2-ocr", "hunyuan_vl", "paddleocr", "qwen2vl", "qwen3vl", "qwen3vlmoe"])
 _IMAGE_WORDS = frozenset(["internvl", "llava", "minicpmv", "moondream", "pixtral", "smolvlm", "vision", "vl"])
 _BASE_WORDS = frozenset({"base", "pretrained", "pt"})
-_FORMATS_OF_FOUNDATIONS = frozenset({PLAIN.name, "llama-2", "mistral"})  # chosen by the name of a base model as well
+# Chosen by the name of a base model as well.
+_FORMATS_OF_FOUNDATIONS = frozenset(
+    {PLAIN.name, "llama-2", "mistral", "falcon", "deepseek-coder", "deepseek-llm", "decilm", "gemma", "persimmon"}
+    | {"redpajama", "solar", "xgen"}
+)
 _CHAT_WORDS = frozenset(["assistant", "chat", "dpo", "instruct", "it", "orpo", "rlhf", "sft", "thinking"])
 
 

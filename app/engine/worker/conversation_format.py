@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.core.reasoning import ReasoningMarks, marks_of, opened_by
-from app.core.templates import ChatFormat, choose_format, end_marks_in
+from app.core.chat_format import ChatFormat
+from app.core.templates import choose_format, end_marks_in
 from app.engine.protocol import ChatMessage
 from app.engine.worker.chat_prompt import PromptRenderer, PromptText
 from app.engine.worker.detokenizer import Detokenizer, TokenPieces

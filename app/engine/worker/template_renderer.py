@@ -116,10 +116,6 @@ def _raise_exception(message: object) -> NoReturn:
     raise TemplateRefusalError(str(message))
 
 
-def _strftime_now(pattern: str) -> str:
-    return datetime.now().strftime(pattern)
-
-
 def _to_json(
     value: Any,
     ensure_ascii: bool = False,
@@ -146,7 +142,7 @@ class _GenerationBlock(jinja2.ext.Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
-def _make_environment() -> _Environment:
+def _make_environment(now: Callable[[], datetime]) -> _Environment:
     environment = _Environment(
         trim_blocks=True, lstrip_blocks=True, extensions=[jinja2.ext.loopcontrols, _GenerationBlock], cache_size=0
     )
@@ -154,15 +150,16 @@ def _make_environment() -> _Environment:
     environment.filters["tojson"] = _to_json
     environment.filters["format"] = _format_filter
     environment.globals["raise_exception"] = _raise_exception
-    environment.globals["strftime_now"] = _strftime_now
+    environment.globals["strftime_now"] = lambda pattern: now().strftime(pattern)
     return environment
 
 
 class ChatTemplate:
     """A chat template, compiled on first use. Not thread-safe."""
 
-    def __init__(self, source: str, bos_text: str, eos_text: str) -> None:
+    def __init__(self, source: str, bos_text: str, eos_text: str, now: Callable[[], datetime] = datetime.now) -> None:
         self.source = source
+        self._now = now
         self._bos_text = bos_text
         self._eos_text = eos_text
         self._compiled: jinja2.Template | None = None
@@ -176,7 +173,7 @@ class ChatTemplate:
 
         def work() -> str:
             if self._compiled is None:
-                self._compiled = _make_environment().from_string(self.source)
+                self._compiled = _make_environment(self._now).from_string(self.source)
             return self._compiled.render(
                 messages=messages,
                 add_generation_prompt=add_generation_prompt,

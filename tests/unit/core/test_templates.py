@@ -1,65 +1,16 @@
 from __future__ import annotations
 
-import jinja2
+import json
+from pathlib import Path
+
 import pytest
 
-from app.core.templates import FORMATS, PLAIN, ChatFormat, choose_format, end_marks_in
+from app.core.chat_formats import FORMATS, PLAIN, format_named
+from app.core.templates import choose_format, end_marks_in
 
-TALK = [
-    {"role": "system", "content": "Be kind."},
-    {"role": "user", "content": " Hi "},
-    {"role": "assistant", "content": "Hello."},
-    {"role": "user", "content": "Bye"},
-]
-
-
-def render(chat_format: ChatFormat, messages: list[dict[str, str]] = TALK) -> str:
-    template = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(chat_format.source)
-    return template.render(messages=messages, bos_token="<s>", eos_token="</s>", add_generation_prompt=True)
-
-
-def of(name: str) -> ChatFormat:
-    return next(known for known in FORMATS if known.name == name)
-
-
-@pytest.mark.parametrize("chat_format", FORMATS, ids=lambda known: known.name)
-def test_every_format_says_everything_once_and_in_order(chat_format: ChatFormat) -> None:
-    text = render(chat_format)
-    places = [text.index(message["content"].strip()) for message in TALK]
-    assert places == sorted(places)
-    assert text.count("Be kind.") == 1
-
-
-@pytest.mark.parametrize("chat_format", FORMATS, ids=lambda known: known.name)
-def test_every_format_takes_odd_conversations(chat_format: ChatFormat) -> None:
-    odd = [{"role": "assistant", "content": "A"}, {"role": "user", "content": "B"}, TALK[1]]
-    assert "B" in render(chat_format, odd)
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        (
-            "chatml",
-            "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
-            "Hello.<|im_end|>\n<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\n",
-        ),
-        (
-            "llama-2",
-            "<s>[INST] <<SYS>>\nBe kind.\n<</SYS>>\n\nHi [/INST] Hello. </s><s>[INST] Bye [/INST]",
-        ),
-        ("mistral", "<s>[INST] Be kind.\n\nHi [/INST] Hello.</s>[INST] Bye [/INST]"),
-        (
-            "gemma",
-            "<s><start_of_turn>user\nBe kind.\n\nHi<end_of_turn>\n<start_of_turn>model\nHello.<end_of_turn>\n"
-            "<start_of_turn>user\nBye<end_of_turn>\n<start_of_turn>model\n",
-        ),
-        ("vicuna", "<s>Be kind. USER: Hi ASSISTANT: Hello.</s>USER: Bye ASSISTANT:"),
-        ("plain", "<s>Be kind.\n\nUser: Hi\nAssistant: Hello.\nUser: Bye\nAssistant:"),
-    ],
-)
-def test_formats_as_published(name: str, expected: str) -> None:
-    assert render(of(name)) == expected
+CATALOG = Path(__file__).resolve().parents[3] / "resources" / "catalog.json"
+IN_THE_FILE = {"", "in-gguf", "olmo2"}  # words of the catalogue for models whose file has the only template
+CHATML = {"<|im_start|>", "<|im_end|>"}
 
 
 @pytest.mark.parametrize(
@@ -70,7 +21,14 @@ def test_formats_as_published(name: str, expected: str) -> None:
         ({"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"}, "x", "llama-3"),
         ({"<start_of_turn>", "<end_of_turn>"}, "x", "gemma"),
         ({"<|user|>", "<|assistant|>", "<|end|>", "<|system|>"}, "x", "phi-3"),
-        ({"[INST]", "[/INST]"}, "x", "mistral"),
+        ({"[INST]", "[/INST]"}, "x", "mistral-v3"),
+        ({"[INST]", "[/INST]"}, "Mistral-Nemo-Instruct-2407", "mistral-v3-tekken"),
+        (CHATML, "Orca-2-7b", "orca-2"),
+        (CHATML, "vicuna trained otherwise", "chatml"),
+        ({"<s>", "</s>"}, "stable-vicuna-13B", "stable-vicuna"),
+        ({"<s>", "</s>"}, "Airoboros L2 13B 2.1", "airoboros-v2"),
+        ({"<|endoftext|>"}, "falcon-7b-instruct", "falcon"),
+        ({"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"}, "Meta Llama 3.1 8B Instruct", "llama-3.1"),
         ({"<｜User｜>", "<｜Assistant｜>"}, "x", "deepseek"),
         ({"<s>", "</s>"}, "Mistral-7B-Instruct-v0.1", "mistral"),
         ({"<s>", "</s>"}, "llama-2-7b-chat.Q4_K_M", "llama-2"),
@@ -95,7 +53,29 @@ def test_what_ends_only_the_thinking_ends_no_answer() -> None:
     assert end_marks_in(harmony) == ()
 
 
+@pytest.mark.parametrize(
+    ("template", "model_name", "expected"),
+    [
+        ("koala", "nobody knows", "koala"),
+        ("koala", "vicuna-13b", "koala"),
+        ("llama-3", "Meta-Llama-3.1-8B-Instruct", "llama-3.1"),
+        ("none", "mistral-7b", "plain"),
+        ("unheard of", "zephyr", "zephyr"),
+    ],
+)
+def test_the_catalogue_knows_better(template: str, model_name: str, expected: str) -> None:
+    assert choose_format((), model_name, template).name == expected
+
+
+def test_every_template_that_the_catalogue_names_is_in_the_table() -> None:
+    named = {row.get("template", "") for row in json.loads(CATALOG.read_text("utf-8"))["models"]}
+    assert {name for name in named - IN_THE_FILE if format_named(name) is None} == set()
+
+
 def test_names_are_unique() -> None:
     names = [known.name for known in FORMATS]
     assert len(names) == len(set(names))
+    assert {known.variant_of for known in FORMATS} - {""} <= set(names)
+    words = [word for known in FORMATS for word in known.names]
+    assert len(words) == len(set(words))
     assert PLAIN.name in names
