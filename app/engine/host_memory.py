@@ -28,6 +28,17 @@ def host_memory() -> HostMemory:
     return HostMemory(min(memory.available, limits.free_bytes), min(memory.total, limits.total_bytes))
 
 
+def private_bytes(pid: int) -> int | None:
+    """Memory of a process that is no file's and comes back when it ends; None where the system does not tell."""
+    if sys.platform != "linux":
+        return None
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
+    except (OSError, ValueError, IndexError, StopIteration):
+        return None
+
+
 def _cgroup_limits() -> HostMemory | None:
     """What the control group (a container, a session with a limit) leaves to this process; None: no limit."""
     try:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
-import sys
 from collections import defaultdict
 from collections.abc import Collection
-from pathlib import Path
 
 from app.core.events import HOST
 from app.core.plan import DeviceShare
+from app.engine import host_memory
 
 # e.g. "load_tensors:   CPU_Mapped model buffer size =   571.85 MiB"
 _LINE = re.compile(r"(?P<buffer>\S+)\s+(?P<kind>model|KV|RS|compute|output)\s+buffer size =\s*(?P<mib>[\d.]+) MiB")
@@ -78,10 +78,4 @@ class BufferReport:
 
 def private_bytes() -> int | None:
     """Memory of this process that is no file's; None where the system does not tell."""
-    if sys.platform != "linux":
-        return None
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
-    except (OSError, ValueError, IndexError, StopIteration):
-        return None
+    return host_memory.private_bytes(os.getpid())

@@ -22,6 +22,7 @@ from app.core.events import (
     Notice,
     Unloaded,
 )
+from app.core.gpu_choice import chosen_gpus
 from app.engine.attempts import AttemptJournal, AttemptKind
 from app.engine.protocol import Adapt, Count, Devices, Embed, Forget, Generate, Load, Rank, TestDevice, Unload
 from app.engine.worker import binding
@@ -32,7 +33,7 @@ from app.engine.worker.encoders import Encoders
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.loaded_model import LoadCancelledError
 from app.engine.worker.loaded_session import LoadedSession, file_mark
-from app.engine.worker.memory_budget import chosen_gpus, usable_bytes
+from app.engine.worker.memory_budget import usable_bytes
 from app.engine.worker.model_loader import load_model
 from app.engine.worker.sampler import METADATA_KEYS, suggested_sampling
 from app.engine.worker.self_test import measure_device, warm_up

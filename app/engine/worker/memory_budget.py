@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from app.core.events import Device
+from app.core.gpu_choice import chosen_gpus, shares_memory
 from app.core.memory import without_reserve
 from app.core.plan import Budget, Machine
 from app.engine.host_memory import host_memory
-
-_SOFTWARE_GPU = "llvmpipe"  # Mesa's processor that plays a GPU
 
 
 def survey(
@@ -21,16 +20,6 @@ def survey(
     return Machine(free_bytes, threads, gpus, compute_factors=compute_factors)
 
 
-def chosen_gpus(devices: Sequence[Device], wanted: str) -> tuple[Device, ...]:
-    """The GPUs that take part: the wanted one; without a wish all that have memory of their own, else the others."""
-    named = [device for device in devices if device.name == wanted]
-    if named:
-        return tuple(device for device in named if device.kind in ("gpu", "igpu"))
-    working = [device for device in devices if not device.problem]
-    own_memory = tuple(device for device in working if device.kind == "gpu" and device.total_bytes > 0)
-    return own_memory or tuple(device for device in working if device.kind == "igpu")[:1]
-
-
 def usable_bytes() -> int:
     """Memory that a model may take without pushing out the rest: what is available, less a reserve."""
     return without_reserve(host_memory().free_bytes)
@@ -38,6 +27,6 @@ def usable_bytes() -> int:
 
 def _budget(device: Device, host_free_bytes: int) -> Budget:
     """What a model may take of a GPU; one that tells nothing has the computer's memory."""
-    is_shared = device.kind == "igpu" or _SOFTWARE_GPU in device.description.lower()
+    is_shared = shares_memory(device)
     free_bytes = without_reserve(device.free_bytes) if device.total_bytes else host_free_bytes
     return Budget(device.name, min(free_bytes, host_free_bytes) if is_shared else free_bytes, is_shared)

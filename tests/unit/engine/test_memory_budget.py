@@ -6,10 +6,11 @@ import psutil
 import pytest
 
 from app.core.events import Device
+from app.core.gpu_choice import chosen_gpus
 from app.engine import host_memory as engine_memory
 from app.engine.host_memory import HostMemory, host_memory
 from app.engine.worker import memory_budget
-from app.engine.worker.memory_budget import chosen_gpus, survey, usable_bytes
+from app.engine.worker.memory_budget import survey, usable_bytes
 
 GIB = 1 << 30
 CPU = Device("CPU", "some processor", "cpu", 16 * GIB, 32 * GIB)

@@ -1,0 +1,25 @@
+"""Which graphics devices take part in running a model, and whose memory they have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.core.events import Device
+
+GPU_KINDS = frozenset({"gpu", "igpu"})
+_SOFTWARE_GPU = "llvmpipe"  # Mesa's processor that plays a GPU
+
+
+def chosen_gpus(devices: Sequence[Device], wanted: str) -> tuple[Device, ...]:
+    """The GPUs that take part: the wanted one; without a wish all that have memory of their own, else the others."""
+    named = [device for device in devices if device.name == wanted]
+    if named:
+        return tuple(device for device in named if device.kind in GPU_KINDS)
+    working = [device for device in devices if not device.problem]
+    own_memory = tuple(device for device in working if device.kind == "gpu" and device.total_bytes > 0)
+    return own_memory or tuple(device for device in working if device.kind == "igpu")[:1]
+
+
+def shares_memory(device: Device) -> bool:
+    """Whether a GPU's memory is the computer's."""
+    return device.kind == "igpu" or _SOFTWARE_GPU in device.description.lower()
