@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import jinja2
 import jinja2.ext
 import psutil
-from jinja2.nodes import Node
+from jinja2.nodes import CallBlock, Node
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -133,13 +133,20 @@ def _format_filter(value: str, *args: Any, **kwargs: Any) -> str:
 
 
 class _GenerationBlock(jinja2.ext.Extension):
-    """`{% generation %}…{% endgeneration %}`, with which training code finds the answers: here just its content."""
+    """`{% generation %}…{% endgeneration %}`, with which training code finds the answers: here just its content.
+
+    It is a call block as in transformers, so that what is set inside is not seen outside.
+    """
 
     tags = {"generation"}  # noqa: RUF012  # Jinja's own interface
 
-    def parse(self, parser: Parser) -> list[Node]:
-        next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+    def parse(self, parser: Parser) -> Node:
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return CallBlock(self.call_method("_content"), [], [], body).set_lineno(line)
+
+    def _content(self, caller: Callable[[], str]) -> str:
+        return caller()
 
 
 def _make_environment(now: Callable[[], datetime]) -> _Environment:
@@ -164,12 +171,18 @@ class ChatTemplate:
         self._eos_text = eos_text
         self._compiled: jinja2.Template | None = None
 
-    def render(self, messages: list[dict[str, Any]], add_generation_prompt: bool, names_tools: bool = True) -> str:
+    def render(
+        self,
+        messages: list[dict[str, Any]],
+        add_generation_prompt: bool,
+        names_tools: bool = True,
+        tools: list[dict[str, Any]] | None = None,
+    ) -> str:
         """The prompt text. Raises TemplateError, within RENDER_LIMIT_S and a bit.
 
-        `names_tools`: `tools` is defined (as none), as most templates expect; a few expect it undefined.
+        `names_tools`: `tools` is defined, as most templates expect, be it as none; a few expect it undefined.
         """
-        unused = {"tools": None, "documents": None} if names_tools else {}
+        given = {"tools": tools, "documents": None} if names_tools else {}
 
         def work() -> str:
             if self._compiled is None:
@@ -179,7 +192,7 @@ class ChatTemplate:
                 add_generation_prompt=add_generation_prompt,
                 bos_token=self._bos_text,
                 eos_token=self._eos_text,
-                **unused,
+                **given,
             )
 
         return _run_bounded(work, RENDER_LIMIT_S)
