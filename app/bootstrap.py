@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -15,22 +17,33 @@ from app.crash import CrashReporter, start_logging
 from app.engine.attempts import AttemptJournal
 from app.engine.client import EngineClient
 from app.engine.command import engine_command, engine_environment
+from app.hub.adopt.places import Places
 from app.memory_release import MemoryRelease, keep_one_heap
-from app.paths import Paths, builtin_model, choose_paths, resources
+from app.paths import Paths, builtin_model, choose_paths, resources, shipped_catalog
+from app.services.catalog import CatalogService
 from app.services.chat import ChatService
 from app.services.conversations import ConversationsService
 from app.services.device_choice import DeviceChoice
+from app.services.downloads import DownloadService
 from app.services.hardware import HardwareService
+from app.services.hub import HubService
+from app.services.library import LibraryService
 from app.services.models import ModelService
 from app.services.profile import Profile
 from app.services.rest import EngineRest
 from app.services.settings import SettingsService
 from app.services.store import StoreService
+from app.services.tasks import Tasks
 from app.single_instance import SingleInstance
 
 
-def build_profile(paths: Paths, parent: QObject, engine_backend: str = "llama") -> Profile:
-    """The services for one data folder; nothing is started yet."""
+def build_profile(
+    paths: Paths,
+    parent: QObject,
+    engine_backend: str = "llama",
+    places: Callable[[], Places] = Places.of_this_user,
+) -> Profile:
+    """The services for one data folder; nothing is started yet. `places` says where other programs keep models."""
     settings = SettingsService(paths.settings, parent)
     store = StoreService(paths.database, paths.backups, parent)
     attempts = AttemptJournal(paths.attempts)
@@ -43,7 +56,30 @@ def build_profile(paths: Paths, parent: QObject, engine_backend: str = "llama") 
     rest = EngineRest(engine, models, settings, parent)
     conversations = ConversationsService(store, parent)
     chat = ChatService(engine, store, settings, models, conversations, parent)
-    return Profile(paths, settings, store, engine, attempts, models, hardware, rest, conversations, chat)
+    tasks = Tasks(parent)
+    hub = HubService(settings, tasks, paths.hub_answers, os.environ, parent)
+    downloads = DownloadService(store, tasks, settings, hub.access, paths.models, parent)
+    library = LibraryService(store, tasks, places, lambda: downloads.folder, parent)
+    downloads.finished.connect(library.scan)
+    hub.access_changed.connect(downloads.reconnect)
+    catalog = CatalogService(tasks, settings, hub.access, shipped_catalog(), paths.catalog, parent)
+    return Profile(
+        paths=paths,
+        settings=settings,
+        store=store,
+        engine=engine,
+        attempts=attempts,
+        models=models,
+        hardware=hardware,
+        rest=rest,
+        conversations=conversations,
+        chat=chat,
+        tasks=tasks,
+        hub=hub,
+        downloads=downloads,
+        library=library,
+        catalog=catalog,
+    )
 
 
 def run_window(data_dir: str | None, model: str | None) -> int:

@@ -41,6 +41,16 @@ class Paths:
         return self.data / "settings.json"
 
     @property
+    def models(self) -> Path:
+        """Where models are downloaded to unless the person chose another folder."""
+        return self.data / "models"
+
+    @property
+    def hub_answers(self) -> Path:
+        """What the hub answered, so that it is not asked again and can be shown offline."""
+        return self.cache / "hub"
+
+    @property
     def catalog(self) -> Path:
         """A catalogue of models that was fetched from an address the person chose."""
         return self.data / "catalog.json"
@@ -54,6 +64,11 @@ class Paths:
     def device_speeds(self) -> Path:
         """What devices did in their self-tests."""
         return self.cache / "devices.json"
+
+    @property
+    def past_speeds(self) -> Path:
+        """What this machine has done with models."""
+        return self.cache / "speeds.json"
 
     @property
     def engine_log(self) -> Path:

@@ -91,11 +91,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("downloads.night_from_hour", Section.DOWNLOADS, int, 23, 0, 23),
     Setting("downloads.night_until_hour", Section.DOWNLOADS, int, 7, 0, 23),
     Setting("downloads.connections", Section.DOWNLOADS, int, 4, 1, 4, expert=True),
+    Setting("hub.search_allowed", Section.DOWNLOADS, bool, False, shown=False),  # the person agreed to send words
     Setting("hub.offline", Section.DOWNLOADS, bool, False),
     Setting("hub.endpoint", Section.DOWNLOADS, str, ""),  # empty: HF_ENDPOINT, or the hub itself
     Setting("hub.proxy", Section.DOWNLOADS, str, ""),  # empty: the environment's; "direct": none
     Setting("catalog.url", Section.DOWNLOADS, str, "", expert=True),  # empty: the catalogue that came with Hearth
     Setting("catalog.sha256", Section.DOWNLOADS, str, "", expert=True),
+    Setting("hub.token_endpoints", Section.DOWNLOADS, str, "", shown=False),  # whose tokens are in the keyring
     Setting("window.geometry", Section.APPEARANCE, str, "", shown=False),  # base64 of QWidget.saveGeometry
     Setting("window.sidebar_visible", Section.APPEARANCE, bool, True, shown=False),
     Setting("window.last_conversation", Section.APPEARANCE, str, "", shown=False),

@@ -59,15 +59,15 @@ class LibraryService(QObject):
         store: StoreService,
         tasks: Tasks,
         places: Callable[[], Places],
-        own_folder: Path,
+        own_folder: Callable[[], Path],
         parent: QObject | None = None,
     ) -> None:
-        """`own_folder` is where downloads go; `places` says where other programs are looked for."""
+        """`own_folder` says where downloads go now, `places` where other programs are looked for."""
         super().__init__(parent)
         self._store = store
         self._tasks = tasks
         self._places = places
-        self._own_folder = str(own_folder)
+        self._own_folder = own_folder
         self._models: list[LibraryModel] = []
         self._missing: frozenset[str] = frozenset()
         self._folders: list[str] = []
@@ -84,7 +84,7 @@ class LibraryService(QObject):
     @property
     def folders(self) -> list[str]:
         """The folders that are watched, Hearth's own first."""
-        return [self._own_folder, *self._folders]
+        return [str(self._own_folder()), *self._folders]
 
     def model(self, path: str) -> LibraryModel | None:
         """The one at `path`."""

@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from app.engine.attempts import AttemptJournal
 from app.engine.client import EngineClient
 from app.paths import Paths
+from app.services.catalog import CatalogService
 from app.services.chat import ChatService
 from app.services.conversations import ConversationsService
+from app.services.downloads import DownloadService
 from app.services.hardware import HardwareService
+from app.services.hub import HubService
+from app.services.library import LibraryService
 from app.services.models import ModelService
 from app.services.rest import EngineRest
 from app.services.settings import SettingsService
 from app.services.store import StoreService
+from app.services.tasks import Tasks
 
 ENGINE_SHUTDOWN_MS = 1500
 
@@ -32,6 +37,11 @@ class Profile:
     rest: EngineRest
     conversations: ConversationsService
     chat: ChatService
+    tasks: Tasks
+    hub: HubService
+    library: LibraryService
+    downloads: DownloadService
+    catalog: CatalogService
 
     def start(self, model: str | None) -> None:
         """Open the database and load the first model, both in the background."""
@@ -40,9 +50,12 @@ class Profile:
 
     def shut_down(self) -> None:
         """Store what is in flight, then end the engine and the store thread. Waits, but not for long."""
+        self.downloads.shut_down()
         self.conversations.flush_drafts()
         self.chat.shut_down()
         self.settings.close()
         self.engine.shutdown(ENGINE_SHUTDOWN_MS)
         self.attempts.strike()
+        self.hub.shut_down()
+        self.tasks.shut_down()
         self.store.close()

@@ -96,7 +96,7 @@ class MainWindow(QMainWindow):
     def _add_pages(self) -> None:
         """A page has a name, which is that of its icon as well, and of its key if that is among the shortcuts."""
         self.pages.add("chat", self._make_chat)
-        self.pages.add("models", self._make_models, self._profile.models.refresh_files)
+        self.pages.add("models", self._make_models, self._profile.library.scan)
         self.pages.add("trash", self._make_trash)
         self.pages.add("settings", self._make_settings)
         self.pages.add("help", self._make_help)
@@ -109,9 +109,10 @@ class MainWindow(QMainWindow):
         return self.chat_page
 
     def _make_models(self) -> QWidget:
-        controller = ModelsController(self._profile, self)
+        controller = ModelsController(self._profile, self.notices, self)
         controller.open_requested.connect(self._choose_file)
         controller.use_requested.connect(self._use_model)
+        controller.settings_requested.connect(self._page("settings"))
         return controller.page
 
     def _make_trash(self) -> QWidget:

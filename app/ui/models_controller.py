@@ -2,32 +2,259 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject, Signal
-from PySide6.QtWidgets import QWidget
+from contextlib import suppress
+from datetime import datetime
+from urllib.parse import urlsplit
 
+from PySide6.QtCore import QCoreApplication, QLocale, QObject, QUrl, Signal
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QMessageBox, QWidget
+
+from app.core.catalog import CatalogModel
+from app.core.downloads import Download, DownloadId, DownloadState
+from app.core.errors import UserError
+from app.core.hub_values import HubDetails, SearchPage, SearchQuery
+from app.services.explain import explain
+from app.services.library import Trashed
 from app.services.profile import Profile
+from app.services.wording import day_words, number, size
 from app.ui.local_files import show_in_folder
-from app.ui.pages.models_page import ModelsPage
+from app.ui.models.details import ModelDetails
+from app.ui.models.hub_view import HubView
+from app.ui.models.library_view import LibraryView
+from app.ui.models.page import ModelsPage, ModelsView
+from app.ui.models.recommended_view import RecommendedView, RowVerdict
+from app.ui.models.sheet import FileChoice
+from app.ui.notices import NoticeArea
 
 
 class ModelsController(QObject):
-    """Keeps the list of files and passes on what the person does with them."""
+    """Keeps the views up to date and passes on what the person does in them."""
 
     open_requested = Signal()
     use_requested = Signal(object)  # path as str, or None for the built-in model
+    settings_requested = Signal()
 
-    def __init__(self, profile: Profile, parent: QWidget) -> None:
+    def __init__(self, profile: Profile, notices: NoticeArea, parent: QWidget) -> None:
         super().__init__(parent)
         self._profile = profile
-        self.page = ModelsPage(parent)
-        self.page.open_requested.connect(self.open_requested)
-        self.page.use_requested.connect(self.use_requested)
-        self.page.forget_requested.connect(profile.models.forget)
-        self.page.show_in_folder_requested.connect(show_in_folder)
-        profile.models.files_changed.connect(self._show_models)
-        profile.models.loaded.connect(self._show_models)
-        self._show_models()
+        self._notices = notices
+        self._recommended = RecommendedView(self._judge, parent)
+        self._hub = HubView(self._hub_host(), parent)
+        self._page: SearchPage | None = None  # the last one of the search that is shown
+        self._library = LibraryView(parent)
+        self.page = ModelsPage(self._recommended, self._hub, self._library, parent)
+        self._connect_library()
+        self._connect_downloads()
+        self._connect_hub()
+        for details in (self._recommended.details, self._hub.details):
+            self._connect_details(details)
+        profile.catalog.loaded.connect(self._recommended.set_catalog)
+        profile.catalog.failed.connect(self._on_catalog_failed)
+        profile.catalog.open()
+        self._show_library()
+        self._show_downloads()
 
-    def _show_models(self) -> None:
+    # -- this computer
+
+    def _connect_library(self) -> None:
+        view, library, models = self._library, self._profile.library, self._profile.models
+        view.use_requested.connect(self.use_requested)
+        view.open_requested.connect(self.open_requested)
+        view.show_in_folder_requested.connect(show_in_folder)
+        view.rename_requested.connect(library.rename)
+        view.move_requested.connect(library.move)
+        view.trash_requested.connect(library.trash)
+        view.remove_requested.connect(self._on_remove)
+        view.hash_requested.connect(library.compute_hash)
+        view.cancel_requested.connect(library.cancel)
+        view.duplicates_requested.connect(library.find_duplicates)
+        view.add_folder_requested.connect(library.add_folder)
+        view.remove_folder_requested.connect(library.remove_folder)
+        library.listed.connect(self._show_library)
+        library.folders_changed.connect(view.set_folders)
+        library.progressed.connect(view.set_progress)
+        library.settled.connect(self._on_settled)
+        library.trashed.connect(self._on_trashed)
+        library.duplicates_found.connect(self._on_duplicates)
+        library.failed.connect(self._on_failed)
+        models.files_changed.connect(library.refresh)
+        models.loaded.connect(self._show_library)
+
+    def _show_library(self) -> None:
         models = self._profile.models
-        self.page.set_models(models.files, None if models.is_builtin else models.current_path)
+        self._library.set_models(self._profile.library.models, None if models.is_builtin else models.current_path)
+        self._library.set_folders(self._profile.library.folders)
+        self._show_downloads()
+
+    def _on_settled(self, path: str) -> None:
+        self._library.set_progress(path, None)
+
+    def _on_remove(self, path: str) -> None:
+        library = self._profile.library
+        model = library.model(path)
+        library.remove(path)
+        if model is not None:
+            words = self.tr("“{model}” is off the list. The file is still there.").format(model=model.name)
+            self._notices.show_notice(words, self.tr("Undo"), lambda: library.restore(path))
+
+    def _on_trashed(self, trashed: Trashed) -> None:
+        words = self.tr("“{model}” is in the trash ({size}).")
+        text = words.format(model=trashed.model.name, size=size(trashed.model.size_bytes))
+        self._notices.show_notice(text, self.tr("Undo"), lambda: self._profile.library.untrash(trashed))
+
+    def _on_duplicates(self, groups: list[tuple[str, ...]]) -> None:
+        if not groups:
+            self._notices.show_notice(self.tr("No two files have the same content."))
+            return
+        by_path = {model.path: model for model in self._profile.library.models}
+        twice = sum(by_path[path].size_bytes for group in groups for path in group[1:] if path in by_path)
+        words = self.tr("{count} files are there more than once; {size} could be freed. Their details name the others.")
+        self._notices.show_notice(words.format(count=number(len(groups)), size=size(twice)))
+
+    def _on_failed(self, error: UserError) -> None:
+        explanation = explain(error)
+        self._notices.show_notice(f"{explanation.title}. {explanation.text}")
+
+    # -- downloads
+
+    def _connect_downloads(self) -> None:
+        panel, downloads = self.page.downloads, self._profile.downloads
+        panel.pause_requested.connect(downloads.pause)
+        panel.resume_requested.connect(downloads.resume)
+        panel.cancel_requested.connect(downloads.cancel)
+        panel.move_requested.connect(self._on_move_download)
+        panel.clear_requested.connect(downloads.clear_done)
+        panel.use_requested.connect(self.use_requested)
+        panel.show_in_folder_requested.connect(show_in_folder)
+        downloads.listed.connect(self._show_downloads)
+        downloads.changed.connect(panel.set_download)
+        downloads.finished.connect(self._on_download_ended)
+        downloads.failed.connect(self._on_download_ended)
+        downloads.cancelled.connect(self._on_download_cancelled)
+        downloads.save_failed.connect(self._on_failed)
+
+    def _show_downloads(self) -> None:
+        self.page.downloads.set_downloads(self._profile.downloads.downloads)
+        on_the_way: dict[str, Download] = {}
+        here: dict[str, str] = {}
+        for download in self._profile.downloads.downloads:
+            key = f"{download.repo}/{download.files[0].path}"
+            if download.state is DownloadState.DONE:
+                here[key] = download.path
+            else:
+                on_the_way[key] = download
+        known = {model.sha256: model.path for model in self._profile.library.models if model.sha256}
+        for details in (self._recommended.details, self._hub.details):
+            files = details.sheet.files if details.sheet is not None else ()
+            by_hash = {
+                choice.key: known[part.sha256] for choice in files for part in choice.parts[:1] if part.sha256 in known
+            }
+            details.set_here({**by_hash, **here}, on_the_way)
+
+    def _on_move_download(self, name: str, places: int) -> None:
+        order = [download.id for download in self._profile.downloads.downloads]
+        if DownloadId(name) in order:
+            self._profile.downloads.move(DownloadId(name), order.index(DownloadId(name)) + places)
+
+    def _on_download_ended(self, _download: Download) -> None:
+        self._show_downloads()
+
+    def _on_download_cancelled(self, download: Download) -> None:
+        words = self.tr("The download of “{model}” is cancelled.").format(model=download.name)
+        self._notices.show_notice(words, self.tr("Undo"), lambda: self._profile.downloads.restore(download.id))
+
+    # -- details
+
+    def _connect_details(self, details: ModelDetails) -> None:
+        details.download_requested.connect(self._on_download)
+        details.use_requested.connect(self.use_requested)
+        details.link_requested.connect(self._on_link)
+        details.show_in_hub_requested.connect(self._on_show_in_hub)
+
+    def _on_download(self, choice: FileChoice) -> None:
+        details = self._recommended.details if self.page.current is ModelsView.RECOMMENDED else self._hub.details
+        name = details.sheet.name if details.sheet is not None else choice.path
+        self._profile.downloads.add(choice.parts, name, quantization=choice.quantization)
+        self._show_downloads()
+
+    def _on_show_in_hub(self, repo: str) -> None:
+        self.page.show_view(ModelsView.HUB)
+        self.page.search_for(repo)
+
+    def _on_link(self, address: str) -> None:
+        """Links lead out of Hearth: the person sees where to first."""
+        box = QMessageBox(self.page)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle(self.tr("Open in the browser"))
+        box.setTextFormat(box.textFormat().PlainText)
+        box.setText(self.tr("Open this address in the browser?"))
+        box.setInformativeText(address)
+        box.setStandardButtons(QMessageBox.StandardButton.Open | QMessageBox.StandardButton.Cancel)
+        box.setDefaultButton(QMessageBox.StandardButton.Open)
+        box.accepted.connect(lambda: QDesktopServices.openUrl(QUrl(address)))
+        box.open()
+
+    # -- the hub
+
+    def _connect_hub(self) -> None:
+        view, hub = self._hub, self._profile.hub
+        view.set_consent(self._profile.settings.value("hub.search_allowed") is True)
+        view.consented.connect(self._on_consented)
+        view.search_requested.connect(self._on_search)
+        view.repository_requested.connect(hub.open)
+        view.settings_requested.connect(self.settings_requested)
+        hub.searched.connect(self._on_searched)
+        hub.more_found.connect(self._on_searched)
+        hub.search_failed.connect(self._on_search_failed)
+        hub.opened.connect(self._on_opened)
+        hub.open_failed.connect(self._on_failed)
+
+    def _hub_host(self) -> str:
+        try:
+            return urlsplit(self._profile.hub.access().endpoint).netloc
+        except UserError:
+            return self._profile.settings.string("hub.endpoint")
+
+    def _on_consented(self) -> None:
+        self._profile.settings.set_value("hub.search_allowed", True)
+
+    def _on_search(self, query: SearchQuery) -> None:
+        if query.cursor and self._page is not None:
+            self._profile.hub.search_more(self._page)
+        else:
+            self._profile.hub.search(query, at_once=True)
+
+    def _on_searched(self, page: SearchPage) -> None:
+        self._page = page
+        self._hub.set_page(page, _age(page.answered_at))
+
+    def _on_search_failed(self, error: UserError) -> None:
+        explanation = explain(error)
+        self._hub.set_failure(explanation.title, explanation.text)
+
+    def _on_opened(self, details: HubDetails) -> None:
+        with suppress(UserError):  # the address was changed to one that cannot be used, just now
+            self._hub.set_details(details, self._profile.hub.access().page_url(details.model.repo))
+            self._show_downloads()
+
+    # -- the catalogue
+
+    def _judge(self, model: CatalogModel, choice: FileChoice | None) -> RowVerdict:
+        if not model.runs:
+            return RowVerdict(self.tr("Does not run"), runs_here=False, runs_well=False)
+        return RowVerdict("", runs_here=choice is not None, runs_well=choice is not None)
+
+    def _on_catalog_failed(self, error: UserError) -> None:
+        explanation = explain(error)
+        self._recommended.set_failure(f"{explanation.title}. {explanation.text}")
+
+
+def _age(answered_at: datetime | None) -> str:
+    """What is said over answers that are not of now; nothing where they are."""
+    if answered_at is None:
+        return ""
+    day = day_words(answered_at, QLocale.FormatType.LongFormat)
+    return QCoreApplication.translate("ModelsController", "The hub cannot be asked now. It said this on {day}.").format(
+        day=day
+    )

@@ -35,7 +35,7 @@ class Library:
         (folder / "data").mkdir(exist_ok=True)
         self.tasks = Tasks()
         self.places = Places(self.home, {}, "linux", folder / "root")
-        self.service = LibraryService(self.store, self.tasks, lambda: self.places, self.own)
+        self.service = LibraryService(self.store, self.tasks, lambda: self.places, lambda: self.own)
         self.failures: list[UserError] = []
         self.service.failed.connect(self.failures.append)
         self._qtbot = qtbot

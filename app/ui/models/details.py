@@ -24,7 +24,7 @@ class ModelDetails(ScrollColumn):
 
     file_chosen = Signal(object)  # FileChoice: the verdict is wanted for it
     download_requested = Signal(object)  # FileChoice
-    use_requested = Signal(str)  # path of a file that is here
+    use_requested = Signal(object)  # path, as str, of a file that is here
     show_in_hub_requested = Signal(str)  # repository
     model_requested = Signal(str)  # key of another model
     link_requested = Signal(str)

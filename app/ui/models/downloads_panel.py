@@ -26,7 +26,7 @@ class DownloadsPanel(QWidget):
     resume_requested = Signal(str)
     cancel_requested = Signal(str)
     move_requested = Signal(str, int)  # id, by how many places
-    use_requested = Signal(str)  # path
+    use_requested = Signal(object)  # path as str
     show_in_folder_requested = Signal(str)  # path
     clear_requested = Signal()  # those that are done
 
@@ -111,7 +111,7 @@ class DownloadRow(QWidget):
     resume_requested = Signal(str)
     cancel_requested = Signal(str)
     move_requested = Signal(str, int)
-    use_requested = Signal(str)
+    use_requested = Signal(object)
     show_in_folder_requested = Signal(str)
 
     def __init__(self, download_id: str, parent: QWidget | None = None) -> None:

@@ -109,10 +109,7 @@ class RecommendedView(QWidget):
         shown = [model for model in catalog.models if self._matches(model, verdicts[model.id])]
         best = [] if self._search or self._filters else best_for(catalog.models, verdicts, self._suggestions)
         rows = [*self._group(self.tr("Best for this computer"), best, verdicts, "best:")]
-        families: dict[str, list[CatalogModel]] = {}
-        for model in shown:
-            families.setdefault(model.family, []).append(model)
-        for family, models in families.items():
+        for family, models in by_family(shown):
             rows += self._group(family, models, verdicts)
         self.list.set_rows(rows)
         self._message.setVisible(not rows)
@@ -192,6 +189,17 @@ class RecommendedView(QWidget):
     def _show(self, key: str) -> None:
         if self._catalog is not None and (model := self._catalog.model(key.removeprefix("best:"))) is not None:
             self.details.set_sheet(sheet_of_row(model, self._catalog))
+
+
+def by_family(models: Iterable[CatalogModel]) -> list[tuple[str, list[CatalogModel]]]:
+    """Families with models that run come first, the newest foremost; within a family the newest and smallest."""
+    families: dict[str, list[CatalogModel]] = {}
+    for model in models:
+        families.setdefault(model.family, []).append(model)
+    for members in families.values():
+        members.sort(key=lambda model: (not model.runs, -model.year, model.parameters or 0))
+    newest = {family: max((m.year for m in members if m.runs), default=0) for family, members in families.items()}
+    return sorted(families.items(), key=lambda item: -newest[item[0]])
 
 
 def best_for(

@@ -1,0 +1,156 @@
+"""The models page: three views under one search field, downloads below them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+
+from app.ui.buttons import Button
+from app.ui.flow_layout import FlowLayout
+from app.ui.labels import heading
+from app.ui.models.downloads_panel import DownloadsPanel
+from app.ui.models.hub_view import HubView
+from app.ui.models.library_view import LibraryView
+from app.ui.models.recommended_view import RecommendedView
+from app.ui.search_field import SearchField
+
+MARGIN_PX = 24
+TYPING_MS = 400  # a pause in typing that ends a question to the hub
+
+
+class ModelsView(StrEnum):
+    """The views, in order."""
+
+    RECOMMENDED = "recommended"
+    HUB = "hub"
+    LIBRARY = "library"
+
+
+class ModelsPage(QWidget):
+    """Puts the views together; what they ask for is the controller's matter."""
+
+    view_shown = Signal(object)  # ModelsView
+
+    def __init__(
+        self, recommended: RecommendedView, hub: HubView, library: LibraryView, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setAccessibleName(self.tr("Models"))
+        self.recommended, self.hub, self.library = recommended, hub, library
+        self.downloads = DownloadsPanel(self)
+        self.search = SearchField(self.tr("Search models"), self.tr("Search models"), self)
+        self.search.textChanged.connect(self._on_typed)
+        self.search.results_wished.connect(self._on_results_wished)
+        self._typing = QTimer(self)
+        self._typing.setSingleShot(True)
+        self._typing.setInterval(TYPING_MS)
+        self._typing.timeout.connect(self._search_hub)
+        self._views: dict[ModelsView, QWidget] = {
+            ModelsView.RECOMMENDED: recommended,
+            ModelsView.HUB: hub,
+            ModelsView.LIBRARY: library,
+        }
+        self._stack = QStackedWidget(self)
+        for view in self._views.values():
+            self._stack.addWidget(view)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(MARGIN_PX, MARGIN_PX, MARGIN_PX, MARGIN_PX // 2)
+        layout.setSpacing(10)
+        top = QHBoxLayout()
+        top.setSpacing(16)
+        top.addWidget(heading(self.tr("Models"), self))
+        top.addWidget(self.search, 1)
+        layout.addLayout(top)
+        layout.addLayout(self._tabs())
+        layout.addWidget(self._stack, 1)
+        layout.addWidget(self.downloads)
+        find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self)
+        find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        find.activated.connect(self._focus_search)
+        self.setFocusProxy(self.search)
+        self._current = ModelsView.RECOMMENDED
+
+    @property
+    def current(self) -> ModelsView:
+        """The view on screen."""
+        return self._current
+
+    @property
+    def tabs(self) -> dict[ModelsView, Button]:
+        """The buttons that lead to the views."""
+        return self._buttons
+
+    def show_view(self, view: ModelsView) -> None:
+        """Bring a view on screen, with the words that are being searched for."""
+        self._current = view
+        self._buttons[view].setChecked(True)
+        self._stack.setCurrentWidget(self._views[view])
+        self._pass_search_on()
+        if view is ModelsView.HUB:
+            self.hub.open()
+        self.view_shown.emit(view)
+
+    def search_for(self, text: str) -> None:
+        """Search for other words, in the view on screen."""
+        self.search.setText(text)
+        self._search_hub()
+
+    def _tabs(self) -> FlowLayout:
+        words = {
+            ModelsView.RECOMMENDED: self.tr("Recommended"),
+            ModelsView.HUB: self.tr("Search the hub"),
+            ModelsView.LIBRARY: self.tr("On this computer"),
+        }
+        self._buttons: dict[ModelsView, Button] = {}
+        self._group = QButtonGroup(self)
+        self._group.setExclusive(True)
+        flow = FlowLayout(spacing_px=6)
+        for place, (view, text) in enumerate(words.items()):
+            button = Button(text, self)
+            button.setCheckable(True)
+            self._group.addButton(button, place)
+            self._buttons[view] = button
+            flow.addWidget(button)
+        self._buttons[ModelsView.RECOMMENDED].setChecked(True)
+        self._group.idClicked.connect(self._on_tab_clicked)
+        return flow
+
+    def _pass_search_on(self) -> None:
+        text = self.search.text()
+        if self._current is ModelsView.RECOMMENDED:
+            self.recommended.set_search(text)
+        elif self._current is ModelsView.LIBRARY:
+            self.library.set_search(text)
+        else:
+            self._typing.start()
+
+    def _search_hub(self) -> None:
+        self._typing.stop()
+        if self._current is ModelsView.HUB:
+            self.hub.set_search(self.search.text())
+
+    def _on_typed(self, _text: str) -> None:
+        self._pass_search_on()
+
+    def _on_results_wished(self) -> None:
+        self._search_hub()
+        self._views[self._current].setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _on_tab_clicked(self, place: int) -> None:
+        self.show_view(list(self._views)[place])
+
+    def _focus_search(self) -> None:
+        self.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.search.selectAll()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        places = {Qt.Key.Key_1: 0, Qt.Key.Key_2: 1, Qt.Key.Key_3: 2}
+        place = places.get(Qt.Key(event.key()))
+        if place is not None and event.modifiers() == Qt.KeyboardModifier.AltModifier:
+            self.show_view(list(self._views)[place])
+            event.accept()
+        else:
+            super().keyPressEvent(event)
