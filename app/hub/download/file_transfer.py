@@ -33,6 +33,7 @@ T = TypeVar("T")
 _TICK_S = 0.1
 _HASH_SLICE_S = 0.2
 _SYNC_INTERVAL_S = 2.0  # what a power cut costs; a kill costs as much
+_LEAVE_S = 0.5
 _CRAWL_LOOK_S = 30.0
 _CRAWL_BYTES_PER_SECOND = 512  # a connection that gives less is broken off: the next may be better
 _ATTEMPTS = 2  # a file that arrives damaged is fetched once more, as a whole
@@ -189,7 +190,10 @@ class _Lanes:
             self._break_off_all()
         self._break_off_crawling(now_s)
         self._adjust(now_s)
-        return self._collect()
+        problem = self._collect()
+        for lane in self._lanes:
+            lane.note_progress()
+        return problem
 
     def take_fresh_link(self) -> None:
         """The address of the connection that failed last is not used again."""
@@ -197,9 +201,12 @@ class _Lanes:
             self._work.source.wear_out(self._last_link_user.link)
 
     def stop(self) -> None:
-        """End all connections; nothing is written after this."""
+        """End all connections; nothing is written after this, and the file is closed unless a thread hangs."""
         for lane in self._lanes:
             lane.stop()
+        deadline_s = time.monotonic() + _LEAVE_S
+        for lane in self._lanes:
+            lane.join(max(0.0, deadline_s - time.monotonic()))
         self._lanes.clear()
 
     def _adjust(self, now_s: float) -> None:
@@ -232,8 +239,10 @@ class _Lanes:
         if is_of_disk(lane.problem):
             return lane.problem
         self._last_link_user = lane
-        if lane.ignores_ranges or self._lanes:  # others go on: one more is not welcome
+        if lane.ignores_ranges:
             self._count.only_one()
+        elif self._lanes:
+            self._count.one_was_lost(time.monotonic(), len(self._lanes))
         return None if self._lanes else lane.problem
 
     def _break_off_crawling(self, now_s: float) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,8 +21,6 @@ from app.hub.download.trouble import TroubleError, broken_off, storage_refusal, 
 if TYPE_CHECKING:
     import httpx2
 
-_NOTE_BYTES = 1 << 20  # progress is noted that often, or
-_NOTE_S = 0.1
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
 
 
@@ -57,6 +54,7 @@ class Lane(threading.Thread):
         self._socket: socket.socket | None = None
         self._link: Link | None = None
         self._writing = threading.Lock()  # held while the file is touched
+        self._position = self._noted = 0  # how far the present claim is written, and how far the part knows of it
         self.received_bytes = 0
         self.ignores_ranges = False  # the server sent the whole file although a part was asked for
         self.problem: Exception | None = None  # once it has ended
@@ -65,8 +63,7 @@ class Lane(threading.Thread):
         """End soon, without a word. Nothing is written after this returns. Any thread."""
         self._stopped.set()
         self.break_off()
-        with self._writing:
-            return
+        self.note_progress()
 
     def break_off(self) -> None:
         """Cut the connection, as a network would. Any thread."""
@@ -75,6 +72,13 @@ class Lane(threading.Thread):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
+    def note_progress(self) -> None:
+        """Tell the part what has been written. Any thread."""
+        with self._writing:
+            if self._noted < self._position:
+                self._work.part.wrote(self._noted, self._position)
+                self._noted = self._position
+
     @property
     def link(self) -> Link | None:
         """The address that it used last."""
@@ -82,17 +86,16 @@ class Lane(threading.Thread):
 
     def run(self) -> None:
         try:
-            with self._work.part.writer() as file:
-                while not self._stopped.is_set() and (claim := self._work.plan.claim(self._is_alone())) is not None:
-                    try:
-                        self._fetch(claim, file)
-                    finally:
-                        self._work.plan.give_back(claim)
+            while not self._stopped.is_set() and (claim := self._work.plan.claim(self._is_alone())) is not None:
+                try:
+                    self._fetch(claim)
+                finally:
+                    self._work.plan.give_back(claim)
         except Exception as problem:
             self.problem = problem
         self._on_ended(self)
 
-    def _fetch(self, claim: Claim, file: BinaryIO) -> None:
+    def _fetch(self, claim: Claim) -> None:
         work = self._work
         self._link = work.source.link()
         if self._stopped.is_set():
@@ -103,7 +106,8 @@ class Lane(threading.Thread):
             self._socket = response.extensions["network_stream"].get_extra_info("socket")
             try:
                 skipped_bytes = self._check(response, claim)
-                self._receive(response, claim, file, skipped_bytes)
+                with work.part.writer() as file:
+                    self._receive(response, claim, file, skipped_bytes)
             finally:
                 self._socket = None
 
@@ -131,39 +135,34 @@ class Lane(threading.Thread):
 
     def _receive(self, response: httpx2.Response, claim: Claim, file: BinaryIO, skipped_bytes: int) -> None:
         work = self._work
-        position = noted = claim.position
         asked_end = claim.end
-        noted_s = time.monotonic()
+        position = claim.position
+        with self._writing:
+            self._noted = self._position = position
         file.seek(position)
         try:
             for data in response.iter_raw():
-                if self._stopped.is_set():
-                    return
+                if position == claim.end:
+                    return  # more than was asked for
                 if skipped_bytes:  # of a server that sends the file from its start
                     left_out = min(skipped_bytes, len(data))
                     skipped_bytes -= left_out
                     data = data[left_out:]
                 data = data[: claim.end - position]
-                count = len(data)
                 with self._writing:
                     if self._stopped.is_set():
                         return
                     _write(file, data)
-                work.hash.offer(position, data)
-                position += count
-                work.plan.advance(claim, count)
-                self.received_bytes += count
-                now_s = time.monotonic()
-                is_limited = work.limiter.bytes_per_second > 0
-                if position - noted >= _NOTE_BYTES or now_s - noted_s >= _NOTE_S or is_limited:
-                    work.part.wrote(noted, position)
-                    noted, noted_s = position, now_s
-                if is_limited:
-                    work.limiter.take(len(data), self._stopped.is_set)
+                    work.hash.offer(position, data)
+                    position += len(data)
+                    self._position = position
+                work.plan.advance(claim, len(data))
+                self.received_bytes += len(data)
+                work.limiter.take(len(data), self._stopped.is_set)
                 if position == claim.end != asked_end:
                     return  # the rest went to another connection; at the end that was asked for, the answer ends too
         finally:
-            work.part.wrote(noted, position)
+            self.note_progress()
         if position < claim.end:
             raise TroubleError(broken_off(work.access))
 

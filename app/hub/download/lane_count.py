@@ -43,8 +43,14 @@ class LaneCount:
         return self.wanted
 
     def only_one(self) -> None:
-        """The server cannot send parts, or minds several connections."""
+        """The server cannot send parts."""
         self._most = self.wanted = self._kept = 1
+
+    def one_was_lost(self, now_s: float, left: int) -> None:
+        """A connection broke while `left` others go on: perhaps the server minds so many."""
+        self.wanted = self._kept = max(1, left)
+        self._tried_s = now_s
+        self._start_measuring(now_s)
 
     def _start_measuring(self, now_s: float) -> None:
         self._changed_s = now_s

@@ -17,6 +17,7 @@ from app.core.byte_ranges import ByteRanges
 
 PART_SUFFIX = ".part"
 _JOURNAL_FORMAT = 1  # a part with a journal of a later format is begun anew by this version
+_JOURNAL_LIMIT_BYTES = 1 << 20  # of ours a few hundred
 _FAT_LIMIT_BYTES = 2**32 - 1  # FAT32 holds no larger file
 
 
@@ -72,13 +73,15 @@ class PartFile:
 
     def _remembered(self) -> ByteRanges:
         try:
+            if self._journal.stat().st_size > _JOURNAL_LIMIT_BYTES:
+                return ByteRanges()
             data: Any = json.loads(self._journal.read_text("utf-8"))
             found = Identity(str(data["digest"]), int(data["size_bytes"]))
             if data["format"] != _JOURNAL_FORMAT or found != self._identity:
                 return ByteRanges()
             size_bytes = min(self.path.stat().st_size, self._identity.size_bytes)
             return ByteRanges.of((int(begin), int(end)) for begin, end in data["done"]).upto(size_bytes)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return ByteRanges()
 
     def writer(self) -> BinaryIO:
@@ -122,7 +125,7 @@ class PartFile:
             file.truncate(self._identity.size_bytes)
             os.fsync(file.fileno())
         self.path.replace(self.target)
-        self._journal.unlink(missing_ok=True)
+        remove_part(self.target)  # the journal
         _sync_folder(self.target.parent)
 
 
