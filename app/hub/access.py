@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,15 +20,21 @@ class HubAccess:
     """Where the hub is and how to get there."""
 
     endpoint: str = HUB_ENDPOINT  # without a slash at its end
-    token: str | None = field(default=None, repr=False)  # sent to the endpoint alone
+    token: str | None = field(default=None, repr=False)  # the environment's; sent to the endpoint alone
     proxy: str = ""  # an address, `DIRECT`, or empty: as the environment or the system says
     offline: bool = False
     cache_folder: Path | None = None  # where answers are kept; None: nowhere
+    find_token: Callable[[], str | None] | None = field(default=None, repr=False, compare=False)  # in the keyring
 
     def require_online(self) -> None:
         """Raises UserError OFFLINE when the person has switched the network off."""
         if self.offline:
             raise UserError(ErrorKind.OFFLINE)
+
+    def resolve_token(self) -> str | None:
+        """The token to send: the one in the keyring, else the environment's. May wait: for worker threads only."""
+        found = self.find_token() if self.find_token is not None else None
+        return found or self.token
 
     def page_url(self, repo: str) -> str:
         """The page of a repository, where its terms are accepted."""
@@ -40,21 +46,19 @@ def choose_access(
     endpoint: str = "",
     proxy: str = "",
     offline: bool = False,
-    token: str | None = None,
     cache_folder: Path | None = None,
 ) -> HubAccess:
-    """The person's settings; where they are empty, `HF_ENDPOINT` and `HF_TOKEN`. `HF_HUB_OFFLINE` always counts.
+    """The person's settings; where they are empty, `HF_ENDPOINT`. `HF_HUB_OFFLINE` and `HF_TOKEN` always count.
 
     The token of the environment goes to the hub and to the endpoint of the environment only, never to an address that
     was typed into the settings. Proxy variables are read when the connection is made. Raises UserError ADDRESS_INVALID.
     """
     from_environment = environment.get("HF_ENDPOINT", "").strip()
     chosen = normal_endpoint(endpoint or from_environment)
-    if token is None and chosen in (HUB_ENDPOINT, _endpoint_or_none(from_environment)):
-        token = token_of(environment)
+    is_trusted = chosen in (HUB_ENDPOINT, _endpoint_or_none(from_environment))
     return HubAccess(
         chosen,
-        token,
+        token_of(environment) if is_trusted else None,
         normal_proxy(proxy),
         offline or environment.get("HF_HUB_OFFLINE", "").strip().lower() in _TRUE,
         cache_folder,

@@ -113,7 +113,7 @@ class HubClient:
 
     def account(self) -> str:
         """The name of the account that the token belongs to. Raises UserError, TOKEN_REJECTED if to none."""
-        if self.access.token is None:
+        if self.access.resolve_token() is None:
             raise UserError(ErrorKind.TOKEN_REJECTED, endpoint=self.access.endpoint)
         name, _, _ = self._ask(f"{self.access.endpoint}/api/whoami-v2", read_account, is_kept=False)
         return name
@@ -194,8 +194,9 @@ class HubClient:
 
     def _key(self, url: str) -> str:
         """Who asks matters: with a token other repositories are seen."""
-        token = hashlib.sha256((self.access.token or "").encode()).hexdigest()[:16] if self.access.token else ""
-        return f"{token} {url}"
+        token = self.access.resolve_token()
+        who = hashlib.sha256(token.encode()).hexdigest()[:16] if token else ""
+        return f"{who} {url}"
 
     def _fetch(self, url: str, etag: str, repo: str, revision: str) -> Answer | None:
         """Ask the hub, twice if it stumbles; None when it says that the known answer holds."""

@@ -93,9 +93,10 @@ def _from_answer(error: Exception, access: HubAccess, repo: str, path: str, revi
     response = error.response
     status = response.status_code
     if isinstance(error, errors.GatedRepoError):  # before RepositoryNotFoundError, whose subclass it is
-        has_token = int(access.token is not None)
+        has_token = int(access.resolve_token() is not None)
         return UserError(ErrorKind.GATED, repo=repo, url=access.page_url(repo), has_token=has_token)
-    if status == 401 and access.token is not None and response.headers.get("X-Error-Code") != "RepoNotFound":
+    is_unknown = response.headers.get("X-Error-Code") == "RepoNotFound"
+    if status == 401 and not is_unknown and access.resolve_token() is not None:
         return UserError(ErrorKind.TOKEN_REJECTED, endpoint=access.endpoint)
     if isinstance(error, (errors.RepositoryNotFoundError, errors.DisabledRepoError)) or status in (401, 410, 451):
         return UserError(ErrorKind.NOT_ON_HUB, repo=repo, path="", revision="")

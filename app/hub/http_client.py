@@ -65,11 +65,11 @@ def open_client(access: HubAccess, read_timeout_s: float = READ_TIMEOUT_S) -> ht
 
 
 def headers(access: HubAccess) -> dict[str, str]:
-    """What every request to the hub carries: who asks, and the token if there is one."""
+    """What every request to the hub carries: who asks, and the token if there is one. May wait for the keyring."""
     prepare_library()
     from huggingface_hub.utils import build_hf_headers
 
-    return build_hf_headers(token=access.token or False, library_name="hearth", library_version=__version__)
+    return build_hf_headers(token=access.resolve_token() or False, library_name="hearth", library_version=__version__)
 
 
 def proxy_in_use(access: HubAccess, url: str) -> str:

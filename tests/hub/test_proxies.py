@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
 from app.core.errors import ErrorKind, UserError
 from app.hub.access import DIRECT, HubAccess, choose_access
 from app.hub.client import HubClient
-from app.hub.http_client import open_client, proxy_in_use
+from app.hub.http_client import headers, open_client, proxy_in_use
 from tests.hub.hub_server import HubServer
 from tests.hub.proxy_server import ProxyServer
 
@@ -135,8 +136,7 @@ def test_the_environment_counts_where_settings_are_empty() -> None:
     assert (access.endpoint, access.token, access.offline) == ("https://mirror.example", "hf_x", True)
     assert choose_access({}).endpoint == "https://huggingface.co"
     assert choose_access({"HF_HUB_OFFLINE": "0"}).offline is False
-    chosen = choose_access(environment, endpoint="own.example", token="mine")
-    assert (chosen.endpoint, chosen.token) == ("https://own.example", "mine")
+    assert choose_access(environment, endpoint="own.example").endpoint == "https://own.example"
 
 
 def test_the_token_of_the_environment_goes_to_no_address_that_was_typed() -> None:
@@ -163,3 +163,13 @@ def test_proxies_are_read_leniently() -> None:
     assert choose_access({}, proxy=" proxy:8080 ").proxy == "http://proxy:8080"
     assert choose_access({}, proxy="Direct").proxy == DIRECT
     assert choose_access({}, proxy="socks5://localhost:1080").proxy == "socks5://localhost:1080"
+
+
+def test_the_token_of_the_keyring_comes_first() -> None:
+    kept: list[str] = []
+    access = replace(choose_access({"HF_TOKEN": "hf_x"}), find_token=lambda: kept[0] if kept else None)
+    assert access.resolve_token() == "hf_x"
+    kept.append("own")
+    assert access.resolve_token() == "own"
+    assert headers(access)["authorization"] == "Bearer own"
+    assert "authorization" not in headers(HubAccess())
