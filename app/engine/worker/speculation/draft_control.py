@@ -109,8 +109,10 @@ class AdaptiveControl:
         self._plain_decodes = 0 if drafted else self._plain_decodes + 1
         self._judge(drafted, accepted)
         self._length = None
-        if drafted:
-            self._patience = _FIRST_PROBE_DECODES if self._best() else min(2 * self._patience, _LAST_PROBE_DECODES)
+        if drafted and (not accepted or not self._best()):
+            self._patience = min(2 * self._patience, _LAST_PROBE_DECODES)
+        elif drafted:
+            self._patience = _FIRST_PROBE_DECODES
 
     def observe(self, drafted: int, accepted: int) -> None:
         """So many guesses were made without being decoded, of which so many turned out right."""
