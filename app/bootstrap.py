@@ -25,6 +25,7 @@ from app.services.chat import ChatService
 from app.services.conversations import ConversationsService
 from app.services.device_choice import DeviceChoice
 from app.services.downloads import DownloadService
+from app.services.fits import FitService
 from app.services.hardware import HardwareService
 from app.services.hub import HubService
 from app.services.library import LibraryService
@@ -57,6 +58,7 @@ def build_profile(
     conversations = ConversationsService(store, parent)
     chat = ChatService(engine, store, settings, models, conversations, parent)
     tasks = Tasks(parent)
+    fits = FitService(tasks, settings, engine, models, choice, paths.speed_history, parent)
     hub = HubService(settings, tasks, paths.hub_answers, os.environ, parent)
     downloads = DownloadService(store, tasks, settings, hub.access, paths.models, parent)
     library = LibraryService(store, tasks, places, lambda: downloads.folder, parent)
@@ -75,6 +77,7 @@ def build_profile(
         conversations=conversations,
         chat=chat,
         tasks=tasks,
+        fits=fits,
         hub=hub,
         downloads=downloads,
         library=library,

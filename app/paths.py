@@ -46,6 +46,11 @@ class Paths:
         return self.data / "models"
 
     @property
+    def speed_history(self) -> Path:
+        """How fast models were on this computer, against what was expected of them."""
+        return self.cache / "speeds.json"
+
+    @property
     def hub_answers(self) -> Path:
         """What the hub answered, so that it is not asked again and can be shown offline."""
         return self.cache / "hub"

@@ -11,6 +11,7 @@ from app.services.catalog import CatalogService
 from app.services.chat import ChatService
 from app.services.conversations import ConversationsService
 from app.services.downloads import DownloadService
+from app.services.fits import FitService
 from app.services.hardware import HardwareService
 from app.services.hub import HubService
 from app.services.library import LibraryService
@@ -38,6 +39,7 @@ class Profile:
     conversations: ConversationsService
     chat: ChatService
     tasks: Tasks
+    fits: FitService
     hub: HubService
     library: LibraryService
     downloads: DownloadService

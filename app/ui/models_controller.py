@@ -10,22 +10,28 @@ from PySide6.QtCore import QCoreApplication, QLocale, QObject, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QMessageBox, QWidget
 
-from app.core.catalog import CatalogModel
+from app.core.catalog import Catalog, CatalogModel
 from app.core.downloads import Download, DownloadId, DownloadState
 from app.core.errors import UserError
 from app.core.hub_values import HubDetails, SearchPage, SearchQuery
+from app.core.speed import words_per_second
 from app.services.explain import explain
-from app.services.library import Trashed
+from app.services.explain_fit import verdict_short
 from app.services.profile import Profile
+from app.services.trash import Trashed
 from app.services.wording import day_words, number, size
 from app.ui.local_files import show_in_folder
+from app.ui.models.catalogue_sheets import file_choices, row_figures
 from app.ui.models.details import ModelDetails
 from app.ui.models.hub_view import HubView
 from app.ui.models.library_view import LibraryView
 from app.ui.models.page import ModelsPage, ModelsView
 from app.ui.models.recommended_view import RecommendedView, RowVerdict
 from app.ui.models.sheet import FileChoice
+from app.ui.models.verdicts import RowFigures, Verdicts
 from app.ui.notices import NoticeArea
+
+COMFORTABLE_WORDS = 4.0  # a second: as fast as one reads aloud
 
 
 class ModelsController(QObject):
@@ -49,8 +55,14 @@ class ModelsController(QObject):
         self._connect_hub()
         for details in (self._recommended.details, self._hub.details):
             self._connect_details(details)
-        profile.catalog.loaded.connect(self._recommended.set_catalog)
+        may_ask = profile.settings.value("hub.search_allowed") is True
+        self._row_verdicts = Verdicts(profile, self._recommended.details, may_ask=may_ask)
+        self._hub_verdicts = Verdicts(profile, self._hub.details, may_ask=True)
+        profile.fits.changed.connect(self._recommended.refresh)
+        profile.catalog.loaded.connect(self._on_catalog)
         profile.catalog.failed.connect(self._on_catalog_failed)
+        if profile.catalog.catalog is not None:
+            self._on_catalog(profile.catalog.catalog)
         profile.catalog.open()
         self._show_library()
         self._show_downloads()
@@ -218,6 +230,7 @@ class ModelsController(QObject):
 
     def _on_consented(self) -> None:
         self._profile.settings.set_value("hub.search_allowed", True)
+        self._row_verdicts.allow_asking()
 
     def _on_search(self, query: SearchQuery) -> None:
         if query.cursor and self._page is not None:
@@ -243,7 +256,23 @@ class ModelsController(QObject):
     def _judge(self, model: CatalogModel, choice: FileChoice | None) -> RowVerdict:
         if not model.runs:
             return RowVerdict(self.tr("Does not run"), runs_here=False, runs_well=False)
-        return RowVerdict("", runs_here=choice is not None, runs_well=choice is not None)
+        if choice is None or not choice.size_bytes:
+            return RowVerdict("", runs_here=False, runs_well=False)
+        verdict = self._profile.fits.judge_row(row_figures(model, choice), file_name=choice.path)
+        runs = verdict.kind.runs_now
+        speed = verdict.tokens_per_second
+        is_fast = speed is None or words_per_second(speed) >= COMFORTABLE_WORDS
+        return RowVerdict(verdict_short(verdict), runs_here=runs, runs_well=runs and is_fast)
+
+    def _on_catalog(self, catalog: Catalog) -> None:
+        figures = {
+            choice.key: RowFigures(row_figures(model, choice), model.context_length or 0)
+            for model in catalog.models
+            for choice in file_choices(model.files)
+            if choice.size_bytes
+        }
+        self._row_verdicts.set_figures(figures)
+        self._recommended.set_catalog(catalog)
 
     def _on_catalog_failed(self, error: UserError) -> None:
         explanation = explain(error)

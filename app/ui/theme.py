@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QApplication
 
 SMALLEST_TEXT_PERCENT = 70
 LARGEST_TEXT_PERCENT = 200
-FRAMED_CLASSES = ("QLineEdit", "QPlainTextEdit", "QAbstractSpinBox", "QComboBox", "QCheckBox", "QMenu")
+FRAMED_CLASSES = ("QLineEdit", "QPlainTextEdit", "QAbstractSpinBox", "QComboBox", "QCheckBox", "QRadioButton", "QMenu")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ from PySide6.QtCore import QCoreApplication, QLocale
 
 from app.core.catalog import Catalog, CatalogFile, CatalogModel, CommercialUse, ModelKind
 from app.core.downloads import DownloadFile
+from app.core.estimated_shape import ListedFigures
 from app.core.quantizations import Quality, quantization_named
+from app.services.explain_fit import quality_words
 from app.services.wording import locale, number
 from app.ui.model_rows import describe_parameters
 from app.ui.models.sheet import Fact, FileChoice, ModelSheet
@@ -69,19 +71,17 @@ def suggested_place(files: Sequence[tuple[str, bool]]) -> int | None:
     return ready[0] if ready else None
 
 
-def quality_words(quantization: str) -> str:
+def quality_name(quantization: str) -> str:
     """A quantization in plain words; empty for an unknown one."""
     named = quantization_named(quantization)
-    if named is None:
-        return ""
-    words = {
-        Quality.SMALLEST: QCoreApplication.translate("Catalogue", "Smallest"),
-        Quality.SMALLER: QCoreApplication.translate("Catalogue", "Smaller"),
-        Quality.BALANCED: QCoreApplication.translate("Catalogue", "Balanced"),
-        Quality.HIGH: QCoreApplication.translate("Catalogue", "High quality"),
-        Quality.BEST: QCoreApplication.translate("Catalogue", "Best quality"),
-    }
-    return words[named.quality]
+    return "" if named is None else quality_words(named.quality)
+
+
+def row_figures(model: CatalogModel, choice: FileChoice) -> ListedFigures:
+    """What an estimate of its memory is made from."""
+    return ListedFigures(
+        choice.size_bytes, model.parameters, model.active_parameters, model.layers, model.cache_bytes_per_token
+    )
 
 
 def commercial_use_words(use: CommercialUse) -> str:
@@ -122,7 +122,7 @@ def _choice(file: CatalogFile) -> FileChoice:
         file.path,
         file.commit or "",
         file.quantization,
-        quality_words(file.quantization),
+        quality_name(file.quantization),
         file.shown_bytes or 0,
         parts,
     )

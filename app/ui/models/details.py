@@ -168,7 +168,7 @@ class ModelDetails(ScrollColumn):
         grid.setColumnStretch(1, 1)
         for row, fact in enumerate(sheet.facts):
             grid.addWidget(Label(fact.label, box, muted=True), row, 0, Qt.AlignmentFlag.AlignTop)
-            grid.addWidget(Label(fact.text, box, wraps=True), row, 1)
+            grid.addWidget(Label(fact.text, box, wraps=True), row, 1, Qt.AlignmentFlag.AlignTop)
             if fact.url:
                 button = Button(self.tr("Read"), box, kind=ButtonKind.QUIET)
                 button.setAccessibleName(self.tr("Read: {what}").format(what=fact.label))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QButtonGroup, QRadioButton, QVBoxLayout, QWidget
 
 from app.services.wording import size
@@ -36,7 +36,7 @@ class FileList(QWidget):
         self._layout.addWidget(self._rows)
         self._more = Button(self.tr("All files"), self, kind=ButtonKind.QUIET)
         self._more.clicked.connect(self._show_all)
-        self._layout.addWidget(self._more)
+        self._layout.addWidget(self._more, 0, Qt.AlignmentFlag.AlignLeading)
         self._shows_all = False
 
     @property

@@ -10,7 +10,7 @@ from app.core.downloads import DownloadFile
 from app.core.hub_values import Gate, HubDetails, HubFile, HubModel
 from app.services.wording import day_words, number
 from app.ui.model_rows import describe_parameters
-from app.ui.models.catalogue_sheets import quality_words, suggested_place
+from app.ui.models.catalogue_sheets import quality_name, suggested_place
 from app.ui.models.row_list import ListRow
 from app.ui.models.sheet import Fact, FileChoice, ModelSheet
 
@@ -90,5 +90,5 @@ def _choices(details: HubDetails) -> tuple[FileChoice, ...]:
 def _choice(details: HubDetails, file: HubFile) -> FileChoice:
     repo, commit = details.model.repo, details.commit
     parts = tuple(DownloadFile(repo, part.path, commit, part.sha256, part.size_bytes) for part in file.parts)
-    words = quality_words(file.quantization)
+    words = quality_name(file.quantization)
     return FileChoice(repo, file.path, commit, file.quantization, words, file.size_bytes, parts)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence, QShortcut
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from app.ui.buttons import Button
 from app.ui.flow_layout import FlowLayout
@@ -83,10 +84,11 @@ class ModelsPage(QWidget):
         """The buttons that lead to the views."""
         return self._buttons
 
-    def show_view(self, view: ModelsView) -> None:
+    def show_view(self, view: ModelsView, _is_checked: bool = True) -> None:
         """Bring a view on screen, with the words that are being searched for."""
         self._current = view
-        self._buttons[view].setChecked(True)
+        for each, button in self._buttons.items():
+            button.setChecked(each is view)
         self._stack.setCurrentWidget(self._views[view])
         self._pass_search_on()
         if view is ModelsView.HUB:
@@ -105,17 +107,14 @@ class ModelsPage(QWidget):
             ModelsView.LIBRARY: self.tr("On this computer"),
         }
         self._buttons: dict[ModelsView, Button] = {}
-        self._group = QButtonGroup(self)
-        self._group.setExclusive(True)
         flow = FlowLayout(spacing_px=6)
-        for place, (view, text) in enumerate(words.items()):
+        for view, text in words.items():
             button = Button(text, self)
             button.setCheckable(True)
-            self._group.addButton(button, place)
+            button.setChecked(view is ModelsView.RECOMMENDED)
+            button.clicked.connect(partial(self.show_view, view))
             self._buttons[view] = button
             flow.addWidget(button)
-        self._buttons[ModelsView.RECOMMENDED].setChecked(True)
-        self._group.idClicked.connect(self._on_tab_clicked)
         return flow
 
     def _pass_search_on(self) -> None:
@@ -138,9 +137,6 @@ class ModelsPage(QWidget):
     def _on_results_wished(self) -> None:
         self._search_hub()
         self._views[self._current].setFocus(Qt.FocusReason.OtherFocusReason)
-
-    def _on_tab_clicked(self, place: int) -> None:
-        self.show_view(list(self._views)[place])
 
     def _focus_search(self) -> None:
         self.search.setFocus(Qt.FocusReason.ShortcutFocusReason)

@@ -108,6 +108,7 @@ class NodeItem(QGraphicsItem):
         if self._is_found:
             frame = QColor(theme.link)
         pen = QPen(frame, 2.5 if self._is_found else 1)
+        pen.setCosmetic(True)
         if not self.model.runs:
             pen.setStyle(Qt.PenStyle.DashLine)
         painter.setPen(pen)
@@ -169,7 +170,9 @@ class LineItem(QGraphicsPathItem):
     def set_current(self, is_current: bool) -> None:
         """Stand out where it begins or ends at the current model."""
         theme = colors()
-        self.setPen(QPen(QColor(theme.accent if is_current else theme.field_border), 2.5 if is_current else 1))
+        pen = QPen(QColor(theme.accent if is_current else theme.field_border), 2 if is_current else 1)
+        pen.setCosmetic(True)  # a line stays one, however small the picture
+        self.setPen(pen)
         self.setZValue(LINE_LEVEL + 0.5 if is_current else LINE_LEVEL)
 
 

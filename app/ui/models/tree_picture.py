@@ -52,6 +52,7 @@ class TreePicture(QGraphicsView):
         self.setRenderHint(QPainter.RenderHint.Antialiasing)
         self.setOptimizationFlag(QGraphicsView.OptimizationFlag.DontSavePainterState)
         use_slim_scroll_bars(self)
+        self.setCornerWidget(QWidget(self))
         self.setScene(QGraphicsScene(self))
         self._metrics = TreeMetrics(self.font())
         self._catalog: Catalog | None = None
@@ -87,12 +88,12 @@ class TreePicture(QGraphicsView):
         self._build()
 
     def choose(self, model_id: str) -> bool:
-        """Make a model current and bring it into view; False when there is none with this id."""
+        """Make a model current, in the middle of the view unless it is seen; False when there is none with this id."""
         item = self._nodes.get(model_id)
         if item is None:
             return False
         self._set_current(item)
-        self._show(item)
+        self._show_amid(item)
         return True
 
     def set_search(self, text: str) -> None:
@@ -100,7 +101,7 @@ class TreePicture(QGraphicsView):
         self._search = text
         self._mark_found()
         if found := self.found_ids:
-            self._show(self._nodes[found[0]])
+            self._show_amid(self._nodes[found[0]])
 
     def zoom_by(self, factor: float) -> None:
         """Make the picture larger or smaller, within bounds."""
@@ -112,7 +113,7 @@ class TreePicture(QGraphicsView):
         """Show texts in the size of the window's."""
         self.zoom_by(1 / self.scale_factor)
         if self._current is not None:
-            self._show(self._current)
+            self._show_amid(self._current)
 
     def show_all(self) -> None:
         """Make all of it fit."""
@@ -171,13 +172,17 @@ class TreePicture(QGraphicsView):
         announce(self, item.spoken)
         self.chosen.emit(item.model.id)
 
-    def _show(self, item: NodeItem) -> None:
+    def _show_amid(self, item: NodeItem) -> None:
+        if not self.viewport().rect().contains(self.mapFromScene(item.sceneBoundingRect()).boundingRect()):
+            self.centerOn(item)
+
+    def _walk_to(self, item: NodeItem) -> None:
+        self._set_current(item)
         self.ensureVisible(item, MARGIN_PX, MARGIN_PX)
 
     def _go_home(self) -> None:
         if self._nodes:
-            first = min(self._nodes.values(), key=lambda item: (item.x(), item.y()))
-            self.choose(first.model.id)
+            self._walk_to(min(self._nodes.values(), key=lambda item: (item.x(), item.y())))
 
     def _walk(self, key: Qt.Key) -> None:
         """Left to a parent, right to a child, up and down in the column; what is nearest where there is no such."""
@@ -200,7 +205,7 @@ class TreePicture(QGraphicsView):
                 nearest = (min if forward else max)(beside, default=column)
                 found = [item for item in others if item.node.column == nearest != column]
         if found:
-            self.choose(min(found, key=lambda item: abs(item.y() - current.y())).model.id)
+            self._walk_to(min(found, key=lambda item: abs(item.y() - current.y())))
 
     def _item_at(self, point: QPoint) -> NodeItem | None:
         return next((item for item in self.items(point) if isinstance(item, NodeItem)), None)

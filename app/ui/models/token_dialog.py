@@ -1,0 +1,130 @@
+"""The way to a model whose author asks to accept terms first: a page to open, a token to make, a field for it."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+
+from app.ui.buttons import Button, ButtonKind
+from app.ui.labels import Label, hint
+from app.ui.transcript.announce import announce
+
+
+class TokenDialog(QDialog):
+    """Show it with `open`. Whoever does checks the token, and says so by `show_refused` or `show_accepted`."""
+
+    link_requested = Signal(str)  # an address to open in the browser
+    token_entered = Signal(str)
+
+    def __init__(self, repo: str, page_url: str, tokens_url: str, parent: QWidget | None = None) -> None:
+        """`repo` is "author/name"; `page_url` where its terms are, `tokens_url` where tokens are made."""
+        super().__init__(parent)
+        self._page_url, self._tokens_url = page_url, tokens_url
+        self.setWindowTitle(self.tr("Access to {repo}").format(repo=repo))
+        title = Label(self.tr("Access to {repo}").format(repo=repo), self, percent=130, bold=True, wraps=True)
+        why = hint(self.tr("Its author asks you to accept terms before the download. Three steps lead to it."), self)
+        page = Button(self.tr("Open its page"), self, icon="open")
+        page.clicked.connect(self._on_page_clicked)
+        tokens = Button(self.tr("Open the page for tokens"), self, icon="open")
+        tokens.clicked.connect(self._on_tokens_clicked)
+        self._field = QLineEdit(self)
+        self._field.setEchoMode(QLineEdit.EchoMode.Password)
+        self._field.setAccessibleName(self.tr("Token"))
+        self._field.setPlaceholderText(self.tr("hf_…"))
+        self._field.textChanged.connect(self._on_text_changed)
+        self._field.returnPressed.connect(self._on_check)
+        self._check = Button(self.tr("Check"), self, kind=ButtonKind.PRIMARY)
+        self._check.clicked.connect(self._on_check)
+        self._status = Label("", self, wraps=True)
+        self._close = Button(self.tr("Cancel"), self)
+        self._close.clicked.connect(self._on_close_clicked)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(self._field, 1)
+        row.addWidget(self._check)
+        ends = QHBoxLayout()
+        ends.addStretch(1)
+        ends.addWidget(self._close)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(24, 24, 24, 16)
+        layout.setSpacing(8)
+        layout.addWidget(title)
+        layout.addWidget(why)
+        layout.addSpacing(8)
+        layout.addWidget(Label(self.tr("1. Open its page, sign in and accept the terms."), self, wraps=True))
+        layout.addWidget(page, 0, Qt.AlignmentFlag.AlignLeading)
+        layout.addSpacing(8)
+        layout.addWidget(Label(self.tr("2. Make a token that may read, and copy it."), self, wraps=True))
+        layout.addWidget(tokens, 0, Qt.AlignmentFlag.AlignLeading)
+        layout.addSpacing(8)
+        layout.addWidget(
+            Label(self.tr("3. Paste the token here. It is sent to the hub and nowhere else."), self, wraps=True)
+        )
+        layout.addLayout(row)
+        layout.addWidget(self._status)
+        layout.addStretch(1)
+        layout.addLayout(ends)
+        self._is_checking = False
+        self._is_accepted = False
+        self._update()
+        self.resize(self.fontMetrics().height() * 32, self.sizeHint().height())
+
+    @property
+    def status(self) -> str:
+        """What is said below the field."""
+        return self._status.text()
+
+    def show_refused(self, words: str) -> None:
+        """Say why the token is of no use; another can be entered."""
+        self._is_checking = False
+        self._say(words)
+        self._field.setFocus(Qt.FocusReason.OtherFocusReason)
+        self._field.selectAll()
+
+    def show_accepted(self, account: str, *, is_kept: bool) -> None:
+        """Say whom the token belongs to, and whether the system's keyring keeps it or only this session."""
+        self._is_checking, self._is_accepted = False, True
+        words = self.tr("Accepted: this token belongs to {account}.").format(account=account)
+        if is_kept:
+            kept = self.tr("It is kept where your system keeps passwords.")
+        else:
+            kept = self.tr("It is held until Hearth ends, for this system offers no place for passwords.")
+        self._field.clear()
+        self._say(f"{words} {kept}")
+        self._close.setText(self.tr("Done"))
+        self._close.setAccessibleName(self._close.text())
+        self._close.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _say(self, words: str) -> None:
+        self._status.setText(words)
+        announce(self, words)
+        self._update()
+
+    def _update(self) -> None:
+        is_open = not self._is_checking and not self._is_accepted
+        self._field.setEnabled(is_open)
+        self._check.setEnabled(is_open and bool(self._field.text().strip()))
+        self._status.setVisible(bool(self._status.text()))
+
+    def _on_text_changed(self) -> None:
+        self._update()
+
+    def _on_check(self) -> None:
+        token = self._field.text().strip()
+        if not token or self._is_checking or self._is_accepted:
+            return
+        self._is_checking = True
+        self._say(self.tr("Asking the hub…"))
+        self.token_entered.emit(token)
+
+    def _on_page_clicked(self) -> None:
+        self.link_requested.emit(self._page_url)
+
+    def _on_tokens_clicked(self) -> None:
+        self.link_requested.emit(self._tokens_url)
+
+    def _on_close_clicked(self) -> None:
+        if self._is_accepted:
+            self.accept()
+        else:
+            self.reject()
