@@ -37,7 +37,6 @@ DEADLINE_S = 60.0  # for one answer as a whole, however steadily it drips
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 MAX_PAGES = 3  # asked for when most answers of a page are too large for the person's computer
 RETRY_PAUSE_S = 0.5
-_CACHE_FOLDER = "hub"
 _EXPAND = ("author", "downloads", "gated", "lastModified", "library_name", "likes", "pipeline_tag", "tags")
 _SORT = {SearchSort.DOWNLOADS: "downloads", SearchSort.LIKES: "likes", SearchSort.RECENT: "lastModified"}
 # An old answer is better than these.
@@ -60,8 +59,7 @@ class HubClient:
 
     def __init__(self, access: HubAccess, cache: AnswerCache | None = None) -> None:
         self.access = access
-        folder = access.cache_folder / _CACHE_FOLDER if access.cache_folder is not None else None
-        self._cache = cache or AnswerCache(folder)
+        self._cache = cache or AnswerCache(access.cache_folder)
         self._limit = _RequestLimit()
         self._lock = threading.Lock()
         self._client: httpx2.Client | None = None

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from PySide6.QtCore import QFile, QObject, Qt, Signal
+from PySide6.QtCore import QObject, Qt, Signal
 
-from app.core.errors import ErrorKind, UserError
+from app.core.errors import UserError
 from app.core.library import FoundFile, LibraryModel
 from app.core.messages import utc_now
 from app.hub.adopt.places import Places
@@ -22,6 +22,7 @@ from app.hub.file_moves import CancelledError, IsCancelled, Progress, hash_file,
 from app.hub.library_scan import Scan, look, read_models
 from app.services.store import Stores, StoreService
 from app.services.tasks import Task, Tasks
+from app.services.trash import Trashed, fetch_from_trash, move_to_trash
 from app.storage.models import Seen
 
 T = TypeVar("T")
@@ -29,14 +30,6 @@ DUPLICATES = ""
 """In place of a path: the comparison of all files."""
 
 _PROGRESS_S = 0.1  # at most so often
-
-
-@dataclass(frozen=True, slots=True)
-class Trashed:
-    """What was moved to the trash, to be fetched back: the model, and each part's place there."""
-
-    model: LibraryModel
-    places: tuple[tuple[str, str], ...]  # where it was, where it is
 
 
 class LibraryService(QObject):
@@ -233,7 +226,7 @@ class LibraryService(QObject):
             self._change(lambda stores: stores.models.hide([path]))
             self.trashed.emit(Trashed(model, places))
 
-        self._tasks.run(lambda: _trash(model.parts), on_done, self.failed.emit)
+        self._tasks.run(lambda: move_to_trash(model.parts), on_done, self.failed.emit)
 
     def untrash(self, trashed: Trashed) -> None:
         """Fetch it back out of the trash."""
@@ -241,7 +234,7 @@ class LibraryService(QObject):
         def on_done(_: None) -> None:
             self._change(lambda stores: stores.models.hide([trashed.model.path], hidden=False), self.scan)
 
-        self._tasks.run(lambda: _untrash(trashed), on_done, self.failed.emit)
+        self._tasks.run(lambda: fetch_from_trash(trashed), on_done, self.failed.emit)
 
     def find_duplicates(self) -> None:
         """Compare the contents of files of equal size; ends in `duplicates_found`."""
@@ -376,33 +369,3 @@ class _Part:
 
     def tell(self, fraction: float) -> None:
         self.progress(self.start + self.share * fraction)
-
-
-def _trash(parts: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    places: list[tuple[str, str]] = []
-    for part in parts:
-        file = QFile(part)
-        if not file.moveToTrash():
-            for was, now in places:
-                with suppress(OSError):
-                    Path(now).rename(was)
-            raise UserError(ErrorKind.TRASH_FAILED, path=part, reason=_trash_refusal(Path(part)))
-        places.append((part, file.fileName()))  # where it is now
-    return tuple(places)
-
-
-def _trash_refusal(path: Path) -> str:
-    """Qt does not say why; these are the usual reasons."""
-    if not path.exists():
-        return "the file is gone"
-    return "this drive has no trash, or the file is in use"
-
-
-def _untrash(trashed: Trashed) -> None:
-    for was, now in trashed.places:
-        try:
-            if Path(was).exists():
-                raise FileExistsError(0, "another file is in its place")
-            Path(now).rename(was)
-        except OSError as error:
-            raise UserError(ErrorKind.MOVE_FAILED, path=now, reason=error.strerror or str(error)) from error
