@@ -12,7 +12,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.downloads import Download, DownloadFile, DownloadId, DownloadState, WaitReason, is_within_hours
-from app.core.errors import UserError
+from app.core.errors import ErrorKind, UserError
 from app.core.file_names import safe_name
 from app.hub.access import HubAccess
 from app.hub.download.limiter import RateLimiter
@@ -27,7 +27,17 @@ TICK_MS = 250  # a person is told so often how a download stands
 CLOCK_MS = 20_000  # how often the hours are looked at
 SHUTDOWN_S = 1.0
 _BYTES_PER_MB = 1_000_000
-_ACCESS_SETTINGS = frozenset({"hub.endpoint", "hub.proxy"})
+_NO_ACCESS = frozenset(  # failures that another way to the hub, or another token, may cure
+    {
+        ErrorKind.GATED,
+        ErrorKind.TOKEN_REJECTED,
+        ErrorKind.OFFLINE,
+        ErrorKind.PROXY_FAILED,
+        ErrorKind.ADDRESS_INVALID,
+        ErrorKind.CERTIFICATE_REFUSED,
+        ErrorKind.HUB_ANSWER_STRANGE,
+    }
+)
 
 
 class DownloadService(QObject):
@@ -196,9 +206,13 @@ class DownloadService(QObject):
             self._arrange()
 
     def reconnect(self) -> None:
-        """The way to the hub is another now: those that run begin again over it, where they are."""
+        """The way to the hub is another now, or the token: those that run, or failed for want of it, go on over it."""
         for download_id in list(self._workers):
             self._rest(download_id, DownloadState.QUEUED)
+        for download in self.downloads:
+            is_refused = download.error is not None and download.error.kind in _NO_ACCESS
+            if download.state is DownloadState.FAILED and is_refused:
+                self._put(_at_rest(download, DownloadState.QUEUED))
         self._arrange()
 
     def shut_down(self) -> None:
@@ -324,8 +338,6 @@ class DownloadService(QObject):
     def _on_setting_changed(self, key: str) -> None:
         if key == "downloads.limit_mb_per_s":
             self._limiter.set_limit(self._limit_bytes_per_s())
-        elif key in _ACCESS_SETTINGS:
-            self.reconnect()
         elif key == "hub.offline" or key.startswith("downloads."):
             self._arrange()
 

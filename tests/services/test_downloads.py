@@ -282,6 +282,18 @@ def test_a_failure_is_told_and_can_be_tried_again(start: Start, hub: HubServer) 
     queue.until_state(added, DownloadState.DONE)
 
 
+def test_a_token_opens_what_was_refused(start: Start, hub: HubServer) -> None:
+    hub.add_repo("maker/gated", {"gated.gguf": CONTENT}, gated="auto")
+    hub.tokens = {"good": {"maker/gated"}}
+    queue = start()
+    refused, missing = queue.add("gated"), queue.add("missing")
+    queue.until(lambda: len(queue.failed) == 2)
+    queue.access = HubAccess(hub.url, find_token=lambda: "good")
+    queue.service.reconnect()
+    queue.until_state(refused, DownloadState.DONE)
+    assert queue.now(missing).state is DownloadState.FAILED
+
+
 def test_another_file_of_that_name_is_replaced_only_when_told(start: Start) -> None:
     queue = start()
     place = queue.own / "maker" / "one" / "one.gguf"
@@ -370,7 +382,7 @@ def test_a_new_way_to_the_hub_is_taken_at_once(start: Start, hub: HubServer) -> 
     added = queue.add("one")
     queue.until(lambda: queue.now(added).wait_reason is WaitReason.NETWORK)
     queue.access = HubAccess(hub.url)
-    queue.settings.set_value("hub.endpoint", hub.url)
+    queue.service.reconnect()
     queue.until_state(added, DownloadState.DONE)
 
 
