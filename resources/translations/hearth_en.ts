@@ -2,6 +2,16 @@
 <!DOCTYPE TS>
 <TS version="2.1" language="en_US" sourcelanguage="en_US">
 <context>
+    <name>AdoptDialog</name>
+    <message numerus="yes">
+        <source>Found %n model(s) of other programs ({size})</source>
+        <translation>
+            <numerusform>Found %n model of other programs ({size})</numerusform>
+            <numerusform>Found %n models of other programs ({size})</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
     <name>TrashPage</name>
     <message numerus="yes">
         <source>%n day(s) left</source>

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QDialog, QHBoxLayout, QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QTreeWidgetItem, QVBoxLayout, QWidget
 
 from app.core.library import FoundFile, Owner
 from app.services.wording import number, size
 from app.ui.buttons import Button, ButtonKind
 from app.ui.labels import Label, hint
+from app.ui.models.calm_tree import CalmTree
 from app.ui.models.library_view import owner_words
-from app.ui.scroll_column import use_slim_scroll_bars
 
 PLACE_ROLE = int(Qt.ItemDataRole.UserRole) + 1
 CHECKED, UNCHECKED = Qt.CheckState.Checked, Qt.CheckState.Unchecked
@@ -39,15 +39,12 @@ class AdoptDialog(QDialog):
             ),
             self,
         )
-        self.tree = QTreeWidget(self)
+        self.tree = CalmTree(self)
         self.tree.setAccessibleName(self.tr("Models found"))
         self.tree.setColumnCount(2)
-        self.tree.setHeaderHidden(True)
-        self.tree.setUniformRowHeights(True)
         self.tree.header().setStretchLastSection(False)
         self.tree.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.tree.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        use_slim_scroll_bars(self.tree)
         self._fill()
         self.tree.itemChanged.connect(self._on_item_changed)
         self._sum = Label("", self)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QPalette
-from PySide6.QtWidgets import QFrame, QTreeWidget, QTreeWidgetItem, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QFrame, QTreeWidgetItem, QWidget
 
 from app.core.catalog import Catalog, CatalogModel
+from app.ui.models.calm_tree import CalmTree
 from app.ui.models.tree_words import matches, spoken
-from app.ui.scroll_column import use_slim_scroll_bars
-from app.ui.theme import colors
 
 ID_ROLE = int(Qt.ItemDataRole.UserRole) + 1
 
 
-class TreeList(QTreeWidget):
+class TreeList(CalmTree):
     """Every model once, below the first of those that it descends from; Enter opens it."""
 
     chosen = Signal(str)  # id of the model that is current now
@@ -24,14 +23,10 @@ class TreeList(QTreeWidget):
         super().__init__(parent)
         self.setAccessibleName(self.tr("Family tree as a list"))
         self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHeaderHidden(True)
-        self.setUniformRowHeights(True)
         self.viewport().setAutoFillBackground(False)
-        use_slim_scroll_bars(self)
         self._catalog: Catalog | None = None
         self._items: dict[str, QTreeWidgetItem] = {}
         self._search = ""
-        self._use_calm_selection()
         self.currentItemChanged.connect(self._on_current_changed)
         self.itemDoubleClicked.connect(self._on_double_clicked)
 
@@ -98,19 +93,6 @@ class TreeList(QTreeWidget):
 
     def _on_double_clicked(self, item: QTreeWidgetItem) -> None:
         self.opened.emit(str(item.data(0, ID_ROLE)))
-
-    def _use_calm_selection(self) -> None:
-        """The ground of chosen rows as in the other lists, not the accent colour."""
-        theme, palette = colors(), self.palette()
-        if palette.color(QPalette.ColorRole.Highlight) != QColor(theme.selected):
-            palette.setColor(QPalette.ColorRole.Highlight, QColor(theme.selected))
-            palette.setColor(QPalette.ColorRole.HighlightedText, QColor(theme.text))
-            self.setPalette(palette)
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange:
-            self._use_calm_selection()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.current_id:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QFocusEvent,
@@ -14,6 +14,7 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
     QPen,
+    QResizeEvent,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QApplication, QFrame, QGraphicsScene, QGraphicsView, QToolTip, QWidget
@@ -268,6 +269,14 @@ class TreePicture(QGraphicsView):
         super().focusOutEvent(event)
         if self._current is not None:
             self._current.set_current(True, False)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        current, before = self._current, QRect(QPoint(0, 0), event.oldSize())
+        if current is not None:
+            place = self.mapFromScene(current.sceneBoundingRect()).boundingRect()
+            if before.intersects(place) and not self.viewport().rect().contains(place):
+                self.centerOn(current)
 
     def viewportEvent(self, event: QEvent) -> bool:
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
