@@ -5,22 +5,33 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.core.downloads import Download, DownloadFile, DownloadState, SpeedMeter, WaitReason
 from app.core.errors import ErrorKind, UserError
+from app.hub.access import HubAccess
 from app.hub.download.interruptible import StoppedError
-from app.hub.download.transfer import Transfer, target_of
+from app.hub.download.limiter import RateLimiter
 from app.services.tasks import report_bug
+
+if TYPE_CHECKING:
+    from app.hub.download.transfer import Transfer
 
 
 class DownloadWorker:
-    """Runs a transfer; `look` tells how it stands. Main thread only, but for the thread within."""
+    """Runs a transfer; `look` tells how it stands. Main thread only, but for the thread within.
 
-    def __init__(self, transfer: Transfer) -> None:
-        self._transfer = transfer
+    What a transfer needs is imported by the thread: it takes longer than the window may wait.
+    """
+
+    def __init__(self, access: HubAccess, download: Download, limiter: RateLimiter, connections: int) -> None:
+        self._begin = (access, download, limiter, connections)
         self._meter = SpeedMeter()
-        self._files: tuple[DownloadFile, ...] | None = None
+        self._transfer: Transfer | None = None
+        self._path = ""
         self._error: UserError | None = None
+        self._is_stopped = False
         # No daemon: what was received is noted before the program ends.
         self._thread = threading.Thread(target=self._run, name="hearth-download", daemon=False)
         self._thread.start()
@@ -32,7 +43,9 @@ class DownloadWorker:
 
     def stop(self) -> None:
         """End soon; what came so far stays."""
-        self._transfer.stop()
+        self._is_stopped = True
+        if self._transfer is not None:
+            self._transfer.stop()
 
     def join(self, seconds: float) -> None:
         """Wait for the thread, for so long at most."""
@@ -40,6 +53,8 @@ class DownloadWorker:
 
     def look(self, download: Download) -> Download:
         """The download as it stands now."""
+        if self._transfer is None:
+            return download
         seen = self._transfer.snapshot()
         standing = seen.standing
         if standing.state is DownloadState.RUNNING and standing.wait_reason is WaitReason.NONE:
@@ -63,28 +78,28 @@ class DownloadWorker:
 
     def outcome(self, download: Download) -> Download:
         """The download after the thread has ended: done, failed, or queued again when it was only stopped."""
-        seen = self._transfer.snapshot()
         ended = replace(
             download,
-            files=seen.files,
-            done_bytes=seen.done_bytes or download.done_bytes,
-            total_bytes=seen.total_bytes or download.total_bytes,
             bytes_per_second=0.0,
             seconds_left=None,
             wait_reason=WaitReason.NONE,
             retry_in_s=0,
             error=self._error,
         )
+        if self._transfer is not None:
+            seen = self._transfer.snapshot()
+            done_bytes = seen.done_bytes or download.done_bytes
+            total_bytes = seen.total_bytes or download.total_bytes
+            ended = replace(ended, files=seen.files, done_bytes=done_bytes, total_bytes=total_bytes)
         if self._error is not None:
             return replace(ended, state=DownloadState.FAILED)
-        if self._files is None:
+        if not self._path:
             return replace(ended, state=DownloadState.QUEUED)
-        path = str(target_of(self._transfer.folder, self._files[0]))
-        return replace(ended, state=DownloadState.DONE, path=path, done_bytes=ended.total_bytes, error=None)
+        return replace(ended, state=DownloadState.DONE, path=self._path, done_bytes=ended.total_bytes)
 
     def _run(self) -> None:
         try:
-            self._files = self._transfer.run()
+            self._carry_out()
         except StoppedError:
             return
         except UserError as error:
@@ -92,3 +107,15 @@ class DownloadWorker:
         except Exception as bug:
             self._error = UserError(ErrorKind.UNEXPECTED, reason=type(bug).__name__)
             report_bug(bug)
+
+    def _carry_out(self) -> None:
+        from app.hub.download.transfer import Transfer, target_of
+
+        access, download, limiter, connections = self._begin
+        folder = Path(download.folder)
+        transfer = Transfer(access, download.files, folder, limiter, connections, download.replaces)
+        self._transfer = transfer
+        if self._is_stopped:  # while the transfer was not there to be told
+            raise StoppedError
+        files: tuple[DownloadFile, ...] = transfer.run()
+        self._path = str(target_of(folder, files[0]))

@@ -16,7 +16,6 @@ from app.core.errors import ErrorKind, UserError
 from app.core.file_names import safe_name
 from app.hub.access import HubAccess
 from app.hub.download.limiter import RateLimiter
-from app.hub.download.transfer import Transfer, discard_parts
 from app.services.download_list import DownloadList
 from app.services.download_worker import DownloadWorker
 from app.services.settings import SettingsService
@@ -271,11 +270,10 @@ class DownloadService(QObject):
             self._put(replace(_at_rest(download, DownloadState.FAILED), error=error))
             self.failed.emit(self._list.require(download.id))
             return
+        started = replace(_at_rest(download, DownloadState.RUNNING), wait_reason=WaitReason.CONNECTING)
         connections = self._settings.integer("downloads.connections")
-        folder = Path(download.folder)
-        transfer = Transfer(access, download.files, folder, self._limiter, connections, download.replaces)
-        self._workers[download.id] = DownloadWorker(transfer)
-        self._put(replace(_at_rest(download, DownloadState.RUNNING), wait_reason=WaitReason.CONNECTING))
+        self._workers[download.id] = DownloadWorker(access, started, self._limiter, connections)
+        self._put(started)
 
     def _rest(self, download_id: DownloadId, state: DownloadState) -> None:
         self._stop(download_id)
@@ -362,7 +360,12 @@ class DownloadService(QObject):
         self._arrange()
 
     def _discard_parts(self, download: Download) -> None:
-        self._tasks.run(lambda: discard_parts(download.files, Path(download.folder)))
+        def work() -> None:
+            from app.hub.download.transfer import discard_parts
+
+            discard_parts(download.files, Path(download.folder))
+
+        self._tasks.run(work)
 
 
 def _at_rest(download: Download, state: DownloadState) -> Download:

@@ -55,7 +55,7 @@ class Transfer:
     ) -> None:
         self._access = access
         self._files = files
-        self.folder = folder
+        self._folder = folder
         self._limiter = limiter or RateLimiter()
         self._most_lanes = most_lanes
         self._replaces = replaces
@@ -79,7 +79,7 @@ class Transfer:
 
         Raises UserError when it cannot go on, StoppedError after `stop`.
         """
-        targets = [target_of(self.folder, file) for file in self._files]
+        targets = [target_of(self._folder, file) for file in self._files]
         if len({str(target).casefold() for target in targets}) < len(targets):
             raise UserError(ErrorKind.UNSAFE_NAME, path=self._files[0].path)
         with open_client(self._access, SILENCE_TIMEOUT_S) as client:
@@ -157,7 +157,7 @@ class Transfer:
 
     def _require_space(self, target: Path) -> None:
         """Raises UserError DISK_SPACE unless all that is missing fits on the disk of the folder."""
-        needed_bytes = sum(_missing_bytes(file, target_of(self.folder, file)) for file in self._files)
+        needed_bytes = sum(_missing_bytes(file, target_of(self._folder, file)) for file in self._files)
         free = free_bytes(target.parent)
         if free < needed_bytes + RESERVE_BYTES:
             raise UserError(
