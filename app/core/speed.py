@@ -11,11 +11,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from app.core.events import HOST
-from app.core.memory import layer_cache_bytes
+from app.core.memory import ContextPlan, layer_cache_bytes
 from app.core.model_shape import ModelShape
-from app.core.plan import EnginePlan
+from app.core.plan import DeviceShare, EnginePlan, Placement
 
 WORDS_PER_TOKEN = 0.75
 """English text in the vocabularies of today's models: 100 tokens are some 75 words, since rarer words and the signs
@@ -91,6 +92,39 @@ class SpeedModel:
 def words_per_second(tokens_per_second: float) -> float:
     """The speed as a reader feels it."""
     return tokens_per_second * WORDS_PER_TOKEN
+
+
+def model_key(file_name: str, size_bytes: int) -> str:
+    """A name for a file's contents that needs no look into them; empty when there is nothing to go by."""
+    name = file_name.replace("\\", "/").rpartition("/")[2].lower()
+    return f"{name}:{size_bytes}" if name and size_bytes else ""
+
+
+def loaded_plan(data: Mapping[str, Any]) -> EnginePlan | None:
+    """The plan that a loaded model tells of (`EnginePlan.to_json`); None when it tells nothing usable."""
+    try:
+        context = ContextPlan(
+            int(data["context_length"]),
+            batch_tokens=int(data["batch_tokens"]),
+            flash_attention=bool(data["flash_attention"]),
+            sequences=int(data["sequences"]),
+            cache_type=str(data["cache_type"]),
+        )
+        shares = tuple(
+            DeviceShare(
+                str(share["name"]),
+                int(share["layers"]),
+                int(share["weights_bytes"]),
+                int(share["cache_bytes"]),
+                int(share["compute_bytes"]),
+            )
+            for share in data["devices"]
+        )
+        split = tuple(share.layers for share in shares if share.device != HOST)
+        placement = Placement(int(data["gpu_layers"]), split, int(data["host_experts"]))
+        return EnginePlan(context, placement, int(data["threads"]), int(data["layers"]), shares)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def devices_of(plan: EnginePlan) -> str:

@@ -1,0 +1,249 @@
+"""Will it run here? Knows this machine's memory and speed, and judges models by them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from app.core.errors import UserError
+from app.core.estimated_shape import ListedFigures, described_shape, listed_shape
+from app.core.events import HOST, Device, Event, Finished, ModelInfo
+from app.core.fit import GpuMemory, MachineMemory, Verdict, judge, usual_context
+from app.core.gguf import GgufHeader, read_prefix
+from app.core.gpu_choice import chosen_gpus, shares_memory
+from app.core.messages import Usage
+from app.core.model_shape import ModelShape
+from app.core.plan import EnginePlan
+from app.core.quantizations import quantization_of
+from app.core.speed import COPY_EFFICIENCY, SELF_TEST_BYTES, PastRun, SpeedModel, devices_of, loaded_plan, model_key
+from app.engine.client import EngineClient
+from app.engine.host_memory import HostMemory, host_memory, private_bytes
+from app.services.device_choice import DeviceChoice
+from app.services.memory_bandwidth import measure_copy_bandwidth
+from app.services.models import ModelService
+from app.services.settings import SettingsService
+from app.services.speed_history import SpeedHistory, read_history, write_history
+from app.services.tasks import Tasks
+
+PREFIX_BYTES = 64 * 1024  # of a header: what a verdict before a download is made from, too
+_MEMORY_AGE_S = 1.0  # a list of hundreds of rows is judged by one look at the memory
+_LEAST_TOKENS = 16  # of an answer whose speed says something
+_GUESSED_SHARE = 4  # more than a quarter guessed ahead says more of the text than of the machine
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """The model that answers, as a verdict before its download would have seen it."""
+
+    file_name: str
+    size_bytes: int
+    shape: ModelShape
+    plan: EnginePlan
+
+
+class FitService(QObject):
+    """Judges models by what this computer has now. Main thread only; what takes long is done by `Tasks`.
+
+    How fast memory is read comes from the devices' self-tests; before the first one memory is copied for 0.2 s, in the
+    background, when a speed is first asked for. Every answer corrects what is expected of the next model.
+    """
+
+    changed = Signal()  # verdicts may be others now
+
+    def __init__(
+        self,
+        tasks: Tasks,
+        settings: SettingsService,
+        engine: EngineClient,
+        models: ModelService,
+        choice: DeviceChoice,
+        history: Path,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._tasks = tasks
+        self._settings = settings
+        self._engine = engine
+        self._models = models
+        self._choice = choice
+        self._file = history
+        self._history = SpeedHistory()
+        self._is_read = False
+        self._is_reading = False
+        self._is_measuring = False
+        self._running: _Running | None = None
+        self._memory: MachineMemory | None = None
+        self._looked_s = 0.0
+        engine.event_received.connect(self._on_event)
+        models.loaded.connect(self._on_loaded)
+        models.unloaded.connect(self._on_unloaded)
+        choice.changed.connect(self._on_devices_changed)
+
+    def prepare(self) -> None:
+        """Read what earlier runs taught; ends in `changed`."""
+        if not self._is_reading:
+            self._is_reading = True
+            self._tasks.run(lambda: read_history(self._file), self._on_read)
+
+    def machine(self) -> MachineMemory:
+        """The memory for a model, at most a second old; what the loaded model would give back counts as free."""
+        now_s = time.monotonic()
+        if self._memory is None or now_s - self._looked_s > _MEMORY_AGE_S:
+            self._memory = self._look()
+            self._looked_s = now_s
+        return self._memory
+
+    def speed(self) -> SpeedModel:
+        """What is known of this machine's speed now; if it is nothing, memory is measured and `changed` follows."""
+        self.prepare()
+        known = self._known_speed()
+        if self._is_read and HOST not in known.bandwidths and not self._is_measuring:
+            self._is_measuring = True
+            self._tasks.run(measure_copy_bandwidth, self._on_measured)
+        return known
+
+    def judge(self, shape: ModelShape, context_length: int = 0, file_name: str = "", size_bytes: int = 0) -> Verdict:
+        """How a model would run; a context length of 0 is the usual one. Takes a few milliseconds at most.
+
+        The file's name and size find what this machine has done with that very file.
+        """
+        kind = quantization_of(file_name)
+        return judge(
+            shape,
+            context_length or usual_context(0),
+            self.machine(),
+            self.speed(),
+            cache_type=self._settings.string("model.cache_type") or "f16",
+            model=model_key(file_name, size_bytes),
+            quantization=kind.name if kind is not None else "",
+        )
+
+    def judge_header(
+        self, header: GgufHeader, size_bytes: int, context_length: int = 0, file_name: str = ""
+    ) -> Verdict:
+        """The same from a header, whole or in part. Raises UserError CORRUPT for one without layers."""
+        length = context_length or usual_context(trained_context(header))
+        return self.judge(described_shape(header, size_bytes), length, file_name, size_bytes)
+
+    def judge_row(self, figures: ListedFigures, context_length: int = 0, file_name: str = "") -> Verdict:
+        """An estimate for a row of a list, of whose file no header was read."""
+        return self.judge(listed_shape(figures), context_length, file_name, figures.size_bytes)
+
+    def _look(self) -> MachineMemory:
+        host = host_memory()
+        devices = self._choice.devices
+        wanted = self._choice.device_for("")
+        plan = self._models.info.plan if self._models.info is not None else {}
+        held = {str(each.get("name")): int(each.get("used_bytes", 0)) for each in plan.get("devices", ())}
+        gpus = tuple(_gpu(device, host, held.get(device.name, 0)) for device in chosen_gpus(devices, wanted))
+        free = min(host.free_bytes + self._held_by_engine(plan), host.total_bytes)
+        return MachineMemory(free, host.total_bytes, gpus)
+
+    def _held_by_engine(self, plan: dict[str, Any]) -> int:
+        """Main memory that comes back when another model is loaded."""
+        pid = self._engine.pid
+        if not plan or pid is None:
+            return 0
+        private = private_bytes(pid)
+        if private is not None:
+            return private
+        # Weights are pages of a file there, which the system drops by itself.
+        shares = (each for each in plan.get("devices", ()) if each.get("name") == HOST)
+        return sum(max(0, int(each.get("used_bytes", 0)) - int(each.get("weights_bytes", 0))) for each in shares)
+
+    def _known_speed(self) -> SpeedModel:
+        measured = {name: found.generation * SELF_TEST_BYTES for name, found in self._choice.speeds.items()}
+        if self._history.copy_bandwidth:
+            measured.setdefault(HOST, self._history.copy_bandwidth * COPY_EFFICIENCY)
+        return SpeedModel(measured, self._history.runs)
+
+    def _on_read(self, found: SpeedHistory) -> None:
+        self._is_read = True
+        learnt, self._history = self._history, self._history.joined_to(found)
+        if learnt != SpeedHistory():
+            self._keep()
+        self.changed.emit()
+
+    def _on_measured(self, bandwidth: float) -> None:
+        self._history = replace(self._history, copy_bandwidth=bandwidth)
+        self._keep()
+        self.changed.emit()
+
+    def _on_devices_changed(self) -> None:
+        self._memory = None
+        self.changed.emit()
+
+    def _on_unloaded(self) -> None:
+        self._memory = None
+        self._running = None
+
+    def _on_loaded(self, info: ModelInfo) -> None:
+        """Look at the model's first bytes, to know what is to be expected of it."""
+        self._memory = None
+        self._running = None
+        plan = loaded_plan(info.plan)
+        if plan is None:
+            return
+
+        path = Path(info.path)
+
+        def on_done(shape: ModelShape | None) -> None:
+            if shape is not None and self._models.info is info and shape.layers == plan.layers:
+                self._running = _Running(path.name, info.size_bytes, shape, plan)
+
+        self._tasks.run(lambda: _shape_of_file(path, info.size_bytes), on_done)
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, Finished) and self._running is not None:
+            self._learn(event.usage, self._running)
+
+    def _learn(self, usage: Usage, running: _Running) -> None:
+        """An answer shows how fast the machine really is with this model, unless many of its words were guessed."""
+        seen = usage.tokens_per_second
+        is_guessed = usage.accepted_tokens * _GUESSED_SHARE > usage.completion_tokens
+        expected = self._known_speed().expected(running.shape, running.plan)
+        if seen is None or expected is None or usage.completion_tokens < _LEAST_TOKENS or is_guessed:
+            return
+        kind = quantization_of(running.file_name)
+        run = PastRun(
+            devices_of(running.plan),
+            model_key(running.file_name, running.size_bytes),
+            kind.name if kind is not None else "",
+            round(expected, 3),
+            round(seen, 3),
+        )
+        self._history = self._history.with_run(run)
+        self.prepare()
+        self._keep()
+
+    def _keep(self) -> None:
+        if self._is_read:  # else the file holds what is not known yet
+            history = self._history
+            self._tasks.run(lambda: write_history(self._file, history))
+
+
+def trained_context(header: GgufHeader) -> int:
+    """The context that a model was trained for, in tokens; 0 when its header does not say."""
+    return header.integer(f"{header.architecture}.context_length") or 0
+
+
+def _gpu(device: Device, host: HostMemory, held_bytes: int) -> GpuMemory:
+    """A device that tells nothing has the computer's memory."""
+    is_shared = shares_memory(device)
+    free = device.free_bytes + held_bytes if device.total_bytes else host.free_bytes
+    total = device.total_bytes or host.total_bytes
+    return GpuMemory(device.name, device.description.strip() or device.name, min(free, total), total, is_shared)
+
+
+def _shape_of_file(path: Path, size_bytes: int) -> ModelShape | None:
+    """The shape by the first bytes of a file, as a verdict before the download had it; None if that fails."""
+    try:
+        with path.open("rb") as file:
+            prefix = file.read(PREFIX_BYTES)
+        return described_shape(read_prefix(prefix, size_bytes), size_bytes)
+    except (OSError, UserError):
+        return None
