@@ -71,11 +71,6 @@ class Paths:
         return self.cache / "devices.json"
 
     @property
-    def past_speeds(self) -> Path:
-        """What this machine has done with models."""
-        return self.cache / "speeds.json"
-
-    @property
     def engine_log(self) -> Path:
         """What llama.cpp prints; no text of conversations."""
         return self.logs / "engine.log"
