@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QFileDialog, QMainWindow, QSplitter, QVBoxLayout, 
 
 from app.services.help_topics import load_help_topics
 from app.services.profile import Profile
+from app.ui.adoption import Adoption
 from app.ui.appearance import Appearance
 from app.ui.chat_page import ChatPage
 from app.ui.local_files import dropped_path
@@ -50,6 +51,7 @@ class MainWindow(QMainWindow):
         self.chat_page = ChatPage(profile, self.notices, self)
         self.pages = PageStack(self)
         self._chats = SidebarController(profile, self.sidebar, self.notices, self)
+        self._adoption = Adoption(profile.library, self.notices, self)
         self._add_pages()
         self._lay_out()
         self._connect()
@@ -113,6 +115,7 @@ class MainWindow(QMainWindow):
         controller.open_requested.connect(self._choose_file)
         controller.use_requested.connect(self._use_model)
         controller.settings_requested.connect(self._page("settings"))
+        controller.look_elsewhere_requested.connect(self._adoption.look)
         return controller.page
 
     def _make_trash(self) -> QWidget:

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from datetime import datetime
-from urllib.parse import urlsplit
-
-from PySide6.QtCore import QCoreApplication, QLocale, QObject, QUrl, Signal
-from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QMessageBox, QWidget
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtWidgets import QWidget
 
 from app.core.catalog import Catalog, CatalogModel
 from app.core.downloads import Download, DownloadId, DownloadState
 from app.core.errors import UserError
-from app.core.hub_values import HubDetails, SearchPage, SearchQuery
 from app.core.speed import words_per_second
 from app.services.explain import explain
 from app.services.explain_fit import verdict_short
 from app.services.profile import Profile
 from app.services.trash import Trashed
-from app.services.wording import day_words, number, size
+from app.services.wording import number, size
+from app.ui.hub_controller import HubController
 from app.ui.local_files import show_in_folder
 from app.ui.models.catalogue_sheets import file_choices, row_figures
 from app.ui.models.details import ModelDetails
-from app.ui.models.hub_view import HubView
+from app.ui.models.family_tree import FamilyTree
 from app.ui.models.library_view import LibraryView
 from app.ui.models.page import ModelsPage, ModelsView
 from app.ui.models.recommended_view import RecommendedView, RowVerdict
@@ -40,24 +35,29 @@ class ModelsController(QObject):
     open_requested = Signal()
     use_requested = Signal(object)  # path as str, or None for the built-in model
     settings_requested = Signal()
+    look_elsewhere_requested = Signal()
 
     def __init__(self, profile: Profile, notices: NoticeArea, parent: QWidget) -> None:
         super().__init__(parent)
         self._profile = profile
         self._notices = notices
         self._recommended = RecommendedView(self._judge, parent)
-        self._hub = HubView(self._hub_host(), parent)
-        self._page: SearchPage | None = None  # the last one of the search that is shown
+        self._hub = HubController(profile, parent)
+        self._tree: FamilyTree | None = None
         self._library = LibraryView(parent)
-        self.page = ModelsPage(self._recommended, self._hub, self._library, parent)
+        self._recommended.tree_requested.connect(self._on_tree_requested)
+        self.page = ModelsPage(self._recommended, self._hub.view, self._library, parent)
         self._connect_library()
         self._connect_downloads()
-        self._connect_hub()
-        for details in (self._recommended.details, self._hub.details):
+        self._hub.settings_requested.connect(self.settings_requested)
+        self._hub.failed.connect(self._on_failed)
+        self._hub.shown.connect(self._show_downloads)
+        self._hub.connect_details(self._recommended.details)
+        for details in (self._recommended.details, self._hub.view.details):
             self._connect_details(details)
         may_ask = profile.settings.value("hub.search_allowed") is True
         self._row_verdicts = Verdicts(profile, self._recommended.details, may_ask=may_ask)
-        self._hub_verdicts = Verdicts(profile, self._hub.details, may_ask=True)
+        self._hub.allowed.connect(self._row_verdicts.allow_asking)
         profile.fits.changed.connect(self._recommended.refresh)
         profile.catalog.loaded.connect(self._on_catalog)
         profile.catalog.failed.connect(self._on_catalog_failed)
@@ -73,6 +73,7 @@ class ModelsController(QObject):
         view, library, models = self._library, self._profile.library, self._profile.models
         view.use_requested.connect(self.use_requested)
         view.open_requested.connect(self.open_requested)
+        view.look_elsewhere_requested.connect(self.look_elsewhere_requested)
         view.show_in_folder_requested.connect(show_in_folder)
         view.rename_requested.connect(library.rename)
         view.move_requested.connect(library.move)
@@ -157,7 +158,7 @@ class ModelsController(QObject):
             else:
                 on_the_way[key] = download
         known = {model.sha256: model.path for model in self._profile.library.models if model.sha256}
-        for details in (self._recommended.details, self._hub.details):
+        for details in (self._recommended.details, self._hub.view.details):
             files = details.sheet.files if details.sheet is not None else ()
             by_hash = {
                 choice.key: known[part.sha256] for choice in files for part in choice.parts[:1] if part.sha256 in known
@@ -181,11 +182,10 @@ class ModelsController(QObject):
     def _connect_details(self, details: ModelDetails) -> None:
         details.download_requested.connect(self._on_download)
         details.use_requested.connect(self.use_requested)
-        details.link_requested.connect(self._on_link)
         details.show_in_hub_requested.connect(self._on_show_in_hub)
 
     def _on_download(self, choice: FileChoice) -> None:
-        details = self._recommended.details if self.page.current is ModelsView.RECOMMENDED else self._hub.details
+        details = self._recommended.details if self.page.current is ModelsView.RECOMMENDED else self._hub.view.details
         name = details.sheet.name if details.sheet is not None else choice.path
         self._profile.downloads.add(choice.parts, name, quantization=choice.quantization)
         self._show_downloads()
@@ -193,63 +193,6 @@ class ModelsController(QObject):
     def _on_show_in_hub(self, repo: str) -> None:
         self.page.show_view(ModelsView.HUB)
         self.page.search_for(repo)
-
-    def _on_link(self, address: str) -> None:
-        """Links lead out of Hearth: the person sees where to first."""
-        box = QMessageBox(self.page)
-        box.setIcon(QMessageBox.Icon.Question)
-        box.setWindowTitle(self.tr("Open in the browser"))
-        box.setTextFormat(box.textFormat().PlainText)
-        box.setText(self.tr("Open this address in the browser?"))
-        box.setInformativeText(address)
-        box.setStandardButtons(QMessageBox.StandardButton.Open | QMessageBox.StandardButton.Cancel)
-        box.setDefaultButton(QMessageBox.StandardButton.Open)
-        box.accepted.connect(lambda: QDesktopServices.openUrl(QUrl(address)))
-        box.open()
-
-    # -- the hub
-
-    def _connect_hub(self) -> None:
-        view, hub = self._hub, self._profile.hub
-        view.set_consent(self._profile.settings.value("hub.search_allowed") is True)
-        view.consented.connect(self._on_consented)
-        view.search_requested.connect(self._on_search)
-        view.repository_requested.connect(hub.open)
-        view.settings_requested.connect(self.settings_requested)
-        hub.searched.connect(self._on_searched)
-        hub.more_found.connect(self._on_searched)
-        hub.search_failed.connect(self._on_search_failed)
-        hub.opened.connect(self._on_opened)
-        hub.open_failed.connect(self._on_failed)
-
-    def _hub_host(self) -> str:
-        try:
-            return urlsplit(self._profile.hub.access().endpoint).netloc
-        except UserError:
-            return self._profile.settings.string("hub.endpoint")
-
-    def _on_consented(self) -> None:
-        self._profile.settings.set_value("hub.search_allowed", True)
-        self._row_verdicts.allow_asking()
-
-    def _on_search(self, query: SearchQuery) -> None:
-        if query.cursor and self._page is not None:
-            self._profile.hub.search_more(self._page)
-        else:
-            self._profile.hub.search(query, at_once=True)
-
-    def _on_searched(self, page: SearchPage) -> None:
-        self._page = page
-        self._hub.set_page(page, _age(page.answered_at))
-
-    def _on_search_failed(self, error: UserError) -> None:
-        explanation = explain(error)
-        self._hub.set_failure(explanation.title, explanation.text)
-
-    def _on_opened(self, details: HubDetails) -> None:
-        with suppress(UserError):  # the address was changed to one that cannot be used, just now
-            self._hub.set_details(details, self._profile.hub.access().page_url(details.model.repo))
-            self._show_downloads()
 
     # -- the catalogue
 
@@ -264,6 +207,28 @@ class ModelsController(QObject):
         is_fast = speed is None or words_per_second(speed) >= COMFORTABLE_WORDS
         return RowVerdict(verdict_short(verdict), runs_here=runs, runs_well=runs and is_fast)
 
+    def _on_tree_requested(self) -> None:
+        catalog = self._profile.catalog.catalog
+        if catalog is None:
+            return
+        if self._tree is None:
+            self._tree = FamilyTree(self.page)
+            self._tree.model_requested.connect(self._on_tree_model)
+            self._tree.closed.connect(self._on_tree_closed)
+            self.page.add_overlay(self._tree)
+        self._tree.set_catalog(catalog)
+        sheet = self._recommended.sheet()
+        if sheet is not None:
+            self._tree.show_model(sheet.key)
+        self.page.show_overlay(self._tree)
+
+    def _on_tree_model(self, model_id: str) -> None:
+        self._on_tree_closed()
+        self._recommended.show_model(model_id)
+
+    def _on_tree_closed(self) -> None:
+        self.page.show_view(ModelsView.RECOMMENDED)
+
     def _on_catalog(self, catalog: Catalog) -> None:
         figures = {
             choice.key: RowFigures(row_figures(model, choice), model.context_length or 0)
@@ -277,13 +242,3 @@ class ModelsController(QObject):
     def _on_catalog_failed(self, error: UserError) -> None:
         explanation = explain(error)
         self._recommended.set_failure(f"{explanation.title}. {explanation.text}")
-
-
-def _age(answered_at: datetime | None) -> str:
-    """What is said over answers that are not of now; nothing where they are."""
-    if answered_at is None:
-        return ""
-    day = day_words(answered_at, QLocale.FormatType.LongFormat)
-    return QCoreApplication.translate("ModelsController", "The hub cannot be asked now. It said this on {day}.").format(
-        day=day
-    )

@@ -95,6 +95,15 @@ class ModelsPage(QWidget):
             self.hub.open()
         self.view_shown.emit(view)
 
+    def add_overlay(self, widget: QWidget) -> None:
+        """Know a widget that takes the place of the views for a while."""
+        self._stack.addWidget(widget)
+
+    def show_overlay(self, widget: QWidget) -> None:
+        """Show it; `show_view` brings a view back."""
+        self._stack.setCurrentWidget(widget)
+        widget.setFocus(Qt.FocusReason.OtherFocusReason)
+
     def search_for(self, text: str) -> None:
         """Search for other words, in the view on screen."""
         self.search.setText(text)
