@@ -120,7 +120,8 @@ class Verdicts(QObject):
             try:
                 verdict = fits.judge_header(header, size_bytes, self._context, choice.path)
             except UserError as error:
-                self._details.verdict.show_unknown(explain(error).text)
+                # A file for another purpose, such as a projector, has no layers: what it is says more.
+                self._details.verdict.show_unknown(" ".join(sentences) if blocked else explain(error).text)
                 return
         elif choice.key in self._figures:
             verdict = fits.judge_row(self._figures[choice.key].figures, self._context, choice.path)
