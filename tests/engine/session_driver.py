@@ -9,7 +9,7 @@ from typing import Any
 
 from app.core.events import CLOSING_EVENTS
 from app.core.memory import ContextPlan
-from app.engine.protocol import ChatMessage, Generate
+from app.engine.protocol import ChatMessage, Generate, Load
 from app.engine.worker.backend import RequestControl
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.loaded_model import ContextSettings, LoadedModel
@@ -45,7 +45,7 @@ class SessionDriver:
         self._open()
 
     def _open(self) -> None:
-        self.session = Session(self.model, {}, self._store, lambda event: None, 0)
+        self.session = Session(self.model, {}, self._store, lambda event: None, Load(0, str(self.model.path)))
 
     def forget(self) -> None:
         """Go on with an empty context."""
@@ -62,7 +62,8 @@ class SessionDriver:
         return asked
 
     def finish(self, *answers: Asked) -> None:
-        """Go on until these are over."""
+        """Go on until these are over, and the session knows it: a stop may have ended one between two steps."""
+        self._step()
         while not all(answer.is_over for answer in answers):
             self._step()
 

@@ -18,7 +18,9 @@ from app.engine.worker.conversation_memory import MIN_KEPT_TOKENS
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.loaded_model import ContextSettings, LoadedModel
 from app.engine.worker.sequence import ContextSequence
+from app.engine.worker.state_store import StateStore
 from tests.engine.engine_child import EngineChild, Run, assistant, user
+from tests.engine.session_driver import SessionDriver
 from tests.fixtures.architectures import ARCHITECTURES, write_architecture
 
 pytestmark = pytest.mark.engine
@@ -140,7 +142,71 @@ def test_a_context_that_cannot_be_had_leaves_the_model_as_it_was(child: EngineCh
     assert refused.last.model.context_length == refused.last.model.context_length_trained
 
 
-@pytest.mark.parametrize("architecture", ["llama", "gemma3", "granitehybrid", "mamba"])
+KINDS = pytest.mark.parametrize("architecture", ["llama", "gemma3", "granitehybrid", "mamba"])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[StateStore]:
+    opened = StateStore(tmp_path / "states", LIMIT_BYTES)
+    yield opened
+    assert opened.close(5)
+
+
+@pytest.fixture
+def drive(store: StateStore, tmp_path: Path) -> Iterator[Callable[..., SessionDriver]]:
+    """Sessions with a model of an architecture."""
+    _library.append(binding.initialize(lambda level, text: None, lambda message: None))
+    running: list[SessionDriver] = []
+
+    def drive_one(architecture: str, sequences: int) -> SessionDriver:
+        file = write_architecture(tmp_path / "model.gguf", ARCHITECTURES[architecture], 1024)
+        running.append(SessionDriver(file, sequences, store=store))
+        return running[-1]
+
+    yield drive_one
+    for driver in running:
+        driver.close()
+
+
+@KINDS
+def test_what_was_taken_from_another_conversation_is_there_before_anything_is_read(
+    drive: Callable[..., SessionDriver], store: StateStore, architecture: str
+) -> None:
+    driver = drive(architecture, 2)
+    talk = long_talk("cats")
+    first = driver.ask(talk, "one")
+    stopped = driver.begin(talk, "two")
+    stopped.control.stop()
+    driver.finish(stopped)
+    driver.session.rest()
+    assert store.wait(5)
+    driver.session.forget("one")
+    store.forget("one")
+    driver.forget()
+    again = driver.ask(talk, "two")
+    assert reused(again) == first.of(PromptStarted)[0].prompt_tokens - 1
+    assert again.text == first.text
+
+
+@KINDS
+def test_what_was_taken_from_another_conversation_does_not_change_with_it(
+    drive: Callable[..., SessionDriver], architecture: str
+) -> None:
+    driver = drive(architecture, 2)
+    cats, dogs = long_talk("cats"), long_talk("dogs")
+    expected = {}
+    for name, talk in (("dogs", dogs), ("birds", long_talk("birds")), ("cats", cats)):
+        expected[name] = driver.ask(talk, name).text
+    cats_too = driver.begin(cats, "cats too")  # in the place of the birds, taken from the cats
+    again = driver.begin(dogs, "dogs")  # in the place of the cats
+    driver.finish(cats_too, again)
+    assert reused(cats_too) > MIN_KEPT_TOKENS
+    assert reused(again) > MIN_KEPT_TOKENS
+    assert cats_too.text == expected["cats"]
+    assert again.text == expected["dogs"]
+
+
+@KINDS
 def test_a_state_serves_contexts_with_other_numbers_of_conversations(tmp_path: Path, architecture: str) -> None:
     _library.append(binding.initialize(lambda level, text: None, lambda message: None))
     file = write_architecture(tmp_path / "model.gguf", ARCHITECTURES[architecture])

@@ -88,7 +88,9 @@ class Answer:
         return self._prompt[done : min(done + most, end)]
 
     def chunk_was_read(self, tokens: Sequence[int]) -> None:
-        """The chunk was decoded."""
+        """The chunk was decoded, in a batch of its own."""
+        if self._speculation is not None:
+            self._speculation.decoded(tokens, len(self.sequence.tokens), 0)
         self.sequence.extend(tokens)
         done, total = len(self.sequence.tokens), len(self._prompt)
         now = self._speed.add(len(tokens))
@@ -115,6 +117,9 @@ class Answer:
 
         Each guess that is sampled indeed is accepted; the first that is not ends them.
         """
+        if self.is_over:  # stopped while that was computed: only the memory has changed
+            self.sequence.extend(self._pending[:1])
+            return
         try:
             self._sample(context, index, seconds)
         except UserError as error:  # a grammar that leads nowhere
@@ -123,6 +128,8 @@ class Answer:
     def _sample(self, context: int, index: int, seconds: float) -> None:
         pending, sample = self._pending, self._next
         guesses = pending[1:]
+        if pending and self._speculation is not None:
+            self._speculation.decoded(pending, len(self.sequence.tokens), index)
         self.sequence.extend(pending)
         accepted = 0
         token = sample(context, index)

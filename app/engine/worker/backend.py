@@ -45,6 +45,7 @@ class RequestControl:
         self.received_at = time.perf_counter()
         self.flag = StopFlag()
         self._shared: StopFlag | None = None
+        self._on_stop: Callable[[], None] | None = None
 
     @property
     def is_stopped(self) -> bool:
@@ -52,10 +53,16 @@ class RequestControl:
         return self.flag.is_set
 
     def stop(self) -> None:
-        """Ask for the end; may be called from any thread, more than once."""
+        """Ask for the end; may be called from any thread, more than once, without locks that an event needs."""
         self.flag.set()
         if (shared := self._shared) is not None:
             shared.set()
+        if (on_stop := self._on_stop) is not None:
+            on_stop()
+
+    def when_stopped(self, call: Callable[[], None]) -> None:
+        """Call this too when the request is stopped, on the thread that stops it; not if it has been."""
+        self._on_stop = call
 
     def share(self, flag: StopFlag) -> None:
         """Set this flag too when the request is stopped, or now if it has been."""

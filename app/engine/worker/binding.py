@@ -133,9 +133,8 @@ class AbortCallback:
 
     def watch(self, context: int, flag: StopFlag) -> None:
         """From now on computation in `context` ends early (llama_decode returns 2) when `flag` is set."""
-        if flag is not self._watched:
-            llama.llama_set_abort_callback(context, self._function, flag.address)
-            self._watched = flag  # llama.cpp has its address: it must live
+        llama.llama_set_abort_callback(context, self._function, flag.address)
+        self._watched = flag  # llama.cpp has its address: it must live
 
     def release(self, context: int) -> None:
         """Never end early again."""

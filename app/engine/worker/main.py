@@ -27,6 +27,7 @@ from app.engine.protocol import (
     MAX_LINE_BYTES,
     PROTOCOL_VERSION,
     Adapt,
+    CheckTemplate,
     Count,
     Devices,
     Embed,
@@ -51,6 +52,7 @@ from app.engine.worker.channel import (
     request_id_in,
     take_over_stdout,
 )
+from app.engine.worker.doctor_thread import DoctorThread
 from app.engine.worker.parent import end_with_parent
 
 log = logging.getLogger(__name__)
@@ -74,6 +76,7 @@ class Worker:
         self._waiting: deque[tuple[Job, RequestControl]] = deque()
         self._controls: dict[int, RequestControl] = {}  # of waiting and running requests
         self._closing = False
+        self._doctor = DoctorThread(writer.write)
         self._is_rested = True  # nothing has been done since the backend was told to rest
         self._thread = threading.Thread(target=self._run, name="engine-worker", daemon=True)
         self._thread.start()
@@ -86,20 +89,27 @@ class Worker:
             self._waiting.append((job, control))
             self._condition.notify()
 
+    def check(self, request: CheckTemplate) -> None:
+        """Look at a chat template, beside everything else."""
+        self._doctor.submit(request)
+
     def stop(self, request_id: int) -> None:
         """End a request that runs or waits; one that is over or unknown is no error."""
         with self._condition:
             control = self._controls.get(request_id)
-            if control is not None:
-                control.stop()
+        if control is not None:
+            control.stop()  # without the lock: it may emit the end
+            with self._condition:
                 self._condition.notify()  # it may be waiting
 
     def close(self, timeout_s: float) -> bool:
         """Stop everything and wait for the thread; False when it did not end in time."""
         with self._condition:
             self._closing = True
-            for control in self._controls.values():
-                control.stop()
+            controls = list(self._controls.values())
+        for control in controls:
+            control.stop()
+        with self._condition:
             self._condition.notify()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
@@ -203,6 +213,8 @@ def listen(stream: BinaryIO, worker: Worker, writer: EventWriter) -> None:
                 worker.stop(request_id)
             case Shutdown():
                 return
+            case CheckTemplate():
+                worker.check(request)
             case _:
                 worker.submit(request)
 

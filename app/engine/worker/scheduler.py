@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 from app.core.errors import ErrorKind, UserError
 from app.core.events import FinishReason
@@ -23,9 +26,16 @@ _ABORTED = 2
 _SHARED_CHUNK_TOKENS = 16
 """How much is read at once while another answer is being written: its words keep coming."""
 
+_STOP_WAIT_S = 0.1
+"""How long a stop waits for the answers. Who has them for so long is not computing, and sees the stop by itself."""
+
 
 class Scheduler:
-    """The answers of one context. Lives on the worker thread; `step` is called as long as there are any."""
+    """The answers of one context. Lives on the worker thread; `step` is called as long as there are any.
+
+    An aborted step spoils the recurrent states of all whose tokens were in it. There a stop does not end the step of
+    another answer, nor wait for it: it ends its own answer at once, on the thread that it comes from.
+    """
 
     def __init__(self, context: int, batch_tokens: int, chunk_tokens: int, is_recurrent: bool) -> None:
         """`chunk_tokens`: how much of a prompt is read between two reports."""
@@ -37,6 +47,7 @@ class Scheduler:
         self._tuner = ThreadTuner(llama.llama_n_threads(context))
         self._reading_threads = llama.llama_n_threads_batch(context)
         self._answers: list[Answer] = []
+        self._lock = threading.Lock()  # who has it may change answers; nobody has it while llama.cpp computes
         self._reading_s = 0.0  # time owed to the answers that are being written
         self._next_reader = 0
 
@@ -48,41 +59,65 @@ class Scheduler:
     def add(self, answer: Answer) -> None:
         """One more answer."""
         self._answers.append(answer)
+        if self._is_recurrent:
+            answer.control.when_stopped(partial(self._stop_now, answer))
 
     def step(self) -> list[Answer]:
         """One round of decoding; returns the answers that are over now."""
-        try:
-            self._decode_round()
-        except ChannelClosedError:
-            raise
-        except Exception as error:
-            log.exception("decoding failed")
-            for answer in self._answers:
-                if not answer.is_over:
+        with self._lock:
+            try:
+                self._decode_round()
+            except ChannelClosedError:
+                raise
+            except Exception as error:
+                log.exception("decoding failed")
+                reason = f"{type(error).__name__}: internal error"
+                for answer in self._going_on():
                     answer.sequence.clear()
-                    answer.fail(UserError(ErrorKind.DECODE_FAILED, reason=f"{type(error).__name__}: internal error"))
-        over = [answer for answer in self._answers if answer.is_over]
-        if over:
-            self._answers = [answer for answer in self._answers if not answer.is_over]
-        return over
+                    answer.fail(UserError(ErrorKind.DECODE_FAILED, reason=reason))
+            return self._take_over()
+
+    def take_stopped(self) -> list[Answer]:
+        """The answers that were ended since the last step."""
+        with self._lock:
+            return self._take_over()
 
     def close(self) -> None:
         """End what is still going on, and let go of the context."""
-        for answer in self._answers:
-            answer.finish(FinishReason.STOPPED)
-        self._answers.clear()
+        with self._lock:
+            for answer in self._going_on():
+                answer.finish(FinishReason.STOPPED)
+            self._answers.clear()
         self._abort.release(self._context)
 
+    def _take_over(self) -> list[Answer]:
+        over = [answer for answer in self._answers if answer.is_over]
+        self._answers = self._going_on()
+        return over
+
+    def _going_on(self) -> list[Answer]:
+        return [answer for answer in self._answers if not answer.is_over]
+
+    def _stop_now(self, answer: Answer) -> None:
+        """End an answer from another thread, if the worker thread computes; else it does so itself."""
+        if self._lock.acquire(timeout=_STOP_WAIT_S):
+            try:
+                if not answer.is_over:
+                    answer.finish(FinishReason.STOPPED)
+            finally:
+                self._lock.release()
+
     def _decode_round(self) -> None:
-        for answer in self._answers:
+        for answer in self._going_on():
             if answer.control.is_stopped:
                 answer.finish(FinishReason.STOPPED)
-        writers = [answer for answer in self._answers if not answer.is_over and not answer.is_reading]
-        readers = [answer for answer in self._answers if not answer.is_over and answer.is_reading]
+        writers = [answer for answer in self._going_on() if not answer.is_reading]
+        readers = [answer for answer in self._going_on() if answer.is_reading]
         if writers:
             started = time.perf_counter()
             self._write(writers)
             self._reading_s -= time.perf_counter() - started
+        readers = [answer for answer in readers if not answer.is_over]  # stopped meanwhile
         if readers and (not writers or self._reading_s <= 0.0):
             started = time.perf_counter()
             self._next_reader += 1
@@ -96,6 +131,9 @@ class Scheduler:
         batch.clear()
         first = batch.add(chunk, len(answer.sequence.tokens), answer.sequence.number, all_logits=False)
         if self._decode([answer]):
+            if answer.is_over:  # stopped meanwhile
+                answer.sequence.extend(chunk)
+                return
             answer.chunk_was_read(chunk)
             if not answer.is_reading:
                 answer.take_logits(self._context, first + len(chunk) - 1, 0.0)
@@ -127,12 +165,15 @@ class Scheduler:
 
     def _decode(self, answers: Sequence[Answer]) -> bool:
         """Compute the batch. False when it was cut off or failed; the answers have been dealt with then."""
-        self._watch()
-        result = self._batch.decode(self._context)
+        self._watch(answers)
+        with self._unlocked():
+            result = self._batch.decode(self._context)
         if result == 0:
             return True
         for answer in answers:
             answer.sequence.repair()
+            if answer.is_over:
+                continue
             if result != _ABORTED:
                 reason = "no room in the context" if result == _NO_ROOM else f"llama_decode returned {result}"
                 answer.fail(UserError(ErrorKind.DECODE_FAILED, reason=reason))
@@ -140,15 +181,22 @@ class Scheduler:
                 answer.finish(FinishReason.STOPPED)  # the others are decoded again in the next round
         return False
 
-    def _watch(self) -> None:
-        """Let a stop of any answer end the computation early, also of one that only waits for its turn."""
-        going_on = [answer for answer in self._answers if not answer.is_over]
-        if len(going_on) == 1:
-            self._abort.watch(self._context, going_on[0].control.flag)
-        elif self._is_recurrent:  # an aborted step spoils the state of all: finish it
-            self._abort.watch(self._context, StopFlag())
+    @contextmanager
+    def _unlocked(self) -> Iterator[None]:
+        self._lock.release()
+        try:
+            yield
+        finally:
+            self._lock.acquire()
+
+    def _watch(self, answers: Sequence[Answer]) -> None:
+        """Let a stop end the computation of these early: any stop, also of an answer that waits for its turn."""
+        if self._is_recurrent:  # what an aborted step has spoiled must belong to nobody else
+            flag = answers[0].control.flag if len(answers) == 1 else StopFlag()
+        elif len(going_on := self._going_on()) == 1:
+            flag = going_on[0].control.flag
         else:
             flag = StopFlag()
             for answer in going_on:
                 answer.control.share(flag)
-            self._abort.watch(self._context, flag)
+        self._abort.watch(self._context, flag)

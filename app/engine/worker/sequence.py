@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.engine.worker.binding import llama
+from app.engine.worker.backend import StopFlag
+from app.engine.worker.batch import Batch
+from app.engine.worker.binding import AbortCallback, llama
 from app.engine.worker.saved_sequence import Checkpoint, SavedSequence, last_up_to, shared_length
 from app.engine.worker.state_reader import StreamsError
 from app.engine.worker.state_streams import with_number_of_streams
@@ -166,13 +168,31 @@ class ContextSequence:
             self._whole_from = len(self.tokens)  # the state that was moved has the last window only
 
     def copy_from(self, other: ContextSequence, length: int) -> None:
-        """Take over the first `length` tokens of another sequence."""
+        """Take over the first `length` tokens of another sequence; the sequence is empty if that fails."""
+        if self._window:
+            self._copy_all(other)
+        elif (saved := other.save()) is None or not self.restore(saved):
+            self.clear()
+        self.cut(length)
+
+    def _copy_all(self, other: ContextSequence) -> None:
+        """Take over all that the context has of another sequence, which of windows is more than a state has.
+
+        llama.cpp copies the data not until something is decoded, and by then it may be other data: whatever is saved or
+        restored in between is wrong. So it is made to decode, and stopped at once.
+        """
         self.clear()
         llama.llama_memory_seq_cp(self._memory, other.number, self.number, -1, -1)
         self.tokens = list(other.tokens)
         self._checkpoints = list(other._checkpoints)
         self._whole_from, self._cut_points = other._whole_from, list(other._cut_points)
-        self.cut(length)
+        batch, abort, stopped = Batch(1), AbortCallback(), StopFlag()
+        batch.add(self.tokens[-1:], len(self.tokens), self.number, all_logits=False)
+        stopped.set()
+        abort.watch(self._context, stopped)
+        batch.decode(self._context)
+        abort.release(self._context)
+        llama.llama_memory_seq_rm(self._memory, self.number, len(self.tokens), -1)
 
     @property
     def _has_parts(self) -> bool:

@@ -201,6 +201,8 @@ class Session:
         request = _normalized(request)
         prompt = self._prompt(request, emit)
         memory, scheduler = self._open()
+        for stopped in scheduler.take_stopped():
+            memory.release(stopped.sequence)
         tokens = (
             self._with_read_tail(
                 prompt, memory.tail_of(request.conversation_id, prompt.tokens), request.messages[-1].text
