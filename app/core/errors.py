@@ -150,6 +150,8 @@ class NoticeKind(StrEnum):
 
     TEMPLATE_MISSING = "template_missing"  # fallback: the name of the template used instead
     TEMPLATE_BROKEN = "template_broken"  # reason, fallback
+    TEMPLATE_SILENT = "template_silent"  # it never asks for an answer: fallback
+    OWN_TEMPLATE_BROKEN = "own_template_broken"  # the person's own: reason, fallback ("file" or a name)
     CONTEXT_REDUCED = "context_reduced"  # wanted, used
     PLAN_REDUCED = "plan_reduced"  # memory was less than told: wanted_context, used_context, wanted_layers, used_layers
     DRAFT_UNUSED = "draft_unused"

@@ -8,6 +8,7 @@ from typing import Any
 
 from app.core.errors import NoticeKind, UserError
 from app.core.messages import Usage
+from app.core.template_check import RenderedDialogue, TemplateFinding
 
 HOST = "CPU"  # ggml's name for the device whose memory is the computer's
 
@@ -33,7 +34,7 @@ class ModelInfo:
     parameters: int
     context_length: int  # as loaded, tokens
     context_length_trained: int
-    template: str  # "file", or the name of the known template in use
+    template: str  # "file", "own", or the name of the known template in use
     recurrent: bool = False
     sampling: dict[str, float | int | None] = field(default_factory=dict)  # the file's own suggestions
     plan: dict[str, Any] = field(default_factory=dict)  # `core.plan.EnginePlan` as JSON, with used_bytes per device
@@ -224,6 +225,22 @@ class DevicesListed:
 
 
 @dataclass(frozen=True, slots=True)
+class TemplateChecked:
+    """Answer to a check of a chat template: what was found, and how it writes the fixed dialogues down.
+
+    `name` is "file", "own" or that of a known format. `used` is what a model is talked to with in the end: another
+    name where the template cannot be used. `source` is the template that was looked at, empty when there is none.
+    """
+
+    request_id: int
+    name: str
+    used: str
+    source: str
+    findings: tuple[TemplateFinding, ...]
+    dialogues: tuple[RenderedDialogue, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Unloaded:
     """Answer to an unload request."""
 
@@ -257,6 +274,7 @@ Event = (
     | DeviceTested
     | Forgotten
     | DevicesListed
+    | TemplateChecked
     | Unloaded
     | Failed
 )
@@ -272,6 +290,7 @@ CLOSING_EVENTS = (
     DeviceTested,
     Forgotten,
     DevicesListed,
+    TemplateChecked,
     Unloaded,
     Failed,
 )

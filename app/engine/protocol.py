@@ -6,10 +6,10 @@ may be absent. Requests go to the child's standard input, events (`app.core.even
 own (see `app.engine.worker.main`), so that nothing a library prints can be mistaken for an event.
 
 Every request has an `id` chosen by the parent; each gets events with that `request_id`, the last of which is one of
-Loaded, LoadCancelled, Finished, Counted, Adapted, Embedded, Ranked, DeviceTested, Forgotten, DevicesListed, Unloaded
-or Failed. `Stop` and `Shutdown` have no answer of their own. Requests are begun in the order of arrival. Answers
-(Generate) of several conversations go on side by side; everything else has the model for itself. Stop is heard at once,
-whether its request is running or still waiting.
+Loaded, LoadCancelled, Finished, Counted, Adapted, Embedded, Ranked, DeviceTested, Forgotten, DevicesListed,
+TemplateChecked, Unloaded or Failed. `Stop` and `Shutdown` have no answer of their own. Requests are begun in the order
+of arrival. Answers (Generate) of several conversations go on side by side, and CheckTemplate beside anything;
+everything else has the model for itself. Stop is heard at once, whether its request is running or still waiting.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class Load:
     and `gpu_layers` -1: chosen from the machine; a device is named as in DevicesListed. `cache_type`: of the KV cache,
     "f16", "q8_0" or "q4_0". `state_folder`: where the states of conversations are kept between runs, "" for nowhere.
     `draft_model`: a file with a small model of the same vocabulary that guesses ahead, "" for none; of one that cannot
-    be used a Notice tells, and the model is loaded without.
+    be used a Notice tells, and the model is loaded without. `template`: a chat template in place of the file's, or one
+    of the table by `core.template_check.named_template`; "" is the file's. `catalog_template`: the catalogue's word for
+    the format, for when the file has no usable one.
     """
 
     id: int
@@ -74,6 +76,8 @@ class Load:
     state_folder: str = ""
     state_limit_bytes: int = 0
     draft_model: str = ""
+    template: str = ""
+    catalog_template: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +168,19 @@ class Devices:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckTemplate:
+    """Try a chat template on the fixed dialogues: that of a model file, or another with this file's vocabulary.
+
+    `path` may be empty where `template` is given; the two and `catalog_template` are as in Load. Nothing is loaded.
+    """
+
+    id: int
+    path: str = ""
+    template: str = ""
+    catalog_template: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Unload:
     """Free the model."""
 
@@ -182,7 +199,21 @@ class Shutdown:
     """End the child."""
 
 
-Request = Load | Generate | Count | Adapt | Embed | Rank | TestDevice | Forget | Devices | Unload | Stop | Shutdown
+Request = (
+    Load
+    | Generate
+    | Count
+    | Adapt
+    | Embed
+    | Rank
+    | TestDevice
+    | Forget
+    | Devices
+    | CheckTemplate
+    | Unload
+    | Stop
+    | Shutdown
+)
 
 REQUEST_TYPES: tuple[type[Any], ...] = typing.get_args(Request)
 EVENT_TYPES: tuple[type[Any], ...] = typing.get_args(events.Event)

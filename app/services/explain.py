@@ -8,6 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QT_TRANSLATE_NOOP
 
 from app.core.errors import ErrorKind, NoticeKind, UserError
+from app.core.template_check import FILE
 from app.services.explain_catalog import CATALOG_CARDS
 from app.services.explain_devices import device_crashed
 from app.services.explain_draft import draft_unused
@@ -44,6 +45,13 @@ def explain_notice(kind: NoticeKind, details: dict[str, object]) -> str:
                 "Explain", "The model's own chat template does not work ({0}). Hearth uses “{1}” instead."
             )
             return words.format(str(details.get("reason", "")), fallback)
+        case NoticeKind.TEMPLATE_SILENT:
+            words = translate(
+                "Explain", "The model's own chat template never asks for an answer. Hearth uses “{0}” instead."
+            )
+            return words.format(fallback)
+        case NoticeKind.OWN_TEMPLATE_BROKEN:
+            return _own_template_broken(str(details.get("reason", "")), fallback)
         case NoticeKind.CONTEXT_REDUCED:
             words = translate(
                 "Explain",
@@ -59,6 +67,13 @@ def explain_notice(kind: NoticeKind, details: dict[str, object]) -> str:
                 "Explain", "This model cannot keep what it has read as {0}. Hearth keeps it as f16 instead."
             )
             return words.format(str(details.get("wanted", "")))
+
+
+def _own_template_broken(reason: str, fallback: str) -> str:
+    words = translate("Explain", "The chat template that you wrote does not work ({0}).").format(reason)
+    if fallback == FILE:
+        return f"{words} {translate('Explain', 'Hearth uses the file’s own instead.')}"
+    return f"{words} {translate('Explain', 'Hearth uses “{0}” instead.').format(fallback)}"
 
 
 def _plan_reduced(details: dict[str, object]) -> str:

@@ -88,7 +88,7 @@ class _Loops:
         self._writer = writer
         self._scheduler = Scheduler(model.context, BATCH_TOKENS, BATCH_TOKENS, model.is_recurrent)
         self._sequence = ContextSequence(model.context, 0, model.is_recurrent)
-        self._format = ConversationFormat.of_file(model.template, model.vocabulary)
+        self._format = ConversationFormat.of_source(model.template, model.vocabulary)
         self._prompt = self._format.tokenize([user(PROMPT)], False)[0]
         self.hearth(Sampling())  # reads the prompt
 

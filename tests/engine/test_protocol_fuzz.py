@@ -27,9 +27,11 @@ from app.core.events import (
     LoadCancelled,
     Loaded,
     PromptStarted,
+    TemplateChecked,
     Unloaded,
 )
 from app.core.messages import Role
+from app.core.template_check import named_template
 from app.engine.protocol import (
     MAX_LINE_BYTES,
     REQUEST_TYPES,
@@ -150,6 +152,8 @@ class Chance:
                 return pick((*self._box.paths, *[str(self._box.good)] * 8, *TEXTS[:9]))
             case "state_folder":
                 return pick(("", str(self._box.data / "states"), str(self._box.good / "below"), "states", "\0"))
+            case "template" | "catalog_template":
+                return pick(("", "", tiny.CHATML, named_template("vicuna"), "format:", "chatml", *TEXTS))
             case "cache_type":
                 return pick(("f16", "q8_0", "q4_0", "", "q99", "x" * 1000))
             case "messages":
@@ -273,7 +277,8 @@ def test_it_survives_anything_in_any_order(fuzzed: EngineChild, box: Box) -> Non
         seen += drain(fuzzed)
         if row % 5 == 0:
             load(fuzzed, box)
-    assert {Loaded, LoadCancelled, PromptStarted, Finished, Counted, DevicesListed, Unloaded, Failed} <= set(seen)
+    begun = {Loaded, LoadCancelled, PromptStarted, Finished, Counted, DevicesListed, TemplateChecked, Unloaded, Failed}
+    assert begun <= set(seen)
     assert answer_of(fuzzed, box) == before
     assert box.listing() == listing
 

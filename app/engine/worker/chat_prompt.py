@@ -24,6 +24,8 @@ from app.engine.worker.template_renderer import (
 
 _MARK, _MARK_END = "\ue000", "\ue001"  # private use: neither blank nor letter, so trimming and casing leave it alone
 
+_QUESTION = ChatMessage("", Role.USER, "Q")
+
 
 @dataclass(frozen=True, slots=True)
 class PromptText:
@@ -98,7 +100,14 @@ class PromptRenderer:
         """Tries the template out. Raises TemplateError when it cannot render the simplest conversation."""
         self.template = template
         self._dialect = self._find_dialect()
-        self.generation_prompt = self._find_generation_prompt()
+        self.generation_prompt = self._after_question(True)
+        self.asks_for_answers = self._find_whether_it_asks()
+        """False: it lacks a generation prompt."""
+
+    @property
+    def takes_system(self) -> bool:
+        """Whether it has a place of its own for the system prompt."""
+        return self._dialect.takes_system
 
     def render(self, messages: Sequence[ChatMessage], continue_last: bool = False) -> PromptText:
         """The prompt that asks for an answer, or that ends inside the last message. Raises TemplateError."""
@@ -124,49 +133,72 @@ class PromptRenderer:
             return self._render(joined, continue_last, self._dialect)
 
     def _render(self, messages: Sequence[ChatMessage], continue_last: bool, dialect: _Dialect) -> PromptText:
-        markers = _Markers()
-        data: list[dict[str, Any]] = []
-        for message in messages:
-            hidden = markers.hide(message.text)
-            content: object = [{"type": "text", "text": hidden}] if dialect.takes_parts else hidden
-            data.append({"role": message.role.value, "content": content})
-        rendered = self.template.render(data, add_generation_prompt=not continue_last, names_tools=dialect.names_tools)
-        prompt = markers.reveal(rendered, until_last=continue_last)
+        prompt = self._write(messages, not continue_last, dialect, until_last=continue_last)
         if continue_last:
             text = messages[-1].text
             blank_end = _utf8(text[len(text.rstrip()) :])
             return PromptText(prompt.text + blank_end, prompt.message_ranges)
         return prompt
 
+    def _write(
+        self, messages: Sequence[ChatMessage], asks: bool, dialect: _Dialect, until_last: bool = False
+    ) -> PromptText:
+        markers = _Markers()
+        data: list[dict[str, Any]] = []
+        for message in messages:
+            hidden = markers.hide(message.text)
+            content: object = [{"type": "text", "text": hidden}] if dialect.takes_parts else hidden
+            data.append({"role": message.role.value, "content": content})
+        rendered = self.template.render(data, add_generation_prompt=asks, names_tools=dialect.names_tools)
+        return markers.reveal(rendered, until_last=until_last)
+
     def _find_dialect(self) -> _Dialect:
-        question = ChatMessage("", Role.USER, "Q")
         first_error: TemplateError | None = None
         for dialect in (_Dialect(), _Dialect(names_tools=False), _Dialect(takes_parts=True)):
             try:
-                self._render([question], False, dialect)
+                self._render([_QUESTION], False, dialect)
             except TemplateError as error:
                 first_error = first_error or error
                 if isinstance(error, TemplateOverrunError):
                     break
                 continue
-            return self._with_system(dialect, question)
+            return self._with_system(dialect)
         assert first_error is not None
         raise first_error
 
-    def _with_system(self, dialect: _Dialect, question: ChatMessage) -> _Dialect:
+    def _with_system(self, dialect: _Dialect) -> _Dialect:
         """The dialect completed by whether the template writes a system message down."""
         try:
-            prompt = self._render([ChatMessage("", Role.SYSTEM, "S"), question], False, dialect)
+            prompt = self._render([ChatMessage("", Role.SYSTEM, "S"), _QUESTION], False, dialect)
         except TemplateError:
             takes_system = False
         else:
             takes_system = len(prompt.message_ranges) == 2
         return _Dialect(takes_system, dialect.takes_parts, dialect.names_tools)
 
-    def _find_generation_prompt(self) -> str:
-        """What the template writes after the last message to ask for an answer."""
-        prompt = self._render([ChatMessage("", Role.USER, "Q")], False, self._dialect)
+    def _after_question(self, asks: bool) -> str:
+        """What the template writes after a question; with `asks`, what it asks for an answer by."""
+        prompt = self._write([_QUESTION], asks, self._dialect)
         return prompt.text[prompt.message_ranges[-1][1] :].decode("utf-8", "replace")
+
+    def _find_whether_it_asks(self) -> bool:
+        """Whether prompts go as far as the place where an answer begins.
+
+        They do not where the template writes the same whether an answer is wanted or not, and stops before all that
+        stands between a question and its answer: the model would have to write the rest by itself.
+        """
+        try:
+            if self._after_question(False) != self.generation_prompt:
+                return True
+            talk = self._write([_QUESTION, ChatMessage("", Role.ASSISTANT, "A")], False, self._dialect, until_last=True)
+        except TemplateError:  # it shows answers in another way, or not at all
+            return True
+        if len(talk.message_ranges) < 2:
+            return True
+        (_, question_end), (answer_start, _) = talk.message_ranges[-2:]
+        between = talk.text[question_end:answer_start].decode("utf-8", "replace").strip()
+        end = self.generation_prompt.strip()
+        return between == end or not between.startswith(end)
 
 
 def fold_system(messages: Sequence[ChatMessage]) -> list[ChatMessage]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.core.reasoning import ReasoningMarks, marks_of, opened_by
 from app.core.chat_format import ChatFormat
+from app.core.reasoning import ReasoningMarks, marks_of, opened_by
+from app.core.template_check import FILE
 from app.core.templates import choose_format, end_marks_in
 from app.engine.protocol import ChatMessage
 from app.engine.worker.chat_prompt import PromptRenderer, PromptText
@@ -25,13 +26,14 @@ class ConversationFormat:
         self.marks = marks_of(source)
         template = ChatTemplate(source, vocabulary.bos_text, vocabulary.eos_text)
         self._renderer = PromptRenderer(template)
+        self.asks_for_answers = self._renderer.asks_for_answers
         self.tokenizer = PromptTokenizer(vocabulary, source)
         self._pieces = TokenPieces(vocabulary, self._shown_controls(vocabulary))
 
     @classmethod
-    def of_file(cls, source: str, vocabulary: Vocabulary) -> ConversationFormat:
-        """The file's own format. Raises TemplateError."""
-        return cls("file", source, end_marks_in(source), vocabulary)
+    def of_source(cls, source: str, vocabulary: Vocabulary, name: str = FILE) -> ConversationFormat:
+        """The format of a template, the file's or the person's own. Raises TemplateError."""
+        return cls(name, source, end_marks_in(source), vocabulary)
 
     @classmethod
     def known(cls, chat_format: ChatFormat, vocabulary: Vocabulary) -> ConversationFormat:
@@ -72,7 +74,7 @@ class ConversationFormat:
         )
 
 
-def choose_known(vocabulary: Vocabulary, model_name: str) -> ChatFormat:
+def choose_known(vocabulary: Vocabulary, model_name: str, catalog_template: str = "") -> ChatFormat:
     """The format of Hearth's table for a model whose own template is missing or unusable."""
     texts = (*vocabulary.control_texts.values(), *vocabulary.user_defined_texts.values())
-    return choose_format(frozenset(text.decode("utf-8", "replace") for text in texts), model_name)
+    return choose_format(frozenset(text.decode("utf-8", "replace") for text in texts), model_name, catalog_template)

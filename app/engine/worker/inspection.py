@@ -6,6 +6,7 @@ llama.cpp would find most of this itself, but in words for programmers, and some
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -64,6 +65,14 @@ def tensors_of(path: Path) -> list[TensorInfo]:
     return [*header.tensors, *(tensor for part in _other_parts(path, header) for tensor in _read(part)[0].tensors)]
 
 
+def header_of(path: Path, keep: Collection[str] = ()) -> GgufHeader:
+    """The header alone, with these long arrays. Raises UserError, with `path`."""
+    try:
+        return _read(path, keep)[0]
+    except UserError as error:
+        raise UserError(error.kind, **{"path": str(path), **error.details}) from None
+
+
 def _inspect(path: Path, purpose: Purpose) -> ModelFacts:
     header, size_bytes = _read(path)
     _refuse(kind_finding(header))
@@ -92,7 +101,7 @@ def _inspect(path: Path, purpose: Purpose) -> ModelFacts:
     )
 
 
-def _read(path: Path) -> tuple[GgufHeader, int]:
+def _read(path: Path, keep: Collection[str] = ()) -> tuple[GgufHeader, int]:
     """A file's header and size. Raises UserError, also for what the system says about the path."""
     try:
         if path.is_dir():
@@ -102,7 +111,7 @@ def _read(path: Path) -> tuple[GgufHeader, int]:
         with path.open("rb") as stream:
             size_bytes = stream.seek(0, 2)
             stream.seek(0)
-            return read_header(stream, size_bytes, keep=(TOKENS_KEY,)), size_bytes
+            return read_header(stream, size_bytes, keep=(TOKENS_KEY, *keep)), size_bytes
     except FileNotFoundError:
         raise UserError(ErrorKind.FILE_MISSING) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path

@@ -83,6 +83,11 @@ class LlamaBackend:
             self._bring_draft(self._current, emit, control)
             emit(Loaded(request.id, self._current.info, control.elapsed_ms()))
             return
+        if self._current is not None and self._current.differs_in_template(request):
+            self._current = replace(self._current, request=request)
+            self._current.session.use_template(request, emit)
+            emit(Loaded(request.id, self._current.info, control.elapsed_ms()))
+            return
         if self._parked is not None and self._parked.serves(request):
             self._current, self._parked = self._parked, self._current
             emit(Loaded(request.id, self._current.info, control.elapsed_ms()))
@@ -291,7 +296,7 @@ class LlamaBackend:
         try:
             metadata = {key: model.metadata(key) for key in METADATA_KEYS}
             found = {key: value for key, value in metadata.items() if value is not None}
-            session = Session(model, suggested_sampling(found), self._open_store(request), emit, request.id)
+            session = Session(model, suggested_sampling(found), self._open_store(request), emit, request)
             if control.is_stopped:
                 raise LoadCancelledError
             session.adapt(request.adapters)

@@ -41,6 +41,12 @@ class LoadedSession:
             and self.serves(replace(request, draft_model=self.request.draft_model))
         )
 
+    def differs_in_template(self, request: Load) -> bool:
+        """Whether a request wants this with another chat template."""
+        mine = self.request
+        alike = replace(request, template=mine.template, catalog_template=mine.catalog_template)
+        return alike != request and self.session.model.context is not None and self.serves(alike)
+
     def wanted_length(self, request: Load) -> int:
         """The length of a request, within what the model was trained for."""
         trained = self.facts.context_length_trained
@@ -50,7 +56,7 @@ class LoadedSession:
     def info(self) -> ModelInfo:
         """What the parent is told of it."""
         session, facts, model = self.session, self.facts, self.session.model
-        draft = {"draft": session.draft.details} if session.draft is not None else {}
+        draft = session.draft.details if session.draft is not None else {}
         return ModelInfo(
             path=str(facts.path),
             name=facts.name,

@@ -13,12 +13,14 @@ from app.core.messages import Role
 from app.core.prompt import fit_messages, prompt_limit
 from app.core.reasoning import ReasoningMarks
 from app.core.sampling import Sampling
-from app.engine.protocol import Adapter, ChatMessage, Generate
+from app.core.template_check import OWN
+from app.engine.protocol import Adapter, ChatMessage, Generate, Load
 from app.engine.worker.answer import Answer, AnswerLimits
 from app.engine.worker.backend import Emit, RequestControl
 from app.engine.worker.binding import llama, versions
-from app.engine.worker.conversation_format import ConversationFormat, choose_known
+from app.engine.worker.conversation_format import ConversationFormat
 from app.engine.worker.conversation_memory import ConversationMemory
+from app.engine.worker.format_choice import FormatChoice
 from app.engine.worker.grammar import Grammar, grammar_text
 from app.engine.worker.loaded_model import BATCH_TOKENS, LoadedModel
 from app.engine.worker.model_hash import model_hash
@@ -63,9 +65,9 @@ class Session:
         suggested: dict[str, float | int | None],
         store: StateStore | None,
         emit: Emit,
-        request_id: int,
+        request: Load,
     ) -> None:
-        """`suggested`: the file's own sampling. Emits a Notice if the file's template is not used."""
+        """`suggested`: the file's own sampling. Emits a Notice if the wanted template is not used."""
         self.model = model
         self.suggested = suggested
         self._sampling = Sampling().merged(suggested)
@@ -88,21 +90,16 @@ class Session:
         self._draft: DraftModel | None = None
         self._draft_control = AdaptiveControl(DecodeTimes(), has_shadow=False)
         name = f"{model.metadata('general.name') or ''} {model.path.stem}"
-        self._fallback = choose_known(model.vocabulary, name)
-        self.chat_format = self._choose_format(emit, request_id)
+        self._formats = FormatChoice(model.vocabulary, model.template, name)
+        self.use_template(request, emit)
 
-    def _choose_format(self, emit: Emit, request_id: int) -> ConversationFormat:
-        details = {"fallback": self._fallback.name}
-        source = self.model.template
-        if not source:
-            emit(Notice(request_id, NoticeKind.TEMPLATE_MISSING, details))
-            return ConversationFormat.known(self._fallback, self.model.vocabulary)
-        try:
-            return ConversationFormat.of_file(source, self.model.vocabulary)
-        except TemplateError as error:
-            log.warning("the file's chat template is not usable: %s", error)
-            emit(Notice(request_id, NoticeKind.TEMPLATE_BROKEN, {"reason": str(error), **details}))
-            return ConversationFormat.known(self._fallback, self.model.vocabulary)
+    def use_template(self, request: Load, emit: Emit) -> None:
+        """Talk to the model with the template that a request wants; what was read stays read."""
+        self.chat_format = self._formats.choose(
+            request.template,
+            request.catalog_template,
+            lambda kind, details: emit(Notice(request.id, kind, details)),
+        )
 
     @property
     def is_answering(self) -> bool:
@@ -193,8 +190,7 @@ class Session:
         try:
             return len(self.chat_format.tokenize(messages, False)[0])
         except TemplateError:
-            known = ConversationFormat.known(self._fallback, self.model.vocabulary)
-            return len(known.tokenize(messages, False)[0])
+            return len(self._formats.fallback().tokenize(messages, False)[0])
 
     def begin(self, request: Generate, emit: Emit, control: RequestControl) -> None:
         """Begin to answer the last message or to continue it. There must be room. Raises UserError."""
@@ -287,12 +283,13 @@ class Session:
         try:
             return self._prompt_by(self.chat_format, request)
         except TemplateError as error:
-            if self.chat_format.name == self._fallback.name:
+            fallback = self._formats.fallback()
+            if self.chat_format.name == fallback.name:
                 raise
-            log.warning("the file's chat template failed: %s", error)
-            details = {"reason": str(error), "fallback": self._fallback.name}
-            emit(Notice(request.id, NoticeKind.TEMPLATE_BROKEN, details))
-            return self._prompt_by(ConversationFormat.known(self._fallback, self.model.vocabulary), request)
+            log.warning("the chat template failed: %s", error)
+            kind = NoticeKind.OWN_TEMPLATE_BROKEN if self.chat_format.name == OWN else NoticeKind.TEMPLATE_BROKEN
+            emit(Notice(request.id, kind, {"reason": str(error), "fallback": fallback.name}))
+            return self._prompt_by(fallback, request)
 
     def _prompt_by(self, chat_format: ConversationFormat, request: Generate) -> _Prompt:
         rendered: dict[int, tuple[list[int], ReasoningMarks | None]] = {}  # by number of messages

@@ -11,6 +11,7 @@ import json
 import re
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -25,13 +26,22 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 RENDER_LIMIT_S = 2.0
+_TEMPLATE_FILE = "<template>"  # what Jinja calls a template that is no file
 _MEMORY_LIMIT_BYTES = 512 * 1024 * 1024
 _LARGEST_COUNT = 1_000_000
 """Numbers beyond this are refused where they could blow up a text: repetition, width, indentation, precision."""
 
 
 class TemplateError(Exception):
-    """The template cannot be used; the text says why."""
+    """The template cannot be used: the reason, and the line of its source, from 1 (0: not known)."""
+
+    def __init__(self, reason: str, line: int = 0) -> None:
+        super().__init__(reason, line)
+        self.reason = reason
+        self.line = line
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.reason}" if self.line else self.reason
 
 
 class TemplateRefusalError(TemplateError):
@@ -222,15 +232,23 @@ def _run_bounded(work: Callable[[], str], limit_s: float) -> str:
         case str(text):
             return text
         case TemplateError() as error:
+            error.line = _line_of(error)
             raise error
         case _TimeUpError():
             raise TemplateOverrunError(f"took longer than {limit_s:g} seconds or too much memory")
         case MemoryError():
             raise TemplateError("took too much memory")
         case jinja2.TemplateSyntaxError() as error:
-            raise TemplateError(f"line {error.lineno}: {error.message}")
+            raise TemplateError(error.message or "", error.lineno)
         case error:
-            raise TemplateError(f"{type(error).__name__}: {str(error)[:300]}")
+            raise TemplateError(f"{type(error).__name__}: {str(error)[:300]}", _line_of(error))
+
+
+def _line_of(error: BaseException) -> int:
+    """The line of the template in which an error happened, the innermost; Jinja puts it into the traceback."""
+    frames = traceback.walk_tb(error.__traceback__)
+    lines = [line for frame, line in frames if frame.f_code.co_filename == _TEMPLATE_FILE]
+    return lines[-1] if lines else 0
 
 
 def _watch(thread: threading.Thread, outcome: list[str | BaseException], limit_s: float) -> None:

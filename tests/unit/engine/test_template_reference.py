@@ -80,7 +80,8 @@ TEMPLATES = {
     "{{ 'name' in m }}{{ m.get('name', '-') }}{{ loop.first }}{{ loop.last }}{{ loop.previtem is defined }}{% endfor %}"
     "{{ tools is none }}{{ enable_thinking is defined and enable_thinking }}{{ documents is defined }}",
     "lists": "{{ messages | map(attribute='role') | join(',') }}"
-    "{{ messages | selectattr('role', 'equalto', 'user') | list | length }}{{ messages[::-1] | map(attribute='content') | first }}{{ (messages | last).role }}"
+    "{{ messages | selectattr('role', 'equalto', 'user') | list | length }}"
+    "{{ messages[::-1] | map(attribute='content') | first }}{{ (messages | last).role }}"
     "{{ messages[1:] | length }}{{ range(3) | list }}{{ [3, 1, 2] | sort }}{{ {'b': 1, 'a': 2} | dictsort }}"
     "{{ {'a': 1}.items() | list }}{{ ['x', 'y'] | reject('equalto', 'x') | list }}{{ messages | rejectattr('role', "
     "'in', ['system']) | map(attribute='role') | unique | list }}",
