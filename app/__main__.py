@@ -26,6 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         from app.cli.doctor import doctor
 
         return run_command(doctor, parsed)
+    if parsed.command == "models":
+        import app.storage.database
+        from app.cli.console import run_command
+        from app.cli.models import models
+
+        return run_command(models, parsed)
     # Before Qt: PySide reads the source of every module imported after it, which for SQLAlchemy costs 0.3 s and 17 MB.
     import app.storage.database  # noqa: F401
     from app.bootstrap import run_window

@@ -6,17 +6,19 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from app import __version__
+from app.cli.model_arguments import add_model_commands
 from app.core.sampling import RANGE_OF
 from app.core.settings import SETTING_OF
 
-COMMANDS = ("ask", "doctor")
+COMMANDS = ("ask", "doctor", "models")
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """The arguments after the program's name; `command` is "window", "ask" or "doctor". Exits 2 on a mistake."""
+    """The arguments after the program's name; `command` is "window" or one of COMMANDS. Exits 2 on a mistake."""
     place = _first_word(argv)
     command = argv[place] if place is not None and argv[place] in COMMANDS else None
-    parser = _ask_parser() if command == "ask" else _doctor_parser() if command == "doctor" else _window_parser()
+    makers = {"ask": _ask_parser, "doctor": _doctor_parser, "models": _models_parser}
+    parser = makers.get(command or "", _window_parser)()
     rest = [word for at, word in enumerate(argv) if command is None or at != place]
     arguments = parser.parse_args(rest)
     arguments.command = command or "window"
@@ -43,7 +45,9 @@ def _parser(command: str, description: str) -> argparse.ArgumentParser:
 
 
 def _window_parser() -> argparse.ArgumentParser:
-    parser = _parser("", "Chat with language models on this computer. Commands: ask, doctor (each with --help).")
+    parser = _parser(
+        "", "Chat with language models on this computer. Commands: ask, models, doctor (each with --help)."
+    )
     parser.add_argument("--model", metavar="PATH", help="a GGUF file to chat with")
     parser.add_argument("--version", action="version", version=f"Hearth {__version__}")
     parser.add_argument("file", nargs="?", help="a GGUF file to open")
@@ -67,6 +71,12 @@ def _doctor_parser() -> argparse.ArgumentParser:
     parser = _parser("doctor", "Check the installation: versions, folders, devices, the engine, the database.")
     parser.add_argument("--model", metavar="PATH", help="a GGUF file to try; the built-in model if left out")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def _models_parser() -> argparse.ArgumentParser:
+    parser = _parser("models", "Find, download and list models.")
+    add_model_commands(parser)
     return parser
 
 

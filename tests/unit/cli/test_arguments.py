@@ -54,3 +54,25 @@ def test_mistakes_end_with_exit_code_2(words: list[str], capsys: pytest.CaptureF
         parse(words)
     assert ended.value.code == 2
     assert "usage: hearth" in capsys.readouterr().err
+
+
+def test_models_has_commands_of_its_own() -> None:
+    found = parse(["models", "search", "tiny", "--max-size", "1.5 GB", "--data-dir", "d"])
+    assert (found.command, found.action, found.text, found.max_size, found.data_dir) == (
+        "models",
+        "search",
+        "tiny",
+        1_500_000_000,
+        "d",
+    )
+    assert parse(["--data-dir", "d", "models", "list"]).data_dir == "d"
+    assert parse(["models", "rm", "models"]).name == "models"
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["fly"], ["search", "--max-size", "big"], ["search", "--max-size", "0"], ["search", "--limit", "0"]]
+)
+def test_mistakes_after_models_are_refused(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        parse(["models", *words])
+    assert refused.value.code == 2

@@ -1,0 +1,157 @@
+"""`hearth models list`, `rm` and `adopt`: what is on this computer."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from app.cli.console import EXIT_FAILED, write
+from app.cli.hub_session import print_json, settings_of
+from app.core.errors import ErrorKind, UserError
+from app.core.library import LibraryModel, Owner
+from app.core.messages import utc_now
+from app.hub.adopt.places import Places
+from app.hub.adopt.programs import find_everywhere
+from app.hub.library_scan import look, read_models
+from app.paths import Paths
+from app.services.trash import move_to_trash
+from app.services.wording import size
+from app.storage.database import Database
+from app.storage.models import ModelFileStore
+
+PROGRAMS = {
+    Owner.LM_STUDIO: "LM Studio",
+    Owner.OLLAMA: "Ollama",
+    Owner.JAN: "Jan",
+    Owner.GPT4ALL: "GPT4All",
+    Owner.HUB_CACHE: "the hub's cache",
+    Owner.TEXT_GENERATION_WEBUI: "text-generation-webui",
+    Owner.LLAMA_CPP: "llama.cpp",
+}
+
+
+@contextmanager
+def open_library(paths: Paths) -> Iterator[ModelFileStore]:
+    """The list of models in the database. Raises UserError."""
+    try:
+        paths.data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(ErrorKind.READ_ONLY, path=str(paths.data), reason=error.strerror or "") from error
+    database = Database.open(paths.database, paths.backups)
+    try:
+        yield ModelFileStore(database)
+    finally:
+        database.close()
+
+
+def list_models(arguments: argparse.Namespace, paths: Paths) -> int:
+    """Print the library after a look at the disk. Raises UserError."""
+    found = _look(paths)
+    if arguments.json:
+        print_json([_model_json(model) for model in found])
+        return 0
+    for model in found:
+        write(_line(model) + "\n")
+    if not found:
+        print("There is no model yet: see `models search` and `models adopt`.", file=sys.stderr)
+    return 0
+
+
+def remove(arguments: argparse.Namespace, paths: Paths) -> int:
+    """Move a model to the trash, or only take it off the list. Raises UserError."""
+    named = _named(_look(paths), arguments.name)
+    if len(named) != 1:
+        return _refuse(arguments.name, named)
+    (model,) = named
+    with open_library(paths) as library:
+        is_kept = arguments.keep_file or model.is_read_only
+        places = () if is_kept or model.is_missing else move_to_trash(model.parts)
+        library.hide([model.path])
+    if arguments.json:
+        print_json({"removed": model.path, "trash": [place for _, place in places]})
+    elif places:
+        print(f"{model.name} is in the trash.", file=sys.stderr)
+    elif model.is_read_only:
+        print(f"{model.name} is off the list. Its file belongs to {PROGRAMS[model.owner]} and stays.", file=sys.stderr)
+    else:
+        print(f"{model.name} is off the list.", file=sys.stderr)
+    return 0
+
+
+def adopt(arguments: argparse.Namespace, paths: Paths) -> int:
+    """Put the models of other programs on the list, where they lie. Raises UserError."""
+    found = find_everywhere(Places.of_this_user())
+    with open_library(paths) as library:
+        listed = {model.path for model in library.list()}
+        fresh = [each for each in found if each.path not in listed]
+        read = read_models(fresh, whole=not arguments.dry_run)
+        if not arguments.dry_run:
+            library.add(read, utc_now(), show=True)
+    models = [model for model, _ in read]
+    if arguments.json:
+        print_json([_model_json(model) for model in models])
+        return 0
+    for model in models:
+        write(_line(model) + "\n")
+    print(_adopted(models, arguments.dry_run), file=sys.stderr)
+    return 0
+
+
+def _look(paths: Paths) -> list[LibraryModel]:
+    """The library, with files that came or went since the window looked."""
+    folder = str(settings_of(paths)["downloads.folder"] or "").strip() or str(paths.models)
+    with open_library(paths) as library:
+        folders = [str(Path(folder).expanduser()), *library.folders()]
+        scan = look(library.list(), folders, library.seen())
+        library.add(scan.fresh, utc_now())
+        return [replace(model, is_missing=model.path in scan.missing) for model in library.list()]
+
+
+def _named(models: Sequence[LibraryModel], name: str) -> list[LibraryModel]:
+    """Those that a person can mean: by path, by file name, by name."""
+    wanted, path = name.casefold(), str(Path(name).absolute())
+    by_path = [model for model in models if model.path in (name, path)]
+    return by_path or [model for model in models if wanted in (model.name.casefold(), Path(model.path).name.casefold())]
+
+
+def _refuse(name: str, named: Sequence[LibraryModel]) -> int:
+    if not named:
+        print(f"No model on the list is called {name}. `models list` shows them.", file=sys.stderr)
+    else:
+        print(f"Several models are called {name}. Name one by its path:", file=sys.stderr)
+        for model in named:
+            print(f"  {model.path}", file=sys.stderr)
+    return EXIT_FAILED
+
+
+def _line(model: LibraryModel) -> str:
+    facts = [size(model.size_bytes)]
+    if model.quantization:
+        facts.append(model.quantization)
+    if model.is_read_only:
+        facts.append(f"of {PROGRAMS[model.owner]}")
+    if model.is_missing:
+        facts.append("the file is gone")
+    return f"{model.name}  ({', '.join(facts)})  {model.path}"
+
+
+def _adopted(models: Sequence[LibraryModel], only_looked: bool) -> str:
+    if not models:
+        return "No other program has a model here that is not on the list."
+    total = size(sum(model.size_bytes for model in models))
+    if only_looked:
+        return f"{len(models)} models, {total}, could be used where they lie."
+    return f"{len(models)} models, {total}, are on the list now. They stay where they are."
+
+
+def _model_json(model: LibraryModel) -> dict[str, Any]:
+    moments = {
+        "added_at": model.added_at.isoformat() if model.added_at else None,
+        "last_used_at": model.last_used_at.isoformat() if model.last_used_at else None,
+    }
+    return {**asdict(model), **moments}
