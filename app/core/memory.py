@@ -87,9 +87,18 @@ def memory_need(shape: ModelShape, context: ContextPlan) -> MemoryNeed:
 
 def layer_cache_bytes(shape: ModelShape, context: ContextPlan) -> tuple[int, ...]:
     """What each layer keeps of all conversations: keys and values, or a state."""
+    attending = set(zip(shape.kv_heads, shape.windowed, strict=True))
     # Without flash attention values are kept transposed, all layers as wide as the widest.
-    widest_value = 0 if context.flash_attention else max(_value_width(shape, layer) for layer in range(shape.layers))
-    return tuple(_layer_cache_bytes(shape, context, layer, widest_value) for layer in range(shape.layers))
+    widest_value = 0 if context.flash_attention else max(_value_width(shape, *each) for each in attending)
+    with_own_cache = shape.layers - shape.layers_sharing_cache
+    sizes: dict[tuple[int, bool, bool, bool], int] = {}  # layers are of few kinds, and this is asked often
+    found = []
+    for layer, kind in enumerate(zip(shape.kv_heads, shape.windowed, shape.recurrent, strict=True)):
+        key = (*kind, layer < with_own_cache)
+        if key not in sizes:
+            sizes[key] = _layer_cache_bytes(shape, context, *key, widest_value)
+        found.append(sizes[key])
+    return tuple(found)
 
 
 def compute_bytes(shape: ModelShape, context: ContextPlan) -> int:
@@ -131,24 +140,31 @@ def round_up(value: int, step: int) -> int:
     return -(-value // step) * step
 
 
-def _layer_cache_bytes(shape: ModelShape, context: ContextPlan, layer: int, widest_value: int) -> int:
-    state = shape.state_bytes * context.sequences if shape.recurrent[layer] else 0
-    attends = not shape.recurrent[layer] or shape.attention_and_state
-    if not attends or not shape.kv_heads[layer] or layer >= shape.layers - shape.layers_sharing_cache:
+def _layer_cache_bytes(
+    shape: ModelShape,
+    context: ContextPlan,
+    kv_heads: int,
+    is_windowed: bool,
+    is_recurrent: bool,
+    has_own_cache: bool,
+    widest_value: int,
+) -> int:
+    state = shape.state_bytes * context.sequences if is_recurrent else 0
+    attends = not is_recurrent or shape.attention_and_state
+    if not attends or not kv_heads or not has_own_cache:
         return state
-    cells = _windowed_cells(shape, context) if shape.windowed[layer] else context.cells
+    cells = _windowed_cells(shape, context) if is_windowed else context.cells
     if shape.latent_length:
         width = shape.latent_length
     else:
-        keys = shape.windowed_key_length if shape.windowed[layer] else shape.key_length
-        width = shape.kv_heads[layer] * keys + max(widest_value, _value_width(shape, layer))
+        keys = shape.windowed_key_length if is_windowed else shape.key_length
+        width = kv_heads * keys + max(widest_value, _value_width(shape, kv_heads, is_windowed))
     stored_bytes = cells * width * _CACHE_BLOCK_BYTES[context.cache_type] // _CACHE_BLOCK
     return state + stored_bytes * context.sequences
 
 
-def _value_width(shape: ModelShape, layer: int) -> int:
-    values = shape.windowed_value_length if shape.windowed[layer] else shape.value_length
-    return shape.kv_heads[layer] * values
+def _value_width(shape: ModelShape, kv_heads: int, is_windowed: bool) -> int:
+    return kv_heads * (shape.windowed_value_length if is_windowed else shape.value_length)
 
 
 def _windowed_cells(shape: ModelShape, context: ContextPlan) -> int:

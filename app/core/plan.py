@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from typing import Any
 
 from app.core.errors import ErrorKind, UserError
@@ -240,6 +241,7 @@ class _Planner:
         self._wishes = wishes
         fits = fits_cache_type(shape, wishes.cache_type) and shape.has_cache
         self._cache_type = wishes.cache_type if fits else "f16"
+        self._cache_bytes = cache(partial(layer_cache_bytes, shape))  # by the context: it is asked again and again
         limit = shape.layers + 1
         self._layer_limit = (limit if wishes.gpu_layers < 0 else min(wishes.gpu_layers, limit)) if machine.gpus else 0
 
@@ -309,8 +311,11 @@ class _Planner:
 
     def _split(self, context: ContextPlan, gpu_layers: int, host_experts: int) -> Placement | None:
         """The most even division of so many layers among the GPUs; None: they do not fit."""
-        if self._filled(context, gpu_layers, host_experts, 1.0) is None:
+        counts = self._filled(context, gpu_layers, host_experts, 1.0)
+        if counts is None:
             return None
+        if len(counts) == 1:
+            return Placement(gpu_layers, counts, host_experts)
         low, high = 1, _SPLIT_STEPS
         while low < high:
             middle = (low + high) // 2
@@ -340,10 +345,10 @@ class _Planner:
         """Weights and cache of what lies on the GPUs, in order: the last layers, then the output."""
         if not gpu_layers:
             return []
-        shape, cache = self._shape, layer_cache_bytes(self._shape, context)
+        shape, kept = self._shape, self._cache_bytes(context)
         on_gpus = range(shape.layers + 1 - gpu_layers, shape.layers)
         layers = [
-            shape.layer_bytes[layer] + cache[layer] - (shape.expert_bytes[layer] if layer < host_experts else 0)
+            shape.layer_bytes[layer] + kept[layer] - (shape.expert_bytes[layer] if layer < host_experts else 0)
             for layer in on_gpus
         ]
         return [*layers, shape.output_bytes]
@@ -360,7 +365,7 @@ class _Planner:
 
     def _shares(self, context: ContextPlan, placement: Placement) -> tuple[DeviceShare, ...]:
         shape = self._shape
-        cache = layer_cache_bytes(shape, context)
+        kept = self._cache_bytes(context)
         surrounding = surrounding_bytes(shape, context)
         at = shape.layers + 1 - placement.gpu_layers if placement.gpu_layers else shape.layers
         host_layers = range(at)
@@ -372,7 +377,7 @@ class _Planner:
         else:
             host_weights, host_compute = shape.weights_bytes, compute_bytes(shape, context)
         host_compute = int(host_compute * self._compute_factor(HOST, context))
-        host_cache = sum(cache[layer] for layer in host_layers)
+        host_cache = sum(kept[layer] for layer in host_layers)
         shares = [DeviceShare(HOST, len(host_layers), host_weights, host_cache, host_compute, surrounding)]
         for gpu, count in zip(self._machine.gpus, placement.tensor_split, strict=False):
             layers = range(at, min(at + count, shape.layers))
@@ -380,7 +385,7 @@ class _Planner:
             weights = sum(shape.layer_bytes[layer] for layer in layers) - experts
             weights += shape.output_bytes if at + count > shape.layers else 0
             computed = self._gpu_compute_bytes(context, gpu.device, placement.gpu_layers, placement.host_experts)
-            used = sum(cache[layer] for layer in layers)
+            used = sum(kept[layer] for layer in layers)
             shares.append(DeviceShare(gpu.device, len(layers), weights, used, computed if count else 0))
             at += count
         return tuple(shares)
