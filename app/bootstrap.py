@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QApplication
@@ -36,6 +37,11 @@ from app.services.settings import SettingsService
 from app.services.store import StoreService
 from app.services.tasks import Tasks
 from app.single_instance import SingleInstance
+
+if TYPE_CHECKING:
+    from app.core.downloads import Download
+    from app.ui.desktop_notice import DesktopNotice
+    from app.ui.main_window import MainWindow
 
 
 def build_profile(
@@ -110,6 +116,7 @@ def run_window(data_dir: str | None, model: str | None) -> int:
     window = MainWindow(profile, resources())
     reporter.reported.connect(lambda report: CrashWindow(report, window).show())
     instance.raised.connect(window.come_to_front)
+    _tell_on_the_desktop(profile.downloads, window)
     _quit_on_signals(application)
     window.show()
     collector.start()
@@ -124,6 +131,30 @@ def run_window(data_dir: str | None, model: str | None) -> int:
         stop_logging()
         _end(application, window)
         collector.stop()
+
+
+def _tell_on_the_desktop(downloads: DownloadService, window: MainWindow) -> None:
+    """Downloads end while nobody looks at the window. What tells of them is made when it is first needed."""
+    made: list[DesktopNotice] = []
+
+    def notice() -> DesktopNotice:
+        from app.ui.desktop_notice import DesktopNotice
+
+        if not made:
+            made.append(DesktopNotice(window))
+            made[0].clicked.connect(window.come_to_front)
+        return made[0]
+
+    def on_finished(download: Download) -> None:
+        if not window.isActiveWindow():
+            notice().tell_finished(download)
+
+    def on_failed(download: Download) -> None:
+        if not window.isActiveWindow():
+            notice().tell_failed(download)
+
+    downloads.finished.connect(on_finished)
+    downloads.failed.connect(on_failed)
 
 
 def _quit_on_signals(application: QApplication) -> None:
