@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return run_command(doctor, parsed)
     if parsed.command == "models":
-        import app.storage.database
+        import app.storage.database  # before Qt, as below
         from app.cli.console import run_command
         from app.cli.models import models
 
