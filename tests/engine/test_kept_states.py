@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from app.core.events import Forgotten, Loaded, Loading, PromptStarted
+from app.core.errors import ErrorKind, UserError
+from app.core.events import Finished, Forgotten, Loaded, Loading, PromptStarted
 from app.core.memory import ContextPlan
+from app.core.plan import EnginePlan, Placement
 from app.engine.protocol import ChatMessage, Forget, Load
 from app.engine.worker import binding
 from app.engine.worker.batch import Batch
@@ -204,6 +206,37 @@ def test_what_was_taken_from_another_conversation_does_not_change_with_it(
     assert reused(again) > MIN_KEPT_TOKENS
     assert cats_too.text == expected["cats"]
     assert again.text == expected["dogs"]
+
+
+@KINDS
+@pytest.mark.parametrize("is_refused", [True, False])
+def test_a_context_that_is_refused_forgets_nothing(
+    drive: Callable[..., SessionDriver], architecture: str, is_refused: bool
+) -> None:
+    """By the plan, before anything is touched, or by llama.cpp, when the old context is gone and made anew."""
+    driver = drive(architecture, 2)
+    talk = [user("the cat sat on the world", "u0")]  # too short for a file
+    first = driver.ask(talk, "cats")
+    error = UserError(ErrorKind.NOT_ENOUGH_MEMORY, context_length=2048)
+    plan = ContextPlan(1024, cache_type="q4_0")  # which needs flash attention
+    driver.model.replan = raises(error) if is_refused else gives(EnginePlan(plan, Placement(), 1, 2, ()))
+    with pytest.raises(UserError):
+        driver.session.resize(2048)
+    again = driver.ask(talk, "cats")
+    assert isinstance(again.last, Finished), again.last
+    assert again.text == first.text
+    assert reused(again) == first.of(PromptStarted)[0].prompt_tokens - 1
+
+
+def raises(error: UserError) -> Callable[[int], EnginePlan]:
+    def refuse(length: int) -> EnginePlan:
+        raise error
+
+    return refuse
+
+
+def gives(plan: EnginePlan) -> Callable[[int], EnginePlan]:
+    return lambda length: plan
 
 
 @KINDS

@@ -77,7 +77,7 @@ class Session:
         self._key = (
             StateKey(
                 model_hash=model_hash(model.path),
-                engine_version=versions()["ggml"],
+                engine_version=" ".join(versions().values()),
                 template="",
                 cache_type=model.cache_type,
                 flash_attention=model.flash_attention,
@@ -165,10 +165,14 @@ class Session:
         self._scheduler = self._memory = None
         if memory is not None:
             memory.save()
-        places = self.model.resize(context_length, memory.by_use if memory is not None else ())
-        if memory is not None:
-            memory.move(self.model, places)
-            self._memory = memory
+        by_use = memory.by_use if memory is not None else []
+        places = {number: number for number in by_use}
+        try:
+            places = self.model.resize(context_length, by_use)
+        finally:  # also in the context as it was, which may have been made anew
+            if memory is not None and self.model.context is not None:
+                memory.move(self.model, places)
+                self._memory = memory
 
     def close_context(self) -> None:
         """Give the context back, and the draft model; what the context held is kept if it can be."""
