@@ -34,9 +34,14 @@ class SessionDriver:
     """A session of a model with so many sequences; answers are greedy."""
 
     def __init__(
-        self, path: Path, sequences: int = 1, context_length: int = 0, store: StateStore | None = None
+        self,
+        path: Path,
+        sequences: int = 1,
+        context_length: int = 0,
+        store: StateStore | None = None,
+        with_heads: bool = False,
     ) -> None:
-        self.model = LoadedModel(path, lambda fraction: True, EngineLog())
+        self.model = LoadedModel(path, lambda fraction: True, EngineLog(), with_heads=with_heads)
         length = context_length or self.model.context_length_trained
         plan = ContextPlan(length, output_tokens=32, sequences=sequences)
         self.model.open_context(ContextSettings(plan, threads=1))

@@ -23,20 +23,20 @@ pytestmark = pytest.mark.engine
 ALL = pytest.mark.parametrize("name", ARCHITECTURES)
 GREEDY = {"temperature": 0.0}
 ANSWER_TOKENS = 16
+_library: list[object] = []  # what llama.cpp calls back as long as this process lives
 SYSTEM = system("You are the cat on the world.")
 LONG = [SYSTEM, user("the cat sat on the world and " * 40, "u0")]
 SHORT = [SYSTEM, user("hello world", "u0")]
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a file of every architecture."""
     folder = tmp_path_factory.mktemp("architectures")
-    kept = binding.initialize(lambda level, text: None, lambda message: None)
+    _library.append(binding.initialize(lambda level, text: None, lambda message: None))
     for name, architecture in ARCHITECTURES.items():
         write_architecture(folder / f"{name}.gguf", architecture, context_length=1024)
-    yield folder
-    del kept
+    return folder
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ Hearth cuts whole exchanges and reads the rest anew, so the text must be that of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,16 +21,16 @@ pytestmark = pytest.mark.engine
 SYSTEM = system("You are the cat on the world.")
 KINDS = {"absolute positions": "gpt2", "alibi": "mpt", "rotary": "llama", "window": "gemma3", "recurrent": "mamba"}
 CONTEXT_TOKENS = 512
+_library: list[object] = []  # what llama.cpp calls back as long as this process lives
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("kinds")
-    kept = binding.initialize(lambda level, text: None, lambda message: None)
+    _library.append(binding.initialize(lambda level, text: None, lambda message: None))
     for name in KINDS.values():
         write_architecture(folder / f"{name}.gguf", ARCHITECTURES[name], CONTEXT_TOKENS)
-    yield folder
-    del kept
+    return folder
 
 
 def visible(messages: list[ChatMessage], first_visible_id: str | None) -> list[ChatMessage]:

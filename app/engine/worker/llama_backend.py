@@ -39,6 +39,8 @@ from app.engine.worker.sampler import METADATA_KEYS, suggested_sampling
 from app.engine.worker.self_test import measure_device, warm_up
 from app.engine.worker.session import Session
 from app.engine.worker.speculation.draft_loading import DraftRefusedError, load_draft
+from app.engine.worker.speculation.draft_model import DraftModel
+from app.engine.worker.speculation.nextn import PredictionHeads
 from app.engine.worker.state_store import StateStore
 from app.engine.worker.vulkan_drivers import vulkan_drivers
 
@@ -291,7 +293,7 @@ class LlamaBackend:
             self._engine_log,
             make_room=former.close_context if former is not None else _nothing,
             former=former.model if former is not None else None,
-            former_draft=former.draft.model if former is not None and former.draft is not None else None,
+            former_draft=former.draft.model if former is not None and isinstance(former.draft, DraftModel) else None,
         )
         try:
             metadata = {key: model.metadata(key) for key in METADATA_KEYS}
@@ -310,10 +312,23 @@ class LlamaBackend:
             self._close_parked()
         return LoadedSession(session, facts, request, file_mark(request.path))
 
+    def _bring_heads(self, session: Session) -> None:
+        """Let the model's own heads guess. llama.cpp aborts where it finds fault with them: not twice."""
+        path = str(session.model.path)
+        if path in self._journal.failed(AttemptKind.DRAFT, self.engine_name):
+            return
+        try:
+            with self._attempt(AttemptKind.DRAFT, path, path):
+                session.use_draft(PredictionHeads(session.model))
+        except UserError as error:
+            log.warning("the model's own heads are left out: %s", error)
+
     def _bring_draft(self, loaded: LoadedSession, emit: Emit, control: RequestControl) -> None:
         """Load the draft model that was asked for, or say why it is left out: the model itself is there in any case."""
         session, request, path = loaded.session, loaded.request, loaded.request.draft_model
         session.use_draft(None)
+        if session.model.has_heads and not path:
+            self._bring_heads(session)
         if not path:
             return
         try:

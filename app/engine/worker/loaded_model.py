@@ -18,6 +18,7 @@ from app.engine.worker.adapters import AdapterSet
 from app.engine.worker.binding import ggml_function, llama
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.inspection import tensors_of
+from app.engine.worker.nextn_functions import keep_states
 from app.engine.worker.state_streams import StreamsError, with_streams
 from app.engine.worker.thread_pool import ThreadPool, make_thread_pool
 from app.engine.worker.threads import reading_threads
@@ -68,9 +69,12 @@ class LoadedModel:
         engine_log: EngineLog,
         placement: Placement = Placement(),  # noqa: B008 - a frozen value
         gpus: tuple[str, ...] = (),
+        *,
+        with_heads: bool = False,
     ) -> None:
         """Read the weights. `on_progress` gets 0 to 1 and says whether to go on; `gpus`: ggml's names, as planned.
 
+        `with_heads`: the layers that only guess ahead are read as well, see `nextn_functions.has_heads`.
         Raises LoadCancelledError, or UserError(LOAD_FAILED) with llama.cpp's reason.
         """
         self.path = path
@@ -88,6 +92,7 @@ class LoadedModel:
         self._adapters: AdapterSet | None = None
         self.replan: Callable[[int], EnginePlan] | None = None
         """Plans another context length for the model as it is, or raises UserError(NOT_ENOUGH_MEMORY). See `resize`."""
+        self.has_heads = with_heads
         engine_log.buffers.clear()
         self.handle = self._read(on_progress, placement, gpus)
         self.copied_weights_bytes = engine_log.buffers.copied_weights_bytes  # in main memory, no pages of the file
@@ -107,6 +112,7 @@ class LoadedModel:
 
         parameters = llama.llama_model_default_params()
         parameters.progress_callback = progress
+        parameters.load_mtp = self.has_heads
         kept = _place(parameters, placement, gpus if self.has_gpu else ())
         handle = llama.llama_model_load_from_file(os.fsencode(self.path), parameters)
         del kept
@@ -129,7 +135,7 @@ class LoadedModel:
         parameters.n_outputs_max = min(plan.output_tokens, plan.batch_tokens)
         parameters.n_threads = settings.threads
         parameters.n_threads_batch = reading_threads(settings.threads)
-        parameters.flash_attn_type = self._flash_attention(plan)
+        parameters.flash_attn_type = self.flash_attention_type(plan)
         parameters.swa_full = plan.whole_window_cache
         parameters.no_perf = True
         self._engine_log.buffers.clear_context()
@@ -141,6 +147,8 @@ class LoadedModel:
         self._pool = make_thread_pool(max(parameters.n_threads, parameters.n_threads_batch))
         if self._pool is not None:
             self._pool.attach(self.context)
+        if self.has_heads:
+            keep_states(self.context)
         self.settings = settings
         self.context_length = int(llama.llama_n_ctx_seq(self.context))
         self.sequences = int(llama.llama_n_seq_max(self.context))
@@ -149,7 +157,7 @@ class LoadedModel:
         if self._adapters is not None:
             self._adapters.apply(self.context)
 
-    def _flash_attention(self, plan: ContextPlan) -> int:
+    def flash_attention_type(self, plan: ContextPlan) -> int:
         """Certain where it was planned for processors or needed; where a GPU may not have it, llama.cpp looks."""
         if not plan.flash_attention:
             return int(llama.LLAMA_FLASH_ATTN_TYPE_DISABLED)

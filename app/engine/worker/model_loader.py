@@ -34,6 +34,7 @@ from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.inspection import ModelFacts, inspect_model_file
 from app.engine.worker.loaded_model import ContextSettings, LoadCancelledError, LoadedModel
 from app.engine.worker.memory_budget import survey
+from app.engine.worker.nextn_functions import has_heads
 from app.engine.worker.plan_history import PlanHistory
 from app.engine.worker.threads import choose_threads
 
@@ -180,7 +181,8 @@ class _Loader:
         log.info("plan: %s", plan.to_json())
         gpus = tuple(gpu.device for gpu in attempt.machine.gpus)
         reporter = ProgressReporter(self._request.id, self._emit, self._control)
-        model = LoadedModel(self._facts.path, reporter, self._log, plan.placement, gpus)
+        heads = has_heads(self._facts)
+        model = LoadedModel(self._facts.path, reporter, self._log, plan.placement, gpus, with_heads=heads)
         try:
             if self._control.is_stopped:
                 raise LoadCancelledError

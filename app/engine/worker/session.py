@@ -31,6 +31,7 @@ from app.engine.worker.sequence import ContextSequence
 from app.engine.worker.speculation import MAX_DRAFT_TOKENS, AdaptiveControl, DecodeTimes, PromptLookup, Speculation
 from app.engine.worker.speculation.draft_model import DraftModel
 from app.engine.worker.speculation.exact_width import ExactWidth
+from app.engine.worker.speculation.nextn import PredictionHeads
 from app.engine.worker.state_store import StateKey, StateStore
 from app.engine.worker.template_renderer import TemplateError
 from app.engine.worker.text_stream import TextStream
@@ -89,7 +90,7 @@ class Session:
         self._scheduler: Scheduler | None = None
         self._times = DecodeTimes()
         self._exact_width = ExactWidth()
-        self._draft: DraftModel | None = None
+        self._draft: DraftModel | PredictionHeads | None = None
         self._draft_control = AdaptiveControl(DecodeTimes(), has_shadow=False)
         name = f"{model.metadata('general.name') or ''} {model.path.stem}"
         self._formats = FormatChoice(model.vocabulary, model.template, name)
@@ -142,12 +143,12 @@ class Session:
             self._key = replace(self._key, adapters=self.model.adapters)
 
     @property
-    def draft(self) -> DraftModel | None:
-        """The model that guesses for this one."""
+    def draft(self) -> DraftModel | PredictionHeads | None:
+        """What guesses for the model, beside the conversation itself."""
         return self._draft
 
-    def use_draft(self, draft: DraftModel | None) -> None:
-        """Have this one guess from the next answer on; the one before is closed. Nothing may be answering."""
+    def use_draft(self, draft: DraftModel | PredictionHeads | None) -> None:
+        """Have this guess from the next answer on; the one before is closed. Nothing may be answering."""
         if self._draft is not None:
             self._draft.close()
         self._draft = draft

@@ -241,6 +241,8 @@ class Oracle:
         self.unread = 0  # how many pieces it has to read first
         self.is_closed = False
 
+    def decoded(self, tokens: Sequence[int], position: int, index: int) -> None: ...
+
     def catch_up(self, tokens: Sequence[int]) -> bool:
         self.unread = max(self.unread - 1, 0)
         return not self.unread

@@ -85,11 +85,8 @@ class DraftModel:
     def details(self) -> dict[str, Any]:
         """What it is and takes, for ModelInfo."""
         name = self.model.metadata("general.name") or self.model.path.stem
-        return {
-            "path": str(self.model.path),
-            "name": name,
-            "used_bytes": sum(share.total_bytes for share in self.model.used),
-        }
+        used_bytes = sum(share.total_bytes for share in self.model.used)
+        return {"draft": {"path": str(self.model.path), "name": name, "used_bytes": used_bytes}}
 
     def close(self) -> None:
         """Free everything, the model too."""
@@ -127,6 +124,9 @@ class DraftPlace:
     def is_free(self) -> bool:
         """Each guess is a decode of the small model."""
         return False
+
+    def decoded(self, tokens: Sequence[int], position: int, index: int) -> None:
+        """It looks at texts only."""
 
     def catch_up(self, tokens: Sequence[int]) -> bool:
         """Read a piece of what it has not read."""

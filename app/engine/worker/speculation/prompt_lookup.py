@@ -34,6 +34,9 @@ class PromptLookup:
         """It costs next to nothing to ask."""
         return True
 
+    def decoded(self, tokens: Sequence[int], position: int, index: int) -> None:
+        """It looks at texts only."""
+
     def catch_up(self, tokens: Sequence[int]) -> bool:
         """It always has: reading takes no time."""
         return True

@@ -18,6 +18,9 @@ class Drafter(Protocol):
     def is_free(self) -> bool:
         """Whether it may be asked at every token, only to see how well it would have guessed."""
 
+    def decoded(self, tokens: Sequence[int], position: int, index: int) -> None:
+        """The model has just read these tokens of the text; the first was the `index`-th of its batch."""
+
     def catch_up(self, tokens: Sequence[int]) -> bool:
         """Read some of what it has not read yet of `tokens`; whether that was all, so that it may be asked."""
 
@@ -72,6 +75,12 @@ class Speculation:
         if guesses or self._otherwise is None:
             return guesses
         return self._otherwise.guess(tokens, last, most)
+
+    def decoded(self, tokens: Sequence[int], position: int, index: int) -> None:
+        """The model has just read these tokens of the text; the first was the `index`-th of its batch."""
+        self._drafter.decoded(tokens, position, index)
+        if self._otherwise is not None:
+            self._otherwise.decoded(tokens, position, index)
 
     def record(self, drafted: int, accepted: int, seconds: float) -> None:
         """A decode with so many guesses, of which so many were right, took so long."""
