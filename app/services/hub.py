@@ -52,8 +52,6 @@ class HubService(QObject):
     search_failed = Signal(object)  # UserError
     opened = Signal(object)  # HubDetails of the latest repository that was opened
     open_failed = Signal(object)  # UserError
-    header_read = Signal(object)  # RemoteHeader of the file that was asked about last
-    header_failed = Signal(object)  # UserError
     access_changed = Signal()  # another endpoint, proxy or token, or on- or offline
     endpoint_tested = Signal(object)  # HubTest
     proxy_tested = Signal(object)  # HubTest
@@ -82,7 +80,6 @@ class HubService(QObject):
         self._query = SearchQuery()
         self._searching: Task[SearchPage] | None = None
         self._opening: Task[HubDetails] | None = None
-        self._reading: Task[RemoteHeader] | None = None
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.setInterval(TYPING_PAUSE_MS)
@@ -146,25 +143,22 @@ class HubService(QObject):
             self._opening.cancel()
         self._opening = self._ask(lambda client: client.details(repo, revision), self._on_opened, self._on_open_failed)
 
-    def read_header(self, repo: str, path: str, commit: str) -> None:
-        """Read the beginning of a file; ends in `header_read` or `header_failed` unless another is asked about before.
-
-        That is at most 2 requests and 128 KiB.
-        """
-        self.cancel_reading()
+    def read_header(
+        self,
+        repo: str,
+        path: str,
+        commit: str,
+        on_done: Callable[[RemoteHeader], None],
+        on_failed: Callable[[UserError], None],
+    ) -> Task[RemoteHeader]:
+        """Read the beginning of a file, by at most 2 requests and 128 KiB, and tell who asked."""
 
         def work(access: HubAccess) -> RemoteHeader:
             from app.hub.remote_header import read_remote_header
 
             return read_remote_header(access, repo, path, commit)
 
-        self._reading = self._run(work, self._on_header_read, self._on_header_failed)
-
-    def cancel_reading(self) -> None:
-        """The person looks at something else: no header is wanted any more."""
-        if self._reading is not None:
-            self._reading.cancel()
-            self._reading = None
+        return self._run(work, on_done, on_failed)
 
     def set_token(self, token: str) -> None:
         """Check a token with the hub, use it, and keep it; ends in `token_set` or `token_refused`."""
@@ -296,14 +290,6 @@ class HubService(QObject):
     def _on_open_failed(self, error: UserError) -> None:
         self._opening = None
         self.open_failed.emit(error)
-
-    def _on_header_read(self, header: RemoteHeader) -> None:
-        self._reading = None
-        self.header_read.emit(header)
-
-    def _on_header_failed(self, error: UserError) -> None:
-        self._reading = None
-        self.header_failed.emit(error)
 
     def _on_token_set(self, result: tuple[str, str, UserError | None]) -> None:
         account, endpoint, problem = result

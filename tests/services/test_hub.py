@@ -11,6 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from app.core.errors import ErrorKind, UserError
 from app.core.hub_values import HubDetails, SearchPage, SearchQuery
+from app.hub.remote_header import RemoteHeader
 from app.hub.token_store import Keyring, KeyringProblemError, TokenStore
 from app.services.hub import HubService, HubTest
 from app.services.settings import SettingsService
@@ -159,12 +160,14 @@ def test_the_header_of_a_file_is_read(hub: HubServer, open_service: Open, qtbot:
     model = tiny.write_model(tmp_path / "tiny.gguf", tiny.bpe_vocabulary())
     commit = hub.add_repo("maker/tiny", {"tiny.gguf": Path(model), "broken.gguf": b"no model"})
     service = open_service()
-    with qtbot.waitSignal(service.header_read, timeout=WAIT_MS) as told:
-        service.read_header("maker/tiny", "tiny.gguf", commit)
-    assert told.args[0].header.metadata["general.architecture"] == "llama"
-    with qtbot.waitSignal(service.header_failed, timeout=WAIT_MS) as failed:
-        service.read_header("maker/tiny", "broken.gguf", commit)
-    assert failed.args[0].kind is ErrorKind.NOT_A_MODEL
+    read: list[RemoteHeader] = []
+    failed: list[UserError] = []
+    service.read_header("maker/tiny", "tiny.gguf", commit, read.append, failed.append)
+    service.read_header("maker/tiny", "broken.gguf", commit, read.append, failed.append)
+    service.read_header("maker/tiny", "tiny.gguf", commit, read.append, failed.append).cancel()
+    qtbot.waitUntil(lambda: bool(read and failed), timeout=WAIT_MS)
+    assert [found.header.architecture for found in read] == ["llama"]
+    assert [error.kind for error in failed] == [ErrorKind.NOT_A_MODEL]
 
 
 def test_the_offline_switch_applies_at_once(
