@@ -6,7 +6,7 @@ from math import ceil
 from typing import Any
 
 from PySide6.QtCore import Qt, QUrl, Signal
-from PySide6.QtGui import QResizeEvent, QTextDocument
+from PySide6.QtGui import QImage, QResizeEvent, QTextCursor, QTextDocument, QTextOption
 from PySide6.QtWidgets import QFrame, QTextBrowser, QWidget
 
 MAX_CHARS = 60_000  # longer ones are cut: laying them out would be felt
@@ -28,6 +28,7 @@ class CardView(QTextBrowser):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.viewport().setAutoFillBackground(False)
         self.setTabChangesFocus(True)
+        self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
         self.anchorClicked.connect(self._on_clicked)
 
     def set_card(self, markdown: str) -> None:
@@ -35,10 +36,27 @@ class CardView(QTextBrowser):
         features = QTextDocument.MarkdownFeature
         text = markdown if len(markdown) <= MAX_CHARS else markdown[:MAX_CHARS] + "\n\n…"
         self.document().setMarkdown(text, features.MarkdownDialectGitHub | features.MarkdownNoHTML)
+        self._wrap_code()
         self._fit()
 
+    def _wrap_code(self) -> None:
+        """Nothing scrolls sideways here: long lines of code go on in the next."""
+        cursor = QTextCursor(self.document())
+        cursor.beginEditBlock()
+        block = self.document().begin()
+        while block.isValid():
+            form = block.blockFormat()
+            if form.nonBreakableLines():
+                form.setNonBreakableLines(False)
+                cursor.setPosition(block.position())
+                cursor.setBlockFormat(form)
+            block = block.next()
+        cursor.endEditBlock()
+
     def loadResource(self, kind: int, name: QUrl | str) -> Any:
-        return None
+        nothing = QImage(1, 1, QImage.Format.Format_ARGB32)  # without one, Qt draws a torn picture
+        nothing.fill(Qt.GlobalColor.transparent)
+        return nothing if kind == QTextDocument.ResourceType.ImageResource.value else None
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

@@ -38,7 +38,6 @@ class ModelDetails(ScrollColumn):
         self._choice: FileChoice | None = None
         self._here: Mapping[str, str] = {}
         self._downloads: Mapping[str, Download] = {}
-        self._body: QWidget | None = None
         self.verdict = VerdictBox(self)
         self._files = FileList(self)
         self._files.chosen.connect(self._on_chosen)
@@ -95,12 +94,14 @@ class ModelDetails(ScrollColumn):
 
     def _build(self, sheet: ModelSheet) -> None:
         """Lay everything out anew: texts of a model are few."""
+        # Not by takeAt: an item that Python holds keeps Qt from noticing later that its widget has grown.
+        for kept in (self._empty, self._main, self.verdict, self._files, self._card):
+            kept.hide()
+            self.column.removeWidget(kept)
         while (item := self.column.takeAt(0)) is not None:
-            widget = item.widget()
-            if widget is not None and widget is not self._body:
+            if (widget := item.widget()) is not None:
                 widget.hide()
-        if self._body is not None:
-            self._body.deleteLater()
+                widget.deleteLater()
         body = QWidget(self.inside)
         layout = QVBoxLayout(body)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -111,17 +112,15 @@ class ModelDetails(ScrollColumn):
         layout.addWidget(Label(sheet.summary, body, wraps=True))
         if sheet.why_not:
             layout.addWidget(self._cannot_run(sheet, body))
-        self._body = body
         self.column.addWidget(body)
         self.column.addSpacing(4)
         self.column.addWidget(self._main, 0, Qt.AlignmentFlag.AlignLeading)
         self._main.show()
         if sheet.gate_url:
-            self.column.addWidget(self._gate(sheet, body))
+            self.column.addWidget(self._gate(self.inside))
         self.column.addWidget(self.verdict)
         self.column.addWidget(self._files)
-        layout_facts = self._facts(sheet, body)
-        self.column.addWidget(layout_facts)
+        self.column.addWidget(self._facts(sheet))
         self.column.addWidget(self._card)
         self.column.addStretch(1)
 
@@ -137,7 +136,7 @@ class ModelDetails(ScrollColumn):
             layout.addWidget(button, 0, Qt.AlignmentFlag.AlignLeading)
         return box
 
-    def _gate(self, sheet: ModelSheet, parent: QWidget) -> QWidget:
+    def _gate(self, parent: QWidget) -> QWidget:
         box = QWidget(parent)
         layout = QVBoxLayout(box)
         layout.setContentsMargins(0, 4, 0, 4)
@@ -159,7 +158,7 @@ class ModelDetails(ScrollColumn):
         layout.addLayout(buttons)
         return box
 
-    def _facts(self, sheet: ModelSheet, parent: QWidget) -> QWidget:
+    def _facts(self, sheet: ModelSheet) -> QWidget:
         box = QWidget(self.inside)
         grid = QGridLayout(box)
         grid.setContentsMargins(0, 8, 0, 8)
@@ -167,15 +166,16 @@ class ModelDetails(ScrollColumn):
         grid.setVerticalSpacing(6)
         grid.setColumnStretch(1, 1)
         for row, fact in enumerate(sheet.facts):
-            grid.addWidget(Label(fact.label, box, muted=True), row, 0, Qt.AlignmentFlag.AlignTop)
-            grid.addWidget(Label(fact.text, box, wraps=True), row, 1, Qt.AlignmentFlag.AlignTop)
+            side = Qt.AlignmentFlag.AlignVCenter if fact.url else Qt.AlignmentFlag.AlignTop
+            grid.addWidget(Label(fact.label, box, muted=True), row, 0, side)
+            grid.addWidget(Label(fact.text, box, wraps=True), row, 1, side)
             if fact.url:
                 button = Button(self.tr("Read"), box, kind=ButtonKind.QUIET)
                 button.setAccessibleName(self.tr("Read: {what}").format(what=fact.label))
                 button.setToolTip(fact.url)
                 button.setProperty("url", fact.url)
                 button.clicked.connect(self._on_link_clicked)
-                grid.addWidget(button, row, 2, Qt.AlignmentFlag.AlignTop)
+                grid.addWidget(button, row, 2, side)
         if sheet.repo:
             more = Button(self.tr("All files on the hub"), box, kind=ButtonKind.QUIET, icon="search")
             more.clicked.connect(self._on_hub_clicked)

@@ -13,6 +13,7 @@ from app.ui.labels import Label
 from app.ui.models.sheet import FileChoice
 
 SHOWN_AT_FIRST = 4
+UNROUNDED = frozenset({"F16", "BF16", "F32"})
 
 
 class FileList(QWidget):
@@ -83,9 +84,13 @@ class FileList(QWidget):
 
 
 def _in_plain_words(files: Sequence[FileChoice], chosen: FileChoice | None) -> list[FileChoice]:
-    """One of each quality: the suggested one, or else the largest; and the chosen one."""
+    """One of each quality: the suggested one, or else the largest; and the chosen one.
+
+    Unrounded weights only if there is nothing else: twice the size of 8 bits, and nobody can tell the difference.
+    """
+    rounded = [choice for choice in files if choice.quantization not in UNROUNDED]
     best: dict[str, FileChoice] = {}
-    for choice in files:
+    for choice in rounded or files:
         known = best.get(choice.quality)
         if known is None or not known.is_suggested:
             best[choice.quality] = choice

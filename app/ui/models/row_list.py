@@ -97,6 +97,7 @@ class RowList(QListView):
         super().__init__(parent)
         self.setAccessibleName(name)
         self._rows = RowModel(self)
+        self._is_restoring = False
         self.setModel(self._rows)
         self.setItemDelegate(_RowDelegate(self))
         self.setFrameShape(QListView.Shape.NoFrame)
@@ -121,13 +122,15 @@ class RowList(QListView):
         return self._rows.rows[index.row()].key if index.isValid() else ""
 
     def set_rows(self, rows: Sequence[ListRow]) -> None:
-        """Show these; the row that was chosen stays so if it is among them."""
+        """Show these; the row that was chosen stays so if it is among them, and nothing is emitted for it."""
         if tuple(rows) == self._rows.rows:
             return
         key, top = self.current_key, self.verticalScrollBar().value()
         self._rows.set_rows(rows)
         if key:
+            self._is_restoring = True
             self.choose(key)
+            self._is_restoring = False
         self.verticalScrollBar().setValue(top)
 
     def choose(self, key: str) -> bool:
@@ -146,7 +149,7 @@ class RowList(QListView):
 
     def currentChanged(self, current: Index, previous: Index) -> None:
         super().currentChanged(current, previous)
-        if current.isValid() and (key := self._rows.rows[current.row()].key):
+        if current.isValid() and not self._is_restoring and (key := self._rows.rows[current.row()].key):
             self.chosen.emit(key)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
