@@ -16,6 +16,7 @@ from app.ui.adoption import Adoption
 from app.ui.appearance import Appearance
 from app.ui.chat_page import ChatPage
 from app.ui.local_files import dropped_path
+from app.ui.models.page import ModelsPage
 from app.ui.models_controller import ModelsController
 from app.ui.notices import NoticeArea
 from app.ui.page_stack import PageStack
@@ -234,6 +235,10 @@ class MainWindow(QMainWindow):
         self._profile.models.load(path)
 
     def _focus_filter(self) -> None:
+        page = self.pages.page(self.pages.current_name)
+        if isinstance(page, ModelsPage):  # what one looks for there are models
+            page.focus_search()
+            return
         self.sidebar.show()
         self.sidebar.focus_filter()
 

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QWidget
 
-from app.core.catalog import Catalog, CatalogModel
+from app.core.catalog import Catalog
 from app.core.downloads import Download, DownloadId, DownloadState
 from app.core.errors import UserError
-from app.core.speed import words_per_second
 from app.services.explain import explain
-from app.services.explain_fit import verdict_short
 from app.services.profile import Profile
+from app.services.tasks import Task
 from app.services.trash import Trashed
 from app.services.wording import number, size
 from app.ui.hub_controller import HubController
 from app.ui.local_files import show_in_folder
-from app.ui.models.catalogue_sheets import file_choices, row_figures
+from app.ui.models.catalogue_rows import CatalogueRows, judge_rows
 from app.ui.models.details import ModelDetails
 from app.ui.models.family_tree import FamilyTree
 from app.ui.models.library_view import LibraryView
 from app.ui.models.page import ModelsPage, ModelsView
-from app.ui.models.recommended_view import RecommendedView, RowVerdict
+from app.ui.models.recommended_view import RecommendedView
 from app.ui.models.sheet import FileChoice
-from app.ui.models.verdicts import RowFigures, Verdicts
+from app.ui.models.verdicts import Verdicts
 from app.ui.notices import NoticeArea
-
-COMFORTABLE_WORDS = 4.0  # a second: as fast as one reads aloud
 
 
 class ModelsController(QObject):
@@ -41,7 +40,7 @@ class ModelsController(QObject):
         super().__init__(parent)
         self._profile = profile
         self._notices = notices
-        self._recommended = RecommendedView(self._judge, parent)
+        self._recommended = RecommendedView(parent)
         self._hub = HubController(profile, parent)
         self._tree: FamilyTree | None = None
         self._library = LibraryView(parent)
@@ -58,11 +57,11 @@ class ModelsController(QObject):
         may_ask = profile.settings.value("hub.search_allowed") is True
         self._row_verdicts = Verdicts(profile, self._recommended.details, may_ask=may_ask)
         self._hub.allowed.connect(self._row_verdicts.allow_asking)
-        profile.fits.changed.connect(self._recommended.refresh)
-        profile.catalog.loaded.connect(self._on_catalog)
+        self._judging: Task[CatalogueRows] | None = None
+        profile.fits.changed.connect(self._judge_catalog)
+        profile.catalog.loaded.connect(self._judge_catalog)
         profile.catalog.failed.connect(self._on_catalog_failed)
-        if profile.catalog.catalog is not None:
-            self._on_catalog(profile.catalog.catalog)
+        self._judge_catalog()
         profile.catalog.open()
         self._show_library()
         self._show_downloads()
@@ -196,17 +195,6 @@ class ModelsController(QObject):
 
     # -- the catalogue
 
-    def _judge(self, model: CatalogModel, choice: FileChoice | None) -> RowVerdict:
-        if not model.runs:
-            return RowVerdict(self.tr("Does not run"), runs_here=False, runs_well=False)
-        if choice is None or not choice.size_bytes:
-            return RowVerdict("", runs_here=False, runs_well=False)
-        verdict = self._profile.fits.judge_row(row_figures(model, choice), file_name=choice.path)
-        runs = verdict.kind.runs_now
-        speed = verdict.tokens_per_second
-        is_fast = speed is None or words_per_second(speed) >= COMFORTABLE_WORDS
-        return RowVerdict(verdict_short(verdict), runs_here=runs, runs_well=runs and is_fast)
-
     def _on_tree_requested(self) -> None:
         catalog = self._profile.catalog.catalog
         if catalog is None:
@@ -229,15 +217,25 @@ class ModelsController(QObject):
     def _on_tree_closed(self) -> None:
         self.page.show_view(ModelsView.RECOMMENDED)
 
-    def _on_catalog(self, catalog: Catalog) -> None:
-        figures = {
-            choice.key: RowFigures(row_figures(model, choice), model.context_length or 0)
-            for model in catalog.models
-            for choice in file_choices(model.files)
-            if choice.size_bytes
-        }
-        self._row_verdicts.set_figures(figures)
-        self._recommended.set_catalog(catalog)
+    def _judge_catalog(self) -> None:
+        """Work out what fits this computer, in the background."""
+        catalog = self._profile.catalog.catalog
+        if catalog is None:
+            return
+        if self._judging is not None:
+            self._judging.cancel()
+        fits, settings = self._profile.fits, self._profile.settings
+        cache_type = settings.string("model.cache_type") or "f16"
+        self._judging = self._profile.tasks.run(
+            partial(judge_rows, catalog, fits.machine(), fits.speed(), cache_type),
+            partial(self._on_judged, catalog),
+            self._on_catalog_failed,
+        )
+
+    def _on_judged(self, catalog: Catalog, rows: CatalogueRows) -> None:
+        self._judging = None
+        self._row_verdicts.set_figures(rows.figures)
+        self._recommended.set_rows(catalog, rows)
 
     def _on_catalog_failed(self, error: UserError) -> None:
         explanation = explain(error)

@@ -72,7 +72,7 @@ SHORTCUTS: tuple[Shortcut, ...] = (
     Shortcut("new_chat", _CHATS, ("Ctrl+N",), QT_TRANSLATE_NOOP("Shortcuts", "New chat")),
     Shortcut("chat_previous", _CHATS, ("Ctrl+PgUp",), QT_TRANSLATE_NOOP("Shortcuts", "Previous chat")),
     Shortcut("chat_next", _CHATS, ("Ctrl+PgDown",), QT_TRANSLATE_NOOP("Shortcuts", "Next chat")),
-    Shortcut("filter_chats", _CHATS, ("Ctrl+F",), QT_TRANSLATE_NOOP("Shortcuts", "Filter chats by title")),
+    Shortcut("filter_chats", _CHATS, ("Ctrl+F",), QT_TRANSLATE_NOOP("Shortcuts", "Filter chats, or search models")),
     Shortcut("rename_chat", _CHATS, ("F2",), QT_TRANSLATE_NOOP("Shortcuts", "Rename the chat"), local=True),
     Shortcut("trash_chat", _CHATS, ("Del",), QT_TRANSLATE_NOOP("Shortcuts", "Move the chat to the trash"), local=True),
     Shortcut(

@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import partial
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from app.ui.buttons import Button
@@ -68,9 +68,6 @@ class ModelsPage(QWidget):
         layout.addLayout(self._tabs())
         layout.addWidget(self._stack, 1)
         layout.addWidget(self.downloads)
-        find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self)
-        find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        find.activated.connect(self._focus_search)
         self.setFocusProxy(self.search)
         self._current = ModelsView.RECOMMENDED
 
@@ -147,7 +144,8 @@ class ModelsPage(QWidget):
         self._search_hub()
         self._views[self._current].setFocus(Qt.FocusReason.OtherFocusReason)
 
-    def _focus_search(self) -> None:
+    def focus_search(self) -> None:
+        """Bring the keyboard to the search field."""
         self.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.search.selectAll()
 

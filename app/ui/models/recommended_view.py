@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from enum import Enum
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.core.catalog import Catalog, CatalogModel, CommercialUse, ModelKind
-from app.services.wording import size
+from app.core.catalog import Catalog, CommercialUse, ModelKind
 from app.ui.buttons import Button, ButtonKind
 from app.ui.flow_layout import FlowLayout
 from app.ui.labels import hint
-from app.ui.models.catalogue_sheets import file_choices, sheet_of_row
+from app.ui.models.catalogue_rows import CatalogueRow, CatalogueRows
+from app.ui.models.catalogue_sheets import sheet_of_row
 from app.ui.models.details import ModelDetails
 from app.ui.models.master_detail import MasterDetail
 from app.ui.models.row_list import ListRow, RowList
-from app.ui.models.sheet import FileChoice, ModelSheet
+from app.ui.models.sheet import ModelSheet
 
 SMALL_PARAMETERS = 4_000_000_000
 
@@ -33,29 +33,17 @@ class Filter(Enum):
     COMMERCIAL = "commercial"
 
 
-@dataclass(frozen=True, slots=True)
-class RowVerdict:
-    """What a list says of a model on this computer. `runs_well`: it may be recommended."""
-
-    words: str
-    runs_here: bool
-    runs_well: bool
-
-
 class RecommendedView(QWidget):
-    """`judge` says in a moment, without looking at a file, how a model would run here."""
+    """Shows rows that were judged elsewhere."""
 
     tree_requested = Signal()
 
-    def __init__(
-        self, judge: Callable[[CatalogModel, FileChoice | None], RowVerdict], parent: QWidget | None = None
-    ) -> None:
+    def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._judge = judge
         self._catalog: Catalog | None = None
+        self._rows: tuple[CatalogueRow, ...] = ()
         self._search = ""
         self._filters: set[Filter] = set()
-        self._suggestions: dict[str, FileChoice | None] = {}
         self.details = ModelDetails(self)
         self.list = RowList(self.tr("Recommended models"), self)
         self.list.chosen.connect(self._on_chosen)
@@ -81,36 +69,29 @@ class RecommendedView(QWidget):
         """The filters, which are pressed and released."""
         return self._buttons
 
-    def set_catalog(self, catalog: Catalog) -> None:
-        """Show another catalogue."""
+    def set_rows(self, catalog: Catalog, rows: CatalogueRows) -> None:
+        """Show a catalogue, or the same one judged anew."""
         self._catalog = catalog
-        self._suggestions = {}
-        for model in catalog.models:
-            choices = file_choices(model.files)
-            self._suggestions[model.id] = next((choice for choice in choices if choice.is_suggested), None)
-        self.refresh()
+        self._rows = rows.rows
+        self._refresh()
 
     def set_search(self, text: str) -> None:
         """Show only models in whose texts all these words are."""
         self._search = text
-        self.refresh()
+        self._refresh()
 
     def set_failure(self, text: str) -> None:
         """Say why there is no list."""
         self._message.setText(text)
         self._message.show()
 
-    def refresh(self) -> None:
-        """Judge all rows anew, e.g. when the free memory has changed."""
-        catalog = self._catalog
-        if catalog is None:
+    def _refresh(self) -> None:
+        if self._catalog is None:
             return
-        verdicts = {model.id: self._judge(model, self._suggestions[model.id]) for model in catalog.models}
-        shown = [model for model in catalog.models if self._matches(model, verdicts[model.id])]
-        best = [] if self._search or self._filters else best_for(catalog.models, verdicts, self._suggestions)
-        rows = [*self._group(self.tr("Best for this computer"), best, verdicts, "best:")]
-        for family, models in by_family(shown):
-            rows += self._group(family, models, verdicts)
+        best = [] if self._search or self._filters else best_for(self._rows)
+        rows = [*_group(self.tr("Best for this computer"), best, "best:")]
+        for family, members in by_family(row for row in self._rows if self._matches(row)):
+            rows += _group(family, members)
         self.list.set_rows(rows)
         self._message.setVisible(not rows)
         self._message.setText(self.tr("Nothing in the list fits. Other words or fewer filters may find it."))
@@ -150,23 +131,12 @@ class RecommendedView(QWidget):
         flow.addWidget(tree)
         return flow
 
-    def _group(
-        self, title: str, models: Sequence[CatalogModel], verdicts: dict[str, RowVerdict], prefix: str = ""
-    ) -> Iterable[ListRow]:
-        if models:
-            yield ListRow("", title)
-        for model in models:
-            suggested = self._suggestions[model.id]
-            note = size(suggested.size_bytes) if suggested is not None and suggested.size_bytes else ""
-            yield ListRow(prefix + model.id, model.name, model.summary, note, verdicts[model.id].words)
-
-    def _matches(self, model: CatalogModel, verdict: RowVerdict) -> bool:
-        words = self._search.lower().split()
-        text = " ".join((model.name, model.family, model.organisation, model.summary, model.licence)).lower()
-        if not all(word in text for word in words):
+    def _matches(self, row: CatalogueRow) -> bool:
+        if not all(word in row.searched for word in self._search.lower().split()):
             return False
+        model = row.model
         tests = {
-            Filter.RUNS_HERE: verdict.runs_here,
+            Filter.RUNS_HERE: row.runs_here,
             Filter.CHAT: model.kind in (ModelKind.CHAT, ModelKind.VISION),
             Filter.CODE: model.kind is ModelKind.CODE,
             Filter.SMALL: 0 < (model.parameters or 0) <= SMALL_PARAMETERS,
@@ -176,7 +146,7 @@ class RecommendedView(QWidget):
 
     def _on_filters_changed(self) -> None:
         self._filters = {which for which, button in self._buttons.items() if button.isChecked()}
-        self.refresh()
+        self._refresh()
 
     def _on_chosen(self, key: str) -> None:
         if self._panes.is_wide:
@@ -191,28 +161,40 @@ class RecommendedView(QWidget):
             self.details.set_sheet(sheet_of_row(model, self._catalog))
 
 
-def by_family(models: Iterable[CatalogModel]) -> list[tuple[str, list[CatalogModel]]]:
+def _group(title: str, members: Sequence[CatalogueRow], prefix: str = "") -> Iterable[ListRow]:
+    if members:
+        yield ListRow("", title)
+    for member in members:
+        yield replace(member.row, key=prefix + member.row.key)
+
+
+def by_family(rows: Iterable[CatalogueRow]) -> list[tuple[str, list[CatalogueRow]]]:
     """Families with models that run come first, the newest foremost; within a family the newest and smallest."""
-    families: dict[str, list[CatalogModel]] = {}
-    for model in models:
-        families.setdefault(model.family, []).append(model)
+    families: dict[str, list[CatalogueRow]] = {}
+    for row in rows:
+        families.setdefault(row.model.family, []).append(row)
     for members in families.values():
-        members.sort(key=lambda model: (not model.runs, -model.year, model.parameters or 0))
-    newest = {family: max((m.year for m in members if m.runs), default=0) for family, members in families.items()}
+        members.sort(key=lambda row: (not row.model.runs, -row.model.year, row.model.parameters or 0))
+    newest = {
+        family: max((row.model.year for row in members if row.model.runs), default=0)
+        for family, members in families.items()
+    }
     return sorted(families.items(), key=lambda item: -newest[item[0]])
 
 
-def best_for(
-    models: Sequence[CatalogModel], verdicts: dict[str, RowVerdict], files: dict[str, FileChoice | None]
-) -> list[CatalogModel]:
-    """Up to three of the recommended rows: the largest that runs well, a small fast one, and one for code."""
-    fitting = [
-        model
-        for model in models
-        if model.recommended and verdicts[model.id].runs_well and (file := files[model.id]) is not None and file.parts
+def best_for(rows: Sequence[CatalogueRow]) -> list[CatalogueRow]:
+    """Up to three of the recommended rows: the largest that runs well, a small fast one, and one for code.
+
+    Where nothing runs well, the smallest that runs at all.
+    """
+    ready = [
+        row
+        for row in rows
+        if row.model.recommended and row.runs_here and row.suggested is not None and row.suggested.parts
     ]
-    by_size = sorted(fitting, key=lambda model: model.parameters or 0)
-    chats = [model for model in by_size if model.kind in (ModelKind.CHAT, ModelKind.VISION)]
-    codes = [model for model in by_size if model.kind is ModelKind.CODE]
+    ready.sort(key=lambda row: row.model.parameters or 0)
+    fitting = [row for row in ready if row.runs_well] or ready[:1]
+    chats = [row for row in fitting if row.model.kind in (ModelKind.CHAT, ModelKind.VISION)]
+    codes = [row for row in fitting if row.model.kind is ModelKind.CODE]
     best = [*chats[-1:], *chats[:1], *codes[-1:]]
-    return list({model.id: model for model in best}.values())
+    return list({row.model.id: row for row in best}.values())

@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from PySide6.QtCore import QCoreApplication, QObject
 
 from app.core.errors import UserError
-from app.core.estimated_shape import ListedFigures
 from app.core.fit import FitKind, Verdict, usual_context
 from app.core.gguf import GgufHeader
 from app.core.header_findings import find_in_header
-from app.hub.access import HubAccess
+from app.hub.remote_header import RemoteHeader
 from app.services.explain import explain
 from app.services.explain_fit import finding_words, memory_size, verdict_details, verdict_words
 from app.services.fits import trained_context
 from app.services.profile import Profile
 from app.services.tasks import Task
+from app.ui.models.catalogue_rows import RowFigures
 from app.ui.models.details import ModelDetails
 from app.ui.models.sheet import FileChoice
 from app.ui.models.verdict_box import VerdictView
-
-
-@dataclass(frozen=True, slots=True)
-class RowFigures:
-    """What the catalogue knows of a file; `context_length` 0: nothing."""
-
-    figures: ListedFigures
-    context_length: int
 
 
 class Verdicts(QObject):
@@ -43,7 +34,7 @@ class Verdicts(QObject):
         self._may_ask = may_ask
         self._headers: dict[str, tuple[GgufHeader, int]] = {}
         self._figures: Mapping[str, RowFigures] = {}
-        self._reading: Task[tuple[GgufHeader, int]] | None = None
+        self._reading: Task[RemoteHeader] | None = None
         self._choice: FileChoice | None = None
         self._context = 0
         details.file_chosen.connect(self._on_file_chosen)
@@ -70,17 +61,17 @@ class Verdicts(QObject):
             self._read(choice)
 
     def _read(self, choice: FileChoice) -> None:
-        try:
-            access = self._profile.hub.access()
-        except UserError:
-            return
-        self._reading = self._profile.tasks.run(
-            partial(_read_header, access, choice), partial(self._on_read, choice.key), partial(self._on_failed, choice)
+        self._reading = self._profile.hub.read_header(
+            choice.repo,
+            choice.path,
+            choice.commit or "main",
+            partial(self._on_read, choice),
+            partial(self._on_failed, choice),
         )
 
-    def _on_read(self, key: str, found: tuple[GgufHeader, int]) -> None:
-        self._headers[key] = found
-        if self._choice is not None and self._choice.key == key:
+    def _on_read(self, choice: FileChoice, found: RemoteHeader) -> None:
+        self._headers[choice.key] = found.header, choice.size_bytes or found.size_bytes
+        if self._choice is not None and self._choice.key == choice.key:
             self._offer_context()
             self._show()
 
@@ -146,10 +137,3 @@ def _view(verdict: Verdict, sentences: list[str], blocked: bool) -> VerdictView:
     if blocked:
         headline = QCoreApplication.translate("Verdicts", "Hearth cannot chat with this file")
     return VerdictView(headline, (*sentences, *told), tuple(verdict_details(verdict)), is_bad)
-
-
-def _read_header(access: HubAccess, choice: FileChoice) -> tuple[GgufHeader, int]:
-    from app.hub.remote_header import read_remote_header
-
-    found = read_remote_header(access, choice.repo, choice.path, choice.commit or "main")
-    return found.header, choice.size_bytes or found.size_bytes

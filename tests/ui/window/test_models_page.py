@@ -1,0 +1,214 @@
+"""From an empty start to a chat with a downloaded model, over a real hub on loopback, a real engine and a real disk."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+
+from app.core.downloads import DownloadState
+from app.core.library import Owner
+from app.ui.models.page import ModelsPage, ModelsView
+from tests.fixtures import tiny_gguf as tiny
+from tests.hub.conftest import hub
+from tests.hub.faults import Fault, FaultKind
+from tests.hub.hub_server import HubServer
+from tests.ui.window.conftest import OpenWindow
+from tests.ui.window.person import CONTROL, Person
+
+__all__ = ["hub"]
+
+REPO = "maker/Tiny-Chat-GGUF"
+FILE = "tiny-chat-Q8_0.gguf"
+
+
+@pytest.fixture
+def model_bytes(tmp_path: Path) -> bytes:
+    """A model that chats, with a header larger than what a verdict reads."""
+    return tiny.write_endless_model(tmp_path / "source.gguf", context_length=2048).read_bytes()
+
+
+@pytest.fixture
+def served(hub: HubServer, model_bytes: bytes) -> HubServer:
+    card = b"---\nlicense: mit\n---\n# Tiny chat\n\nA model that [talks](https://example.org/x).\n"
+    facts: dict[str, Any] = {"downloads": 1234, "likes": 5}
+    hub.add_repo(REPO, {FILE: model_bytes, "README.md": card}, **facts)
+    hub.add_repo("other/Thing-GGUF", {"thing-Q4_K_M.gguf": model_bytes[:-1] + b"\1"}, downloads=7)
+    return hub
+
+
+def open_page(person: Person) -> ModelsPage:
+    person.click("Models")
+    page = person.page("models")
+    assert isinstance(page, ModelsPage)
+    return page
+
+
+def start(open_window: OpenWindow, hub: HubServer, **script: Any) -> Person:
+    return open_window(settings={"hub.endpoint": hub.url}, **script)
+
+
+def search(person: Person, page: ModelsPage, text: str) -> None:
+    person.click("Search the hub", page)
+    if not page.hub.consent_button.isHidden() and page.hub.consent_button.isVisible():
+        QTest.mouseClick(page.hub.consent_button, Qt.MouseButton.LeftButton)
+    page.search.setFocus()
+    QTest.keyClicks(page.search, text)
+    QTest.keyClick(page.search, Qt.Key.Key_Return)
+    person.wait(lambda: bool(page.hub.list.rows))
+
+
+def open_repository(person: Person, page: ModelsPage, repo: str) -> None:
+    person.wait(lambda: any(row.key == repo for row in page.hub.list.rows))
+    page.hub.list.choose(repo)
+    QTest.keyClick(page.hub.list, Qt.Key.Key_Return)
+    person.wait(lambda: page.hub.details.sheet is not None and page.hub.details.sheet.key == repo)
+
+
+def test_from_the_empty_start_to_a_chat_with_a_downloaded_model(
+    open_window: OpenWindow, served: HubServer, model_bytes: bytes
+) -> None:
+    person = start(open_window, served)
+    page = open_page(person)
+    assert page.current is ModelsView.RECOMMENDED
+    assert served.requests == []  # nothing is sent before the person agrees
+    search(person, page, "tiny")
+    open_repository(person, page, REPO)
+    details = page.hub.details
+    person.wait(lambda: "Runs on" in details.verdict.text)
+    header_requests = [request for request in served.requests if FILE in request.path]
+    assert sum(1 for request in header_requests if request.method == "GET") <= 4  # two ranges, each redirected once
+
+    served.fail_next("/files/*", Fault(FaultKind.RESET, at_byte=len(model_bytes) // 3))
+    served.fail_next("/files/*", Fault(FaultKind.RESET, at_byte=len(model_bytes) // 3))
+    QTest.mouseClick(details.main_button, Qt.MouseButton.LeftButton)
+    downloads = person.profile.downloads
+    person.wait(lambda: [each.state for each in downloads.downloads] == [DownloadState.DONE], 60_000)
+    (done,) = downloads.downloads
+    assert hashlib.sha256(Path(done.path).read_bytes()).digest() == hashlib.sha256(model_bytes).digest()
+    person.wait(lambda: details.main_button.text() == "Chat now")
+
+    QTest.mouseClick(details.main_button, Qt.MouseButton.LeftButton)
+    person.wait(lambda: person.profile.models.current_path == done.path and person.profile.models.info is not None)
+    assert person.window.pages.current_name == "chat"
+    person.say_and_wait_for_words("hello")
+    person.press(Qt.Key.Key_Escape)
+    person.wait(lambda: not person.is_streaming)
+    person.wait(lambda: any(model.path == done.path for model in person.profile.library.models))
+    model = person.profile.library.model(done.path)
+    assert model is not None
+    assert model.owner is Owner.HEARTH
+
+
+def test_a_repository_that_is_gone_says_so_and_the_list_stays(open_window: OpenWindow, served: HubServer) -> None:
+    person = start(open_window, served, loads=[{}])
+    page = open_page(person)
+    search(person, page, "gguf")
+    person.wait(lambda: len(page.hub.list.rows) == 2)
+    del served.repos["other/Thing-GGUF"]
+    page.hub.list.choose("other/Thing-GGUF")
+    QTest.keyClick(page.hub.list, Qt.Key.Key_Return)
+    person.wait(lambda: person.notice != "")
+    assert len(page.hub.list.rows) == 2
+
+
+def test_a_hub_that_cannot_be_reached_is_told_with_a_way_to_try_again(
+    open_window: OpenWindow, served: HubServer
+) -> None:
+    person = start(open_window, served, loads=[{}])
+    page = open_page(person)
+    for _ in range(4):
+        served.fail_next("/api/models*", Fault(FaultKind.STATUS, status=500))
+    person.click("Search the hub", page)
+    QTest.mouseClick(page.hub.consent_button, Qt.MouseButton.LeftButton)
+    person.wait(lambda: person.sees_button("Try again"), 40_000)
+    assert page.hub.message
+    served.faults.clear()
+    person.click("Try again")
+    person.wait(lambda: len(page.hub.list.rows) == 2)
+
+
+def test_offline_nothing_is_asked_and_it_says_so(open_window: OpenWindow, served: HubServer) -> None:
+    person = open_window(
+        settings={"hub.endpoint": served.url, "hub.offline": True, "hub.search_allowed": True}, loads=[{}]
+    )
+    page = open_page(person)
+    person.click("Search the hub", page)
+    person.wait(lambda: "offline" in page.hub.message.lower() or "offline" in page.hub.details.verdict.text.lower())
+    assert served.requests == []
+
+
+def test_recommended_models_are_found_and_judged_without_asking_anybody(
+    open_window: OpenWindow, served: HubServer
+) -> None:
+    person = start(open_window, served, loads=[{}])
+    page = open_page(person)
+    person.wait(lambda: bool(page.recommended.list.rows))
+    assert page.recommended.list.rows[0].title == "Best for this computer"
+    person.press(Qt.Key.Key_F, CONTROL)
+    assert page.search.hasFocus()
+    person.type("mixtral")
+    person.wait(lambda: all("mixtral" in row.spoken.lower() for row in page.recommended.list.rows if row.key))
+    page.recommended.list.choose_first()
+    QTest.keyClick(page.recommended.list, Qt.Key.Key_Return)
+    person.wait(lambda: page.recommended.sheet() is not None)
+    sheet = page.recommended.sheet()
+    assert sheet is not None
+    assert "Mixtral" in sheet.name
+    assert served.requests == []
+
+
+def test_a_paused_download_goes_on_after_a_restart(
+    open_window: OpenWindow, served: HubServer, model_bytes: bytes
+) -> None:
+    person = start(open_window, served, loads=[{}])
+    page = open_page(person)
+    search(person, page, "tiny")
+    open_repository(person, page, REPO)
+    served.fail_next("/files/*", Fault(FaultKind.SLOW_DRIP, bytes_per_second=20_000))
+    person.wait(lambda: page.hub.details.main_button.text().startswith("Download"))
+    QTest.mouseClick(page.hub.details.main_button, Qt.MouseButton.LeftButton)
+    person.wait(lambda: len(page.downloads.rows) == 1)
+    (row,) = page.downloads.rows
+    person.wait(lambda: row.button("Pause") is not None)
+    pause = row.button("Pause")
+    assert pause is not None
+    QTest.mouseClick(pause, Qt.MouseButton.LeftButton)
+    person.wait(lambda: row.button("Resume") is not None)
+    person.wait(lambda: person.profile.downloads.active_count == 0)
+    person.window.close()
+    person.profile.shut_down()
+
+    again = start(open_window, served, loads=[{}])
+    page = open_page(again)
+    again.wait(lambda: len(page.downloads.rows) == 1)
+    (row,) = page.downloads.rows
+    resume = row.button("Resume")
+    assert resume is not None
+    QTest.mouseClick(resume, Qt.MouseButton.LeftButton)
+    again.wait(lambda: row.button("Chat now") is not None, 60_000)
+    (done,) = again.profile.downloads.downloads
+    assert Path(done.path).read_bytes() == model_bytes
+
+
+def test_the_models_of_another_program_are_offered_and_used(open_window: OpenWindow, tmp_path: Path) -> None:
+    path = tmp_path / "home" / ".lmstudio" / "models" / "maker" / "Tiny-GGUF" / "tiny-Q8_0.gguf"
+    path.parent.mkdir(parents=True)
+    tiny.write_endless_model(path)
+    person = open_window(loads=[{}])
+    person.wait(lambda: "Other programs" in person.notice)
+    person.click("Show them…")
+    person.wait(lambda: person.sees_button("Use them here"))
+    person.click("Use them here")
+    page = open_page(person)
+    person.click("On this computer", page)
+    person.wait(lambda: any(row.key == str(path) for row in page.library.list.rows))
+    page.library.list.choose(str(path))
+    QTest.keyClick(page.library.list, Qt.Key.Key_Return)
+    person.wait(lambda: page.library.shown_path == str(path))
+    assert page.library.button("Delete") is None
+    assert page.library.button("Chat now") is not None
