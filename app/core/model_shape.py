@@ -192,15 +192,16 @@ class _Facts:
         self.architecture = header.architecture
 
     def integer(self, name: str, default: int = 0) -> int:
+        """A size; one below zero makes no sense and counts as absent."""
         value = self._header.integer(f"{self.architecture}.{name}")
-        return default if value is None else value
+        return default if value is None or value < 0 else value
 
     def numbers(self, name: str) -> Sequence[int] | None:
         """The values of an array of whole numbers or truth values; None when there is none."""
         array = self._header.array(f"{self.architecture}.{name}")
         if array is None or array.values is None:
             return None
-        return [int(value) for value in array.values if isinstance(value, int)]
+        return [max(0, int(value)) for value in array.values if isinstance(value, int)]
 
     def per_layer(self, name: str, layers: int, default: int) -> tuple[int, ...]:
         """One number for each layer; a single number stands for all, a short array goes on with its last."""

@@ -11,8 +11,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import ErrorKind, UserError
+from app.core.estimated_shape import described_shape
+from app.core.fit import GpuMemory, MachineMemory, judge
 from app.core.gguf import MAX_HEADER_BYTES, GgufArray, GgufHeader, read_header, read_prefix
+from app.core.header_findings import find_in_header
 from app.core.model_shape import shape_of
+from app.core.speed import SpeedModel
 from tests.fixtures.gguf_bytes import ARRAY, F32, I32, STRING, U64, Array, Tensor, Typed, gguf, tiny_llama
 
 ABOUT_THE_FILE = {
@@ -138,23 +142,52 @@ def test_what_is_written_is_read(keys: dict[str, Any], tensors: list[Tensor], cu
 sizes = st.one_of(st.integers(0, (1 << 32) - 1), st.integers(0, 64), st.floats(width=32), st.text(max_size=3), arrays)
 
 
+SIZE_KEYS = [
+    *("block_count", "embedding_length", "feed_forward_length", "expert_count", "expert_used_count"),
+    *("attention.head_count", "attention.head_count_kv", "attention.key_length", "ssm.inner_size"),
+    *("attention.sliding_window", "attention.sliding_window_pattern", "wkv.head_size", "vocab_size"),
+]
+ARCHITECTURES = ["llama", "gemma3", "mamba", "deepseek2", "qwen35", "rwkv7", "nemotron_h", "", "nobody"]
+
+
 @bounded
-@given(
-    st.dictionaries(
-        st.sampled_from(
-            [
-                *("block_count", "embedding_length", "feed_forward_length", "expert_count", "expert_used_count"),
-                *("attention.head_count", "attention.head_count_kv", "attention.key_length", "ssm.inner_size"),
-                *("attention.sliding_window", "attention.sliding_window_pattern", "wkv.head_size", "vocab_size"),
-            ]
-        ),
-        sizes,
-    ),
-    st.sampled_from(["llama", "gemma3", "mamba", "deepseek2", "qwen35", "rwkv7", "nemotron_h", "", "nobody"]),
-)
+@given(st.dictionaries(st.sampled_from(SIZE_KEYS), sizes), st.sampled_from(ARCHITECTURES))
 def test_sizes_without_sense_have_a_shape_or_none(keys: dict[str, Any], architecture: str) -> None:
     data = gguf({"general.architecture": architecture, **{f"{architecture}.{name}": v for name, v in keys.items()}})
     header = read_header(data)
     layers = header.integer(f"{architecture}.block_count") or 0
     if 1 <= layers <= 512:
         assert shape_of(header, ()).layers == layers
+
+
+signed = st.builds(Typed, st.just(I32), st.integers(-(1 << 31), (1 << 31) - 1))
+wide = st.builds(Typed, st.just(U64), st.integers(0, (1 << 64) - 1))
+HERE = MachineMemory(8 << 30, 16 << 30, (GpuMemory("GPU0", "a card", 4 << 30, 8 << 30),))
+SPEED = SpeedModel({"CPU": 1e10, "GPU0": 1e11})
+
+
+@bounded
+@given(
+    st.dictionaries(st.sampled_from(SIZE_KEYS), st.one_of(sizes, signed, wide), max_size=10),
+    st.sampled_from(ARCHITECTURES),
+    st.sampled_from([1, 2, 5, 512]),
+    st.integers(0, 1 << 44),
+    st.integers(0, 1 << 31),
+)
+@example({"embedding_length": Typed(I32, -4096)}, "llama", 32, 1 << 32, 4096)
+@example({"attention.head_count_kv": Typed(U64, (1 << 64) - 1)}, "llama", 2, 1 << 32, 4096)
+@example({"wkv.head_size": Typed(I32, -15990), "attention.head_count": 0}, "mamba", 1, 0, 0)
+@example({"ssm.inner_size": Typed(I32, -1), "attention.head_count": 0}, "mamba", 2, 0, 0)
+def test_a_strangers_sizes_have_a_verdict(
+    keys: dict[str, Any], architecture: str, layers: int, size_bytes: int, context: int
+) -> None:
+    """Before a download nobody has looked at them: `app.engine.worker.plausibility` is for files that are here."""
+    named = {f"{architecture}.{name}": value for name, value in (keys | {"block_count": layers}).items()}
+    data = gguf({"general.architecture": architecture, **named, "end": Array(STRING, [b"x"] * 1000)})
+    header = read_prefix(data[:-5000], len(data))
+    find_in_header(header)
+    shape = described_shape(header, size_bytes)
+    verdict = judge(shape, context, HERE, SPEED)
+    assert verdict.layers == layers
+    assert verdict.need.total_bytes >= verdict.need.weights_bytes >= 0
+    assert verdict.tokens_per_second is None or verdict.tokens_per_second >= 0
