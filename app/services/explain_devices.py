@@ -7,6 +7,7 @@ from typing import Any
 
 from app.core.errors import UserError
 from app.core.events import HOST, Device, ModelInfo
+from app.services.explain_draft import draft_row
 from app.services.explanation import Action, ActionKind, Explanation, choose_model, copy_details
 from app.services.wording import locale, number, size, translate
 
@@ -117,6 +118,8 @@ def plan_details(model: ModelInfo) -> list[tuple[str, str]]:
         (translate("ExplainDevices", "Threads"), number(plan.get("threads"))),
         (translate("ExplainDevices", "Flash attention"), yes if plan.get("flash_attention") else no),
     ]
+    if guesser := draft_row(model):
+        rows.append(guesser)
     if plan.get("host_experts"):
         rows.append((translate("ExplainDevices", "Layers with experts in main memory"), number(plan["host_experts"])))
     for share in plan.get("devices", ()):

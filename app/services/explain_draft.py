@@ -26,6 +26,18 @@ def draft_state(model: ModelInfo) -> str:
     return words.format(str(draft.get("name", "")), _size(draft.get("used_bytes")))
 
 
+def draft_row(model: ModelInfo) -> tuple[str, str] | None:
+    """What guesses ahead beside the conversation itself, for the figures of a plan; None: nothing does."""
+    name = translate("ExplainDraft", "Guesses ahead")
+    draft = model.plan.get("draft")
+    if isinstance(draft, dict):
+        words = translate("ExplainDraft", "{0}, {1}")
+        return name, words.format(str(draft.get("name", "")), _size(draft.get("used_bytes")))
+    if model.plan.get("heads"):
+        return name, translate("ExplainDraft", "the model's own heads")
+    return None
+
+
 def _reason(details: dict[str, object], explain: Callable[[UserError], Explanation]) -> str:
     match details.get("reason"):
         case "vocabulary":

@@ -61,6 +61,13 @@ def test_figures_for_experts() -> None:
     assert figures["CPU"] == "24 layers, 1.0 GB planned, 1.2 GB used"
 
 
+def test_figures_tell_what_guesses_ahead() -> None:
+    assert "Guesses ahead" not in dict(plan_details(model()))
+    drafted = model(draft={"path": "/d.gguf", "name": "Small", "used_bytes": 500_000_000})
+    assert dict(plan_details(drafted))["Guesses ahead"] == "Small, 500.0 MB"
+    assert dict(plan_details(model(heads=True)))["Guesses ahead"] == "the model's own heads"
+
+
 def test_a_model_without_a_plan_has_no_words() -> None:
     bare = ModelInfo("/m.gguf", "Some model", "llama", "", 0, 0, 1, 1, "file")
     assert (plan_sentence(bare, ()), plan_details(bare)) == ("", [])
