@@ -10,6 +10,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +57,8 @@ class AnswerCache:
         answer = _unpack(packed, key)
         if answer is None:
             log.info("an answer in the cache was damaged")
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()
         return answer
 
     def age_s(self, answer: Answer) -> float:
@@ -75,12 +77,6 @@ class AnswerCache:
             except OSError as error:
                 log.info("an answer could not be cached: %s", type(error).__name__)
         return answer
-
-    def clear(self) -> None:
-        """Forget everything."""
-        if self._folder is not None:
-            for path in self._folder.glob(f"*{_ENDING}"):
-                path.unlink(missing_ok=True)
 
     def _path(self, folder: Path, key: str) -> Path:
         return folder / (hashlib.sha256(key.encode()).hexdigest()[:32] + _ENDING)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import queue
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from PySide6.QtCore import QObject, Qt, Signal
@@ -17,56 +19,54 @@ T = TypeVar("T")
 MAX_THREADS = 8
 
 
+@dataclass(slots=True)
+class _Job:
+    """What a worker thread sees of a task: never its callbacks, which belong to widgets that die on the main thread."""
+
+    number: int
+    work: Callable[[], Any] | None
+    is_cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What came of a job."""
+
+    number: int
+    result: Any = None
+    error: UserError | None = None
+
+
 class Task(Generic[T]):
-    """One piece of work. Made by `Tasks.run`; used on the main thread."""
+    """One piece of work. Made by `Tasks.run`; main thread only."""
 
     def __init__(
-        self,
-        work: Callable[[], T],
-        on_done: Callable[[T], None] | None,
-        on_failed: Callable[[UserError], None] | None,
+        self, job: _Job, on_done: Callable[[T], None] | None, on_failed: Callable[[UserError], None] | None
     ) -> None:
-        self._work: Callable[[], T] | None = work
+        self._job = job
         self._on_done = on_done
         self._on_failed = on_failed
-        self._cancelled = threading.Event()
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether nobody wants the result any more; long work may look at it. Any thread."""
-        return self._cancelled.is_set()
+        """Whether nobody wants the result any more."""
+        return self._job.is_cancelled.is_set()
 
     def cancel(self) -> None:
         """Neither `on_done` nor `on_failed` will be called. Work that has not begun is not done at all."""
-        self._cancelled.set()
+        self._job.is_cancelled.set()
 
-    def carry_out(self) -> Callable[[], None] | None:
-        """Do the work, on a worker thread; what is to be called on the main thread then, if anything."""
-        work, self._work = self._work, None
-        if work is None or self.is_cancelled:
-            return None
-        try:
-            result = work()
-        except UserError as error:
-            failure = error
-        except Exception as error:
-            report_bug(error)
-            failure = UserError(ErrorKind.UNEXPECTED, reason=type(error).__name__)
-        else:
-            return lambda: self._finish(result)
-        return lambda: self._fail(failure)
-
-    def _finish(self, result: T) -> None:
-        if self._on_done is not None and not self.is_cancelled:
-            self._on_done(result)
-
-    def _fail(self, error: UserError) -> None:
+    def settle(self, result: T, error: UserError | None) -> None:
+        """Tell whoever waits; for `Tasks`."""
         if self.is_cancelled:
             return
-        if self._on_failed is None:
-            log.error("nobody waits for this failure: %s", error.kind.value)
-        else:
+        if error is None:
+            if self._on_done is not None:
+                self._on_done(result)
+        elif self._on_failed is not None:
             self._on_failed(error)
+        else:
+            log.error("nobody waits for this failure: %s", error.kind.value)
 
 
 class Tasks(QObject):
@@ -76,16 +76,18 @@ class Tasks(QObject):
     to close all the same.
     """
 
-    _delivered = Signal(object)  # a call to make on the main thread
+    _ended = Signal(object)  # _Outcome
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._waiting: queue.SimpleQueue[Task[Any] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._tasks: dict[int, Task[Any]] = {}
+        self._numbers = itertools.count()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
-        self._idle = 0  # threads that wait for work, less the tasks that wait for a thread
+        self._idle = 0  # threads that wait for work, less the jobs that wait for a thread
         self._is_shut_down = False
-        self._delivered.connect(self._on_delivered, Qt.ConnectionType.QueuedConnection)
+        self._ended.connect(self._on_ended, Qt.ConnectionType.QueuedConnection)
 
     def run(
         self,
@@ -98,20 +100,14 @@ class Tasks(QObject):
         Any other exception is a bug: it reaches the crash window, and `on_failed` as UNEXPECTED, so that nobody waits
         for ever. After `shut_down` the task is cancelled from the start.
         """
-        task = Task(work, on_done, on_failed)
+        job = _Job(next(self._numbers), work)
+        task = Task(job, on_done, on_failed)
         if self._is_shut_down:
             task.cancel()
             return task
-        with self._lock:
-            self._idle -= 1
-            needs_thread = self._idle < 0 and len(self._threads) < MAX_THREADS
-            if needs_thread:
-                self._idle += 1
-        if needs_thread:
-            thread = threading.Thread(target=self._serve, name=f"hearth-task-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
-        self._waiting.put(task)
+        self._tasks[job.number] = task
+        self._have_thread()
+        self._waiting.put(job)
         return task
 
     def shut_down(self, patience_s: float = 0.5) -> None:
@@ -119,29 +115,52 @@ class Tasks(QObject):
         if self._is_shut_down:
             return
         self._is_shut_down = True
+        self._tasks.clear()
         for _ in self._threads:
             self._waiting.put(None)
         for thread in self._threads:
             thread.join(patience_s / len(self._threads))
 
+    def _have_thread(self) -> None:
+        """Start a thread if all are busy and there may be more."""
+        with self._lock:
+            self._idle -= 1
+            if self._idle >= 0 or len(self._threads) >= MAX_THREADS:
+                return
+            self._idle += 1
+        thread = threading.Thread(target=self._serve, name=f"hearth-task-{len(self._threads)}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
     def _serve(self) -> None:
         """The life of one thread."""
-        while (task := self._waiting.get()) is not None:
-            call = None if self._is_shut_down else task.carry_out()
+        while (job := self._waiting.get()) is not None:
+            outcome = _Outcome(job.number) if self._is_shut_down else _carry_out(job)
             with self._lock:
                 self._idle += 1
-            if call is not None and not self._is_shut_down:
-                self._deliver(call)
+            try:
+                if not self._is_shut_down:
+                    self._ended.emit(outcome)
+            except RuntimeError:  # a thread that was left behind outlived the window
+                log.info("the result of a task came after the end")
 
-    def _deliver(self, call: Callable[[], None]) -> None:
-        try:
-            self._delivered.emit(call)
-        except RuntimeError:  # a thread that was left behind outlived the window
-            log.info("the result of a task came after the end")
+    def _on_ended(self, outcome: _Outcome) -> None:
+        task = self._tasks.pop(outcome.number, None)
+        if task is not None:
+            task.settle(outcome.result, outcome.error)
 
-    def _on_delivered(self, call: Callable[[], None]) -> None:
-        if not self._is_shut_down:
-            call()
+
+def _carry_out(job: _Job) -> _Outcome:
+    work, job.work = job.work, None
+    if work is None or job.is_cancelled.is_set():
+        return _Outcome(job.number)
+    try:
+        return _Outcome(job.number, work())
+    except UserError as error:
+        return _Outcome(job.number, error=error)
+    except Exception as error:
+        report_bug(error)
+        return _Outcome(job.number, error=UserError(ErrorKind.UNEXPECTED, reason=type(error).__name__))
 
 
 def report_bug(error: Exception) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -107,6 +108,24 @@ def test_without_work_there_is_no_thread(qapp: object) -> None:
     assert threading.active_count() == before
     tasks.shut_down()
     tasks.shut_down()
+
+
+def test_whoever_waits_is_let_go_on_the_main_thread(tasks: Tasks, qtbot: QtBot) -> None:
+    """Widgets must not die in another thread, so no other thread may hold what holds them."""
+    died_in: list[str] = []
+
+    class Waiter:
+        def __init__(self) -> None:
+            self.got: list[int] = []
+            weakref.finalize(self, lambda: died_in.append(threading.current_thread().name))
+
+        def take(self, number: int) -> None:
+            self.got.append(number)
+
+    for round_number in range(50):
+        tasks.run(lambda: 1, Waiter().take)
+        qtbot.waitUntil(lambda wanted=round_number + 1: len(died_in) == wanted)
+    assert set(died_in) == {threading.current_thread().name}
 
 
 def test_the_end_does_not_wait_for_what_hangs(qapp: object, qtbot: QtBot) -> None:
