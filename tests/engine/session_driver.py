@@ -58,9 +58,13 @@ class SessionDriver:
         self.model.reopen_context()
         self._open()
 
-    def begin(self, messages: Sequence[ChatMessage], conversation_id: str = "", **fields: Any) -> Asked:
-        """Begin an answer."""
+    def begin(
+        self, messages: Sequence[ChatMessage], conversation_id: str = "", is_stopped: bool = False, **fields: Any
+    ) -> Asked:
+        """Begin an answer, perhaps one that was stopped just then."""
         asked = Asked()
+        if is_stopped:
+            asked.control.stop()
         fields = {"max_tokens": 16, "sampling": {"temperature": 0.0}, **fields}
         request = Generate(next(self._ids), tuple(messages), conversation_id=conversation_id, **fields)
         self.session.begin(request, asked.events.append, asked.control)

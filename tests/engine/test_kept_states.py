@@ -209,6 +209,24 @@ def test_what_was_taken_from_another_conversation_does_not_change_with_it(
 
 
 @KINDS
+def test_a_stop_ends_the_fetching_of_a_state(
+    drive: Callable[..., SessionDriver], store: StateStore, architecture: str
+) -> None:
+    driver = drive(architecture, 2)
+    talk = long_talk("cats")
+    first = driver.ask(talk, "cats")
+    driver.session.rest()
+    assert store.wait(5)
+    driver.forget()
+    stopped = driver.begin(talk, "cats", is_stopped=True)
+    driver.finish(stopped)
+    assert reused(stopped) == 0
+    again = driver.ask(talk, "cats")
+    assert reused(again) == first.of(PromptStarted)[0].prompt_tokens - 1
+    assert again.text == first.text
+
+
+@KINDS
 @pytest.mark.parametrize("is_refused", [True, False])
 def test_a_context_that_is_refused_forgets_nothing(
     drive: Callable[..., SessionDriver], architecture: str, is_refused: bool

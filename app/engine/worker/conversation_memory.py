@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import psutil
 
 from app.engine.worker.loaded_model import LoadedModel
 from app.engine.worker.saved_sequence import SavedSequence, reusable_length
 from app.engine.worker.sequence import ContextSequence, window_tokens
-from app.engine.worker.state_file import StateError
+from app.engine.worker.state_file import StateError, TransferCancelledError
 from app.engine.worker.state_store import StateKey, StateStore
 
 log = logging.getLogger(__name__)
@@ -49,17 +49,20 @@ class ConversationMemory:
         """Whether one more answer can begin now."""
         return any(not sequence.is_busy for sequence in self._sequences)
 
-    def take(self, conversation_id: str, tokens: Sequence[int]) -> ContextSequence:
+    def take(
+        self, conversation_id: str, tokens: Sequence[int], is_stopped: Callable[[], bool] = lambda: False
+    ) -> ContextSequence:
         """A sequence for an answer to this prompt, with the longest part of it that could be had already in it.
 
-        There must be room. The caller says `release` when the answer is over.
+        There must be room. The caller says `release` when the answer is over. Fetching from a disk, which may take
+        seconds, ends when `is_stopped` says so.
         """
         sequence = self._choose(conversation_id, tokens)
         if conversation_id != sequence.conversation_id or not conversation_id:
             if sequence.reusable(tokens) < len(sequence.tokens):
                 self._keep(sequence)
             sequence.conversation_id = conversation_id
-        self._fill(sequence, tokens)
+        self._fill(sequence, tokens, is_stopped)
         sequence.keep_prefix(tokens)
         sequence.mark_question()
         sequence.is_busy = True
@@ -85,10 +88,10 @@ class ConversationMemory:
             length = len(sequence.tokens)
             grown = length - sequence.saved_length
             least = 1 if is_last else max(_MIN_GROWTH_TOKENS, length // _MIN_GROWTH_SHARE)
-            if not sequence.is_busy and grown >= least and length >= MIN_KEPT_TOKENS:
+            is_worth_it = grown >= least and length >= MIN_KEPT_TOKENS and sequence.conversation_id
+            if is_worth_it and not sequence.is_busy and (saved := _copy_of(sequence)) is not None:
                 sequence.saved_length = length
-                if sequence.conversation_id and (saved := _copy_of(sequence)) is not None:
-                    self._write(sequence.conversation_id, saved)
+                self._write(sequence.conversation_id, saved)
         for conversation_id in self._unwritten & self._kept.keys():
             self._write(conversation_id, self._kept[conversation_id])
 
@@ -129,7 +132,7 @@ class ConversationMemory:
                 return nearest
         return min(free, key=lambda sequence: (bool(sequence.tokens), sequence.used_at))
 
-    def _fill(self, sequence: ContextSequence, tokens: Sequence[int]) -> None:
+    def _fill(self, sequence: ContextSequence, tokens: Sequence[int], is_stopped: Callable[[], bool]) -> None:
         """Bring into `sequence` what of the prompt lies elsewhere, if that is more than it holds itself."""
         best = sequence.reusable(tokens) + _MIN_COPIED_TOKENS
         source: ContextSequence | None = None
@@ -140,7 +143,7 @@ class ConversationMemory:
         for conversation_id, kept in self._kept.items():
             if (length := self._usable(kept, tokens)) >= best:
                 kept_id, best = conversation_id, length + 1
-        if self._restore_from_store(sequence, tokens, best):
+        if self._restore_from_store(sequence, tokens, best, is_stopped):
             return
         if kept_id:
             sequence.restore(self._kept[kept_id])
@@ -153,15 +156,19 @@ class ConversationMemory:
         """How much of a copy serves a prompt."""
         return reusable_length(saved.tokens, saved.cut_points, tokens, not self._can_cut_states)
 
-    def _restore_from_store(self, sequence: ContextSequence, tokens: Sequence[int], least: int) -> bool:
+    def _restore_from_store(
+        self, sequence: ContextSequence, tokens: Sequence[int], least: int, is_stopped: Callable[[], bool]
+    ) -> bool:
         if self._store is None or self._key is None or len(tokens) < max(least, MIN_KEPT_TOKENS):
             return False
         found = self._store.find(self._key, tokens, can_cut=self._can_cut_states, better_than=least - 1)
         if found is None:
             return False
         try:
-            data, cut_points = found.read(), found.head.cut_points
+            data, cut_points = found.read(is_stopped), found.head.cut_points
             saved = SavedSequence.from_bytes(found.tokens, data, cut_points, self._is_recurrent)
+        except TransferCancelledError:
+            return False
         except (StateError, ValueError) as error:
             log.warning("a stored conversation cannot be used: %s", error)
             return False

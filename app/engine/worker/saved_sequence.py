@@ -58,7 +58,7 @@ class SavedSequence:
 
     @classmethod
     def from_bytes(
-        cls, tokens: Sequence[int], data: bytes, cut_points: Sequence[int], is_recurrent: bool
+        cls, tokens: Sequence[int], data: bytes | bytearray, cut_points: Sequence[int], is_recurrent: bool
     ) -> SavedSequence:
         """What `to_bytes` gave, which a checksum has vouched for. Raises ValueError when it is something else."""
         if not is_recurrent:

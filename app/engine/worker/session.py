@@ -235,7 +235,7 @@ class Session:
         speculation: Speculation | None = None
         try:
             chain.accept_prompt(tokens)
-            sequence = memory.take(request.conversation_id, tokens)
+            sequence = memory.take(request.conversation_id, tokens, lambda: control.is_stopped)
             emit(PromptStarted(request.id, len(tokens), len(sequence.tokens), prompt.first_visible_id))
             speculation = self._speculation(request, sampling, sequence, tokens, control)
             scheduler.add(

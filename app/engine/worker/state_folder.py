@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _GIB = 1024**3
 _NAME = re.compile(r"(?P<key>[0-9a-f]{16})-(?P<conversation>[0-9a-f]{16})-[0-9a-f]{16}\.(?P<kind>state|part)")
+_CLOCK_NS = 3600 * 10**9  # so much a clock is set without anything being wrong
 _ABANDONED_AFTER_S = 600.0  # a part that nobody has written to for so long belongs to a process that was killed
 
 
@@ -59,11 +60,17 @@ class StateFolder:
     def make_room(self, size_bytes: int, first: Collection[Path] = ()) -> bool:
         """Remove states until `size_bytes` more fit; returns whether they do.
 
-        Those in `first` go first, then those unused for longest. When the disk is low ours are the first files to go.
+        Those in `first` go first, then those unused for longest, and those from the future, which a clock that was
+        wrong has made, before these. When the disk is low ours are the first files to go.
         """
         if size_bytes > self._limit_bytes:
             return False
-        entries = sorted(self.states(), key=lambda entry: (entry.path not in first, entry.used_ns), reverse=True)
+        latest_ns = time.time_ns() + _CLOCK_NS
+
+        def value(entry: StateEntry) -> tuple[bool, int]:
+            return entry.path not in first, entry.used_ns if entry.used_ns <= latest_ns else 0
+
+        entries = sorted(self.states(), key=value, reverse=True)
         total_bytes = sum(entry.size_bytes for entry in entries)
         while total_bytes + size_bytes > self._limit_bytes or not self._has_disk_for(size_bytes):
             if not entries:

@@ -13,7 +13,7 @@ import logging
 import threading
 import zlib
 from array import array
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from app.engine.worker.state_file import (
     FORMAT_VERSION,
     StateError,
     StateHead,
-    WriteCancelledError,
+    TransferCancelledError,
     read_data,
     read_head,
     write_state,
@@ -75,16 +75,22 @@ class StoredState:
         """Of the data that `read` returns."""
         return self.head.data_bytes
 
-    def read(self) -> bytes:
-        """The data for llama.cpp. Raises StateError when it is gone, or damaged and therefore removed."""
+    def read(self, is_cancelled: Callable[[], bool] = lambda: False) -> bytearray:
+        """The data for llama.cpp.
+
+        Raises StateError when it is gone, or damaged and therefore removed; TransferCancelledError when it is not
+        wanted any more.
+        """
         try:
-            data = read_data(self.path, self.head)
+            data = read_data(self.path, self.head, is_cancelled)
         except StateError as error:
             log.warning("a saved state is not usable: %s", error)
             remove(self.path)
             raise
         except OSError as error:
             raise StateError(reason_of(error)) from None
+        except MemoryError:
+            raise StateError("no memory for it") from None
         touch(self.path)
         return data
 
@@ -236,7 +242,7 @@ class StateStore:
         except OSError as error:
             log.warning("a state could not be saved: %s", reason_of(error))
             return False
-        except WriteCancelledError:
+        except TransferCancelledError:
             return False
         finally:
             with self._changed:
@@ -244,7 +250,7 @@ class StateStore:
                 self._changed.notify_all()
 
     def _write(self, job: _Job) -> bool:
-        """Raises OSError and WriteCancelledError."""
+        """Raises OSError and TransferCancelledError."""
         older = [(entry, head) for entry, head in self._states(job.key) if head.conversation == job.conversation]
         for entry, head in older:
             if _contains(head, job):
@@ -261,7 +267,7 @@ class StateStore:
             write_state(part, head, job.data, lambda: job.cancelled)
             with self._changed:  # nobody forgets the conversation between the question and the renaming
                 if job.cancelled:
-                    raise WriteCancelledError
+                    raise TransferCancelledError
                 part.replace(state)
         except BaseException:
             remove(part)
@@ -345,7 +351,14 @@ def _superfluous(older: Sequence[tuple[StateEntry, StateHead]], job: _Job) -> li
     same = [path for length, path in prefixes if length == len(job.tokens)]
     shorter = sorted((prefix for prefix in prefixes if prefix[0] < len(job.tokens)), reverse=True)
     kept = _KEPT_PREFIXES_BESIDE_CUT_POINTS if job.cut_points else _KEPT_PREFIXES
-    return [*same, *(path for _, path in shorter[kept:])]
+    branches = [  # earlier versions of the last answer
+        path
+        for path, head, length in shared
+        if length < len(head.tokens)
+        and max((point for point in job.cut_points if point <= length), default=0)
+        >= _REDUNDANT_SHARE * len(head.tokens)
+    ]
+    return [*same, *branches, *(path for _, path in shorter[kept:])]
 
 
 def _shared_length(first: array[int], second: array[int]) -> int:

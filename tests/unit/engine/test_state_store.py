@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from app.engine.worker import state_folder, state_store
-from app.engine.worker.state_file import StateError, StateHead
+from app.engine.worker.state_file import StateError, StateHead, TransferCancelledError
 from app.engine.worker.state_folder import disk_reserve_bytes
 from app.engine.worker.state_store import StateKey, StateStore, StoredState
 
@@ -178,6 +178,17 @@ class TestReplacing:
             assert found.read() == bytes([expected])
         assert store.find(KEY, [*range(3), -1]) is None
 
+    def test_of_versions_of_an_answer_the_last_is_kept(self, store: StateStore, folder: Path) -> None:
+        talk = list(range(1000))
+        for answer in range(5):
+            points = [900, 999, 1000, 1020]
+            assert store.put(KEY, "c", [*talk, *[answer] * 20], bytes([answer]), can_cut=False, cut_points=points)
+        assert find(store, [*talk, *[4] * 20, 7]).read() == b"\4"
+        assert len(files(folder)) == 1
+        other = [*talk[:950], *[9] * 20]  # the new state cannot take its place: it can be cut to 900 only
+        assert store.put(KEY, "c", other, b"x", can_cut=False, cut_points=[900])
+        assert len(files(folder)) == 2
+
     def test_a_state_can_be_cut_where_it_has_checkpoints(self, store: StateStore) -> None:
         tokens = list(range(100))
         assert store.put(KEY, "c", tokens, b"x", can_cut=False, cut_points=[40, 80])
@@ -250,6 +261,13 @@ class TestDamage:
             found.read()
         assert store.find(KEY, [1, 2, 3]) is None
 
+    def test_reading_that_is_not_wanted_any_more_harms_nothing(self, store: StateStore) -> None:
+        put(store, [1, 2], b"x")
+        found = find(store, [1, 2, 3])
+        with pytest.raises(TransferCancelledError):
+            found.read(lambda: True)
+        assert found.read() == b"x"
+
     def test_gone_after_it_was_found(self, store: StateStore) -> None:
         path = put(store, [1, 2], b"x")
         found = find(store, [1, 2, 3])
@@ -290,6 +308,15 @@ class TestRoom:
         assert paths[0].exists()
         assert paths[2].exists()
         assert store.used_bytes() <= 3500
+
+    def test_a_state_from_the_future_goes_before_all_others(self, folder: Path) -> None:
+        """A clock that was wrong must not keep it for ever, nor take what is saved now away first."""
+        store = StateStore(folder, 3500)
+        paths = [put(store, [n, n], bytes(1000), str(n)) for n in range(3)]
+        age(paths[0], 300)
+        age(paths[1], -400 * 24 * 3600)
+        put(store, [9, 9], bytes(1000), "new")
+        assert [path.exists() for path in paths] == [True, False, True]
 
     def test_a_state_larger_than_the_limit_takes_nothing_away(self, folder: Path) -> None:
         store = StateStore(folder, 3000)
@@ -525,6 +552,29 @@ for turn in range(150):
         store.forget(str(own.randrange(4)))
 assert read
 """
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from app.engine.worker.state_store import StateKey, StateStore
+store, key = StateStore(Path(sys.argv[1]), 10**9), StateKey("m", "e", "t", "f16")
+assert store.put(key, "c", [1, 2], bytes(100_000))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
+assert not store.put(key, "c", [1, 2, 3], bytes(9_000_000))
+assert not store.put(key, "c", [1, 2, 3], bytes(1_000_000))  # all of it in the last bytes, which closing writes
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+assert store.find(key, [1, 2, 3]).read() == bytes(100_000)
+assert store.put(key, "c", [1, 2, 3], bytes(9_000_000))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the size of files is limited in another way there")
+def test_a_write_that_fails_half_way_leaves_what_was_there(folder: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FULL, str(folder)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert [path.suffix for path in files(folder)] == [".state"]
 
 
 def test_several_processes_on_one_folder(folder: Path) -> None:
