@@ -25,17 +25,20 @@ from app.services.catalog import CatalogService
 from app.services.chat import ChatService
 from app.services.conversations import ConversationsService
 from app.services.device_choice import DeviceChoice
+from app.services.downloaded_model import downloaded_model
 from app.services.downloads import DownloadService
 from app.services.fits import FitService
 from app.services.hardware import HardwareService
 from app.services.hub import HubService
 from app.services.library import LibraryService
+from app.services.model_updates import ModelUpdates
 from app.services.models import ModelService
 from app.services.profile import Profile
 from app.services.rest import EngineRest
 from app.services.settings import SettingsService
 from app.services.store import StoreService
 from app.services.tasks import Tasks
+from app.services.templates import TemplateService
 from app.single_instance import SingleInstance
 
 if TYPE_CHECKING:
@@ -68,9 +71,10 @@ def build_profile(
     hub = HubService(settings, tasks, paths.hub_answers, os.environ, parent)
     downloads = DownloadService(store, tasks, settings, hub.access, paths.models, parent)
     library = LibraryService(store, tasks, places, lambda: downloads.folder, parent)
-    downloads.finished.connect(library.scan)
+    downloads.finished.connect(lambda download: library.adopt([downloaded_model(download)]))
     hub.access_changed.connect(downloads.reconnect)
     catalog = CatalogService(tasks, settings, hub.access, shipped_catalog(), paths.catalog, parent)
+    templates = TemplateService(engine, models.templates, library, catalog, parent)
     return Profile(
         paths=paths,
         settings=settings,
@@ -88,6 +92,8 @@ def build_profile(
         downloads=downloads,
         library=library,
         catalog=catalog,
+        updates=ModelUpdates(tasks, hub.access, parent),
+        templates=templates,
     )
 
 

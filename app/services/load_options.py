@@ -28,6 +28,7 @@ class LoadOptions:
     gpu_layers: int
     cache_type: str
     draft_model: str
+    template: str
 
     @classmethod
     def of(cls, request: Load) -> LoadOptions:
@@ -35,8 +36,8 @@ class LoadOptions:
         return cls(**{field.name: getattr(request, field.name) for field in fields(cls)})
 
     @classmethod
-    def wanted(cls, path: str, settings: SettingsService, choice: DeviceChoice) -> LoadOptions:
-        """Those for a model file by the settings."""
+    def wanted(cls, path: str, settings: SettingsService, choice: DeviceChoice, template: str) -> LoadOptions:
+        """Those for a model file by the settings, with the template that the person put in place of its own."""
         return cls(
             path=path,
             context_length=settings.integer("model.context_length"),
@@ -45,6 +46,7 @@ class LoadOptions:
             gpu_layers=settings.integer("model.gpu_layers"),
             cache_type=settings.string("model.cache_type"),
             draft_model=draft_choices(settings).of(path),
+            template=template,
         )
 
     def to_fields(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from app.services.explain import explain_notice
 from app.services.load_options import LOAD_SETTINGS, LoadOptions, draft_choices
 from app.services.settings import SettingsService
 from app.services.store import Stores, StoreService
+from app.services.template_choices import TemplateChoices
 
 if TYPE_CHECKING:
     from app.core.library import LibraryModel
@@ -63,6 +64,7 @@ class ModelService(QObject):
         self._journal = journal
         self._builtin = str(builtin)
         self._states = str(states)
+        self.templates = TemplateChoices(store, self)
         self._info: ModelInfo | None = None
         self._path = self._builtin
         self._failed_path: str | None = None  # what Try again tries
@@ -81,6 +83,7 @@ class ModelService(QObject):
         engine.event_received.connect(self._on_event)
         engine.died.connect(self._on_died)
         settings.changed.connect(self._on_setting_changed)
+        self.templates.changed.connect(self._on_template_changed)
         store.opened.connect(self.refresh_files)
 
     @property
@@ -233,7 +236,7 @@ class ModelService(QObject):
         self.cancel_load()
         request = Load(
             self._engine.next_id(),
-            **LoadOptions.wanted(path, self._settings, self._choice).to_fields(),
+            **self._options(path).to_fields(),
             state_folder=self._states,
             state_limit_bytes=self._settings.integer("model.state_limit_gb") * _GIB,
         )
@@ -243,8 +246,11 @@ class ModelService(QObject):
         self.load_started.emit(path)
         self._engine.send(request)
 
+    def _options(self, path: str) -> LoadOptions:
+        return LoadOptions.wanted(path, self._settings, self._choice, self.templates.of(path))
+
     def _wanted(self) -> LoadOptions:
-        return LoadOptions.wanted(self._path, self._settings, self._choice)
+        return self._options(self._path)
 
     def _reload(self) -> None:
         if not self._is_resting:
@@ -252,6 +258,10 @@ class ModelService(QObject):
 
     def _on_setting_changed(self, key: str) -> None:
         if key in LOAD_SETTINGS:
+            self._reload_timer.start()
+
+    def _on_template_changed(self, path: str) -> None:
+        if path == self._path:
             self._reload_timer.start()
 
     def _on_event(self, event: Event) -> None:
@@ -282,6 +292,8 @@ class ModelService(QObject):
         self._settings.set_value("model.last_path", "" if self.is_builtin else request.path)
         if not self.is_builtin:
             self._remember(model)
+        if self._loaded_as != self._wanted():  # something was changed meanwhile
+            self._reload_timer.start()
         self.loaded.emit(model)
         self.settled.emit()
         if self._past_crash is not None:

@@ -15,11 +15,13 @@ from app.services.fits import FitService
 from app.services.hardware import HardwareService
 from app.services.hub import HubService
 from app.services.library import LibraryService
+from app.services.model_updates import ModelUpdates
 from app.services.models import ModelService
 from app.services.rest import EngineRest
 from app.services.settings import SettingsService
 from app.services.store import StoreService
 from app.services.tasks import Tasks
+from app.services.templates import TemplateService
 
 ENGINE_SHUTDOWN_MS = 1500
 
@@ -44,6 +46,8 @@ class Profile:
     library: LibraryService
     downloads: DownloadService
     catalog: CatalogService
+    updates: ModelUpdates
+    templates: TemplateService
 
     def start(self, model: str | None) -> None:
         """Open the database and load the first model, both in the background."""

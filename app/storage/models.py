@@ -110,10 +110,11 @@ class ModelFileStore:
         """Use a chat template in place of the file's; None: the file's again."""
         self._set(path, template=template)
 
-    def template(self, path: str) -> str | None:
-        """The chat template that the person put in place of the file's."""
+    def templates(self) -> dict[str, str]:
+        """All templates that the person put in place of files', by path."""
+        query = select(ModelFileRow.path, ModelFileRow.template).where(ModelFileRow.template.is_not(None))
         with self._database.reading() as session:
-            return session.scalar(select(ModelFileRow.template).where(ModelFileRow.path == path))
+            return {path: template for path, template in session.execute(query) if template}
 
     def move(self, path: str, parts: Sequence[str]) -> None:
         """The file lies elsewhere now; everything known of it goes with it."""

@@ -39,6 +39,7 @@ from app.core.events import (
     Unloaded,
 )
 from app.core.messages import Role, Usage
+from app.core.template_check import FILE, OWN, template_format
 from app.engine.attempts import AttemptJournal, AttemptKind
 from app.engine.protocol import (
     Adapt,
@@ -324,6 +325,13 @@ def _die(crash: Crash) -> None:
     os._exit(crash.exit_code)
 
 
+def _template_name(template: str) -> str:
+    known = template_format(template)
+    if known is not None:
+        return known.name
+    return OWN if template else FILE
+
+
 def _model_info(request: Load, rule: LoadRule, device: str) -> ModelInfo:
     length = request.context_length or rule.context_length
     share = {"name": device, "layers": 4, "planned_bytes": _GIB}
@@ -336,7 +344,7 @@ def _model_info(request: Load, rule: LoadRule, device: str) -> ModelInfo:
         parameters=0,
         context_length=length,
         context_length_trained=rule.context_length,
-        template="file",
+        template=_template_name(request.template),
         plan={
             "context_length": length,
             "batch_tokens": 512,

@@ -77,11 +77,11 @@ def test_what_a_person_did_outlives_another_look_at_the_file(store: ModelFileSto
     (model,) = store.list()
     assert (model.name, model.quantization, model.last_used_at) == ("Mine", "Q4_0", LATER)
     assert (model.added_at, model.sha256) == (NOON, "b" * 64)
-    assert store.template(SMALL.path) == "{{ x }}"
+    assert store.templates() == {SMALL.path: "{{ x }}"}
     store.rename(SMALL.path, "")
     store.set_template(SMALL.path, None)
     assert names(store) == ["Small"]
-    assert store.template(SMALL.path) is None
+    assert store.templates() == {}
 
 
 def test_the_hash_of_a_file_that_has_changed_is_forgotten(store: ModelFileStore) -> None:
