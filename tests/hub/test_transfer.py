@@ -246,6 +246,31 @@ def test_a_connection_from_before_a_sleep_is_not_trusted(
     assert time.monotonic() - began < SILENCE_TIMEOUT_S / 2
 
 
+def test_a_connection_that_has_gone_silent_is_told(
+    transfer_of: Callable[..., Transfer],
+    file: DownloadFile,
+    hub: HubServer,
+    start: Callable[[Transfer], Running],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.hub.download.file_transfer._SILENCE_S", 0.3)
+    hub.fail_next("/files/*", Fault(FaultKind.STALL, at_byte=500_000))
+    running = start(transfer_of(file))
+    running.until(lambda: running.transfer.snapshot().done_bytes > 0)
+    running.until(lambda: running.transfer.snapshot().standing.wait_reason is WaitReason.NETWORK)
+    assert running.transfer.snapshot().standing.state is DownloadState.RUNNING
+
+
+def test_the_tags_of_a_server_that_is_no_hub_mean_nothing(
+    transfer_of: Callable[..., Transfer], file: DownloadFile, folder: Path, hub: HubServer
+) -> None:
+    answer = Fault(FaultKind.STATUS, status=200, headers={"ETag": '"' + "a" * 40 + '"'}, body=CONTENT)
+    hub.fail_next("*/resolve/*", answer, method="HEAD")
+    (learned,) = transfer_of(DownloadFile(REPO, NAME)).run()
+    assert (learned.sha256, learned.size_bytes) == ("", len(CONTENT))
+    assert (folder / NAME).read_bytes() == CONTENT
+
+
 def test_a_connection_that_only_drips_is_replaced(
     transfer_of: Callable[..., Transfer],
     file: DownloadFile,

@@ -33,6 +33,7 @@ T = TypeVar("T")
 _TICK_S = 0.1
 _HASH_SLICE_S = 0.2
 _SYNC_INTERVAL_S = 2.0  # what a power cut costs; a kill costs as much
+_SILENCE_S = 5.0
 _LEAVE_S = 0.5
 _CRAWL_LOOK_S = 30.0
 _CRAWL_BYTES_PER_SECOND = 512  # a connection that gives less is broken off: the next may be better
@@ -50,6 +51,7 @@ class Standing:
 
 
 RUNNING = Standing(wait_reason=WaitReason.NONE)
+SILENT = Standing(wait_reason=WaitReason.NETWORK)  # connected, but nothing comes
 VERIFYING = Standing(DownloadState.VERIFYING, WaitReason.NONE)
 
 
@@ -118,15 +120,18 @@ class FileTransfer:
             around.access, around.client, self._source, part, found.size_bytes, running_hash, plan, around.limiter
         )
         lanes = _Lanes(work, around.most_lanes)
-        synced_s = time.monotonic()
+        synced_s = progressed_s = time.monotonic()
         received_bytes = 0
         try:
             while part.written.gaps(found.size_bytes):
                 problem = lanes.look_after(self._watch.has_changed())
                 if lanes.received_bytes > received_bytes:
                     received_bytes = lanes.received_bytes
+                    progressed_s = time.monotonic()
                     self._patience.reset()
                     around.tell(RUNNING)
+                elif time.monotonic() - progressed_s > _SILENCE_S and not around.limiter.bytes_per_second:
+                    around.tell(SILENT)
                 if around.stop.is_set():
                     raise StoppedError
                 if problem is not None:

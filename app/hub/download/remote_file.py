@@ -93,7 +93,8 @@ class LinkSource:
             digest = digest or _digest(told.get("X-Linked-ETag", ""))
             size = size or told.get("X-Linked-Size", "")
             if not response.has_redirect_location:
-                digest = digest or _digest(told.get("ETag", ""))
+                if commit:  # else this is no hub, and its tags may mean anything
+                    digest = digest or _digest(told.get("ETag", ""))
                 size = size or told.get("Content-Length", "")
                 break
             target = response.request.url.join(told["Location"])
