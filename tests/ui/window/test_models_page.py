@@ -14,6 +14,7 @@ from app.core.downloads import DownloadState
 from app.core.library import Owner
 from app.ui.models.page import ModelsPage, ModelsView
 from tests.fixtures import tiny_gguf as tiny
+from tests.fixtures.gguf_bytes import gguf
 from tests.hub.conftest import hub
 from tests.hub.faults import Fault, FaultKind
 from tests.hub.hub_server import HubServer
@@ -212,3 +213,17 @@ def test_the_models_of_another_program_are_offered_and_used(open_window: OpenWin
     person.wait(lambda: page.library.shown_path == str(path))
     assert page.library.button("Delete") is None
     assert page.library.button("Chat now") is not None
+
+
+def test_a_file_that_is_no_model_says_what_it_is_before_the_download(open_window: OpenWindow, hub: HubServer) -> None:
+    adapter = gguf({"general.architecture": "llama", "general.type": "adapter", "adapter.type": "lora"})
+    unknown = gguf({"general.architecture": "sdxl", "sdxl.block_count": 2, "sdxl.context_length": 77})
+    hub.add_repo("maker/Adapter-GGUF", {"adapter-F16.gguf": adapter})
+    hub.add_repo("maker/Painter-GGUF", {"painter-Q4_0.gguf": unknown})
+    person = start(open_window, hub, loads=[{}])
+    page = open_page(person)
+    search(person, page, "maker")
+    open_repository(person, page, "maker/Adapter-GGUF")
+    person.wait(lambda: "LoRA adapter" in page.hub.details.verdict.text)
+    open_repository(person, page, "maker/Painter-GGUF")
+    person.wait(lambda: "cannot run models of this kind (sdxl)" in page.hub.details.verdict.text)
