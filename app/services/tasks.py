@@ -73,7 +73,8 @@ class Tasks(QObject):
     """A few daemon threads that are started as they are needed. `run` is called on the main thread.
 
     Daemons, because some calls cannot be hurried (a locked keyring, a dead network drive) and the window must be able
-    to close all the same.
+    to close all the same. All but the first are started by one another, so that one is always free: whoever starts a
+    thread waits until it runs, and beside a thread that imports a large library that was over 100 ms.
     """
 
     _ended = Signal(object)  # _Outcome
@@ -85,7 +86,7 @@ class Tasks(QObject):
         self._numbers = itertools.count()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
-        self._idle = 0  # threads that wait for work, less the jobs that wait for a thread
+        self._free = 0  # threads that wait for work
         self._is_shut_down = False
         self._ended.connect(self._on_ended, Qt.ConnectionType.QueuedConnection)
 
@@ -106,7 +107,8 @@ class Tasks(QObject):
             task.cancel()
             return task
         self._tasks[job.number] = task
-        self._have_thread()
+        if not self._threads:
+            self._start_thread()
         self._waiting.put(job)
         return task
 
@@ -114,30 +116,34 @@ class Tasks(QObject):
         """Call nobody back any more and end the threads; one that hangs is left behind after `patience_s`, in all."""
         if self._is_shut_down:
             return
-        self._is_shut_down = True
+        with self._lock:
+            self._is_shut_down = True
         self._tasks.clear()
         for _ in self._threads:
             self._waiting.put(None)
         for thread in self._threads:
             thread.join(patience_s / len(self._threads))
 
-    def _have_thread(self) -> None:
-        """Start a thread if all are busy and there may be more."""
+    def _start_thread(self) -> None:
         with self._lock:
-            self._idle -= 1
-            if self._idle >= 0 or len(self._threads) >= MAX_THREADS:
+            if self._is_shut_down:
                 return
-            self._idle += 1
-        thread = threading.Thread(target=self._serve, name=f"hearth-task-{len(self._threads)}", daemon=True)
-        self._threads.append(thread)
-        thread.start()
+            thread = threading.Thread(target=self._serve, name=f"hearth-task-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            self._free += 1
+            thread.start()
 
     def _serve(self) -> None:
         """The life of one thread."""
         while (job := self._waiting.get()) is not None:
+            with self._lock:
+                self._free -= 1
+                needs_more = self._free == 0 and len(self._threads) < MAX_THREADS
+            if needs_more:
+                self._start_thread()
             outcome = _Outcome(job.number) if self._is_shut_down else _carry_out(job)
             with self._lock:
-                self._idle += 1
+                self._free += 1
             try:
                 if not self._is_shut_down:
                     self._ended.emit(outcome)
