@@ -136,7 +136,7 @@ def _details_lines(details: HubDetails) -> Iterator[str]:
 def _show_file(as_json: bool, access: HubAccess, details: HubDetails, file: HubFile) -> None:
     """What the first 64 KiB of a file tell, and what it would need here."""
     header = read_remote_header(access, details.model.repo, file.path, details.commit).header
-    findings = find_in_header(header, has_template=details.chat_template is not None)
+    findings = find_in_header(header, has_template=details.has_template)
     trained = trained_context(header)
     context = usual_context(trained)
     is_model = not any(finding.blocks for finding in findings)

@@ -89,6 +89,13 @@ class HubDetails:
     answered_at: datetime | None = None  # when the hub said so, if that was not just now
     why_old: ErrorKind | None = None  # what kept Hearth from asking again
 
+    @property
+    def has_template(self) -> bool | None:
+        """Whether the files carry a chat template; None when the hub, which reads their headers, did not tell."""
+        if self.chat_template is not None:
+            return True
+        return False if self.model.architecture else None
+
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:

@@ -104,6 +104,9 @@ def test_details_say_everything_with_two_requests(hub: HubServer, open_hub: Open
     assert [file.path for file in details.projectors] == ["mmproj-tiny-f16.gguf"]
     assert details.card == "# Tiny\n\nA small model."
     assert (details.chat_template, details.context_length) == ("{{ messages }}", 2048)
+    assert details.has_template is True
+    assert replace(details, chat_template=None).has_template is False
+    assert replace(details, chat_template=None, model=replace(details.model, architecture="")).has_template is None
     assert details.base_models == ("maker/base",)
     model = details.model
     assert (model.author, model.name, model.licence, model.gate) == ("maker", "Tiny-1.1B-GGUF", "mit", Gate.OPEN)

@@ -91,4 +91,13 @@ def _choice(details: HubDetails, file: HubFile) -> FileChoice:
     repo, commit = details.model.repo, details.commit
     parts = tuple(DownloadFile(repo, part.path, commit, part.sha256, part.size_bytes) for part in file.parts)
     words = quality_name(file.quantization)
-    return FileChoice(repo, file.path, commit, file.quantization, words, file.size_bytes, parts)
+    return FileChoice(
+        repo,
+        file.path,
+        commit,
+        file.quantization,
+        words,
+        file.size_bytes,
+        parts,
+        has_template=details.has_template,
+    )

@@ -19,6 +19,7 @@ class FileChoice:
     size_bytes: int  # 0: not known
     parts: tuple[DownloadFile, ...]  # empty: it cannot be had with one click
     is_suggested: bool = False  # the one that most people want
+    has_template: bool | None = None  # it carries a chat template; None: not known
 
     @property
     def key(self) -> str:

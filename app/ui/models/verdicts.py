@@ -105,7 +105,7 @@ class Verdicts(QObject):
         blocked = False
         if choice.key in self._headers:
             header, size_bytes = self._headers[choice.key]
-            findings = find_in_header(header)
+            findings = find_in_header(header, has_template=choice.has_template)
             sentences += [finding_words(finding) for finding in findings]
             blocked = any(finding.kind.blocks for finding in findings)
             try:

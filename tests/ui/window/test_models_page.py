@@ -14,7 +14,7 @@ from app.core.downloads import DownloadState
 from app.core.library import Owner
 from app.ui.models.page import ModelsPage, ModelsView
 from tests.fixtures import tiny_gguf as tiny
-from tests.fixtures.gguf_bytes import gguf
+from tests.fixtures.gguf_bytes import STRING, Array, gguf, llama_keys, llama_tensors
 from tests.hub.conftest import hub
 from tests.hub.faults import Fault, FaultKind
 from tests.hub.hub_server import HubServer
@@ -227,3 +227,19 @@ def test_a_file_that_is_no_model_says_what_it_is_before_the_download(open_window
     person.wait(lambda: "LoRA adapter" in page.hub.details.verdict.text)
     open_repository(person, page, "maker/Painter-GGUF")
     person.wait(lambda: "cannot run models of this kind (sdxl)" in page.hub.details.verdict.text)
+
+
+def test_a_missing_template_is_known_before_the_download(open_window: OpenWindow, hub: HubServer) -> None:
+    """The end of the header is not read, but the hub knows."""
+    keys = llama_keys(general__name="Tiny Vicuna chat")
+    words = [b"word%d" % number for number in range(20_000)]
+    for name in ("tokens", "scores", "token_type"):
+        keys.pop(f"tokenizer.ggml.{name}")
+    data = gguf({**keys, "tokenizer.ggml.tokens": Array(STRING, words)}, llama_tensors())
+    facts: dict[str, Any] = {"gguf": {"total": 1_000, "architecture": "llama", "context_length": 512}}
+    hub.add_repo("maker/Vicuna-GGUF", {"vicuna-Q4_0.gguf": data}, **facts)
+    person = start(open_window, hub, loads=[{}])
+    page = open_page(person)
+    search(person, page, "vicuna")
+    open_repository(person, page, "maker/Vicuna-GGUF")
+    person.wait(lambda: "carries no chat template" in page.hub.details.verdict.text)
