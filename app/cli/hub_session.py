@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from app.cli.console import write_json
-from app.core.errors import UserError
+from app.core.errors import ErrorKind, UserError
 from app.core.settings import Value
 from app.hub.access import HubAccess
 from app.hub.client import HubClient
@@ -20,10 +20,12 @@ from app.services.settings import SettingsService
 
 
 def in_words(error: UserError) -> str:
-    """What happened, on one line; with the address of the page where something is to be done."""
+    """What happened, on one line; with the page where something is to be done, and where a token goes in a terminal."""
     words = explain(error)
-    page = error.string("url")
-    return f"{words.title}. {words.text}" + (f" {page}" if page else "")
+    told = [f"{words.title}. {words.text}", error.string("url")]
+    if error.kind in (ErrorKind.GATED, ErrorKind.TOKEN_REJECTED):
+        told.append("In a terminal, put the token into the environment variable HF_TOKEN.")
+    return " ".join(filter(None, told))
 
 
 def print_json(value: Any) -> None:

@@ -58,6 +58,8 @@ def pull(arguments: argparse.Namespace, paths: Paths) -> int:
     if done is None:
         snapshot = transfer.snapshot()
         kept = f"{size(snapshot.done_bytes)} of {size(snapshot.total_bytes or file.size_bytes)}"
+        if arguments.json:
+            print_json({"event": "stopped", "done_bytes": snapshot.done_bytes, "total_bytes": snapshot.total_bytes})
         print(f"Stopped. {kept} are kept; the same command goes on from there.", file=sys.stderr)
         return EXIT_INTERRUPTED
     places = [str(target_of(folder, each)) for each in done]

@@ -149,14 +149,17 @@ def test_ctrl_c_keeps_what_came_and_the_same_command_goes_on(
     content = model + random.Random(1).randbytes(3_000_000)
     hub.add_repo(REPO, {"tiny.Q4_K_M.gguf": content})
     hub.cdn.bytes_per_second = 400_000
-    with hearth.start("models", "pull", f"{REPO}:Q4_K_M", environment=environment) as process:
+    with hearth.start("models", "pull", f"{REPO}:Q4_K_M", "--json", environment=environment) as process:
         deadline = time.monotonic() + WAIT_S
         while _part_bytes(folder) < 300_000:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=WAIT_S)
-    assert (process.returncode, out) == (130, b"")
+    assert process.returncode == 130
+    stopped = json.loads(out.splitlines()[-1])
+    assert stopped["event"] == "stopped"
+    assert 0 < stopped["done_bytes"] < len(content)
     assert "the same command goes on" in err.decode()
     hub.cdn.bytes_per_second = None
     hub.requests.clear()
@@ -197,6 +200,7 @@ def test_a_gated_model_is_explained(hub: HubServer, model: bytes, run: Run, fold
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "accept its terms" in refused.stderr
     assert f"{hub.url}/{REPO}" in refused.stderr
+    assert "HF_TOKEN" in refused.stderr
     told = json.loads(run("pull", f"{REPO}:Q4_K_M", "--json").stdout.splitlines()[-1])
     assert told["error"]["kind"] == "gated"
     allowed = run("pull", f"{REPO}:Q4_K_M", HF_TOKEN="hf_good")
