@@ -72,6 +72,8 @@ class FitService(QObject):
         self._choice = choice
         self._file = history
         self._history = SpeedHistory()
+        self._kept = self._history  # what the file holds, or will
+        self._is_writing = False
         self._is_read = False
         self._is_reading = False
         self._is_measuring = False
@@ -163,9 +165,9 @@ class FitService(QObject):
 
     def _on_read(self, found: SpeedHistory) -> None:
         self._is_read = True
-        learnt, self._history = self._history, self._history.joined_to(found)
-        if learnt != SpeedHistory():
-            self._keep()
+        learnt, self._kept = self._history, found
+        self._history = learnt.joined_to(found) if learnt != SpeedHistory() else found
+        self._keep()
         self.changed.emit()
 
     def _on_measured(self, bandwidth: float) -> None:
@@ -221,9 +223,16 @@ class FitService(QObject):
         self._keep()
 
     def _keep(self) -> None:
-        if self._is_read:  # else the file holds what is not known yet
-            history = self._history
-            self._tasks.run(lambda: write_history(self._file, history))
+        """Write the history, one write at a time; before the file was read there is nothing to replace it by."""
+        if not self._is_read or self._kept is self._history or self._is_writing:
+            return
+        self._is_writing = True
+        self._kept = history = self._history
+        self._tasks.run(lambda: write_history(self._file, history), self._on_written)
+
+    def _on_written(self, _nothing: None) -> None:
+        self._is_writing = False
+        self._keep()
 
 
 def trained_context(header: GgufHeader) -> int:
