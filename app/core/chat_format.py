@@ -49,7 +49,7 @@ class ChatFormat:
         """The format as a Jinja template, one that people can read and change."""
         lines = [
             f"{{#- {self.name}: {self.origin} #}}",
-            f"{{%- set state = namespace(system='', round={self.first_round}) %}}",
+            *self._begin_state(),
             *self._find_last_question(),
             *_output(_literal(self.begin)),
             *self._default_system(),
@@ -67,6 +67,15 @@ class ChatFormat:
             "{%- endif %}",
         ]
         return "\n".join(lines)
+
+    @property
+    def _counts_rounds(self) -> bool:
+        return "{round}" in self.user[0] or self.system_place is SystemPlace.LAST_QUESTION
+
+    def _begin_state(self) -> list[str]:
+        if self.system_place is SystemPlace.OWN and not self._counts_rounds:
+            return []
+        return [f"{{%- set state = namespace(system='', round={self.first_round}) %}}"]
 
     def _find_last_question(self) -> list[str]:
         if self.system_place is not SystemPlace.LAST_QUESTION:
@@ -95,7 +104,7 @@ class ChatFormat:
         text = f"{_literal(before)} ~ state.system ~ message.content|trim ~ {_literal(after)}"
         match self.system_place:
             case SystemPlace.OWN:
-                counted = counting if "{round}" in before else []
+                counted = counting if self._counts_rounds else []
                 return [*_output(_around(self.user, "message.content|trim")), *counted]
             case SystemPlace.FIRST_QUESTION:
                 return [*_output(text), "{%- set state.system = '' %}"]

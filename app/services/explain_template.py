@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.core.chat_formats import PLAIN
 from app.core.events import TemplateChecked
 from app.core.template_check import FILE, OWN, Dialogue, TemplateFinding, TemplateFindingKind
 from app.services.wording import translate
@@ -41,6 +43,7 @@ def dialogue_title(dialogue: Dialogue) -> str:
 
 def failure(reason: str, line: int) -> str:
     """Why a template does not work, with the line where that shows."""
+    reason = re.sub(r"^[A-Za-z]+Error: ", "", reason)  # what programmers call it
     if not line:
         return reason
     return translate("Template", "Line {0}: {1}").format(line, reason)
@@ -74,6 +77,8 @@ def _fine(checked: TemplateChecked) -> str:
 def _instead(checked: TemplateChecked) -> str:
     if checked.used == checked.name:
         return ""
+    if checked.used == PLAIN.name:
+        return translate("Template", "Hearth writes plain lines that begin with “User:” and “Assistant:”.")
     if checked.used == FILE:
         return translate("Template", "Hearth would use the file's own.")
     if checked.name == OWN:
