@@ -12,7 +12,7 @@ from app.core.downloads import Download, DownloadState, WaitReason
 from app.services.explain import explain
 from app.services.wording import duration, size
 from app.ui.buttons import Button, ButtonKind
-from app.ui.labels import Label
+from app.ui.labels import ElidedLabel, Label
 from app.ui.scroll_column import use_slim_scroll_bars
 
 STEPS = 1000  # of a progress bar
@@ -68,6 +68,7 @@ class DownloadsPanel(QWidget):
 
     def set_downloads(self, downloads: Sequence[Download]) -> None:
         """Show this list, in its order."""
+        self._inside.setUpdatesEnabled(False)  # a progress bar paints at once, and all else that waits with it
         kept: dict[str, DownloadRow] = {}
         for place, download in enumerate(downloads):
             row = self._rows.pop(download.id, None) or self._new_row(download)
@@ -85,6 +86,7 @@ class DownloadsPanel(QWidget):
         if kept:
             row_px = max(row.sizeHint().height() for row in kept.values()) + 6
             self._area.setFixedHeight(shown * row_px)
+        self._inside.setUpdatesEnabled(True)
         self.setVisible(bool(kept))
 
     def set_download(self, download: Download) -> None:
@@ -118,7 +120,7 @@ class DownloadRow(QWidget):
         super().__init__(parent)
         self._id = download_id
         self._path = ""
-        self._name = Label("", self)
+        self._name = ElidedLabel("", self)
         self._status = Label("", self, percent=92, muted=True, wraps=True)
         self._bar = QProgressBar(self)
         self._bar.setRange(0, STEPS)

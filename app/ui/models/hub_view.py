@@ -72,7 +72,7 @@ class HubView(QWidget):
         self._stack.addWidget(self._consent_page(host))
         self._stack.addWidget(self._message_page())
         self._stack.addWidget(self.list)
-        left = QWidget(self)
+        left = self._left = QWidget(self)
         column = QVBoxLayout(left)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
@@ -85,6 +85,7 @@ class HubView(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._panes)
+        self.setFocusProxy(self._panes)
         self._show(_Shown.CONSENT)
 
     @property
@@ -140,6 +141,7 @@ class HubView(QWidget):
         """Say why there are no answers."""
         self._is_waiting = False
         if self._query.cursor and self._rows:
+            self._next_cursor = self._query.cursor  # scrolling there again asks again
             self._note.setText(f"{title}. {text}")
             self._note.show()
             return
@@ -215,6 +217,8 @@ class HubView(QWidget):
 
     def _show(self, which: _Shown) -> None:
         self._stack.setCurrentIndex(which.value)
+        places = {_Shown.CONSENT: self._consent, _Shown.MESSAGE: self._retry, _Shown.LIST: self.list}
+        self._left.setFocusProxy(places[which])
 
     def _on_consent(self) -> None:
         self._has_consent = True

@@ -7,7 +7,11 @@ from PySide6.QtWidgets import QDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWid
 
 from app.ui.buttons import Button, ButtonKind
 from app.ui.labels import Label, hint
+from app.ui.scroll_column import ScrollColumn
 from app.ui.transcript.announce import announce
+
+MARGIN_PX = 24
+WIDTH_CHARS = 90
 
 
 class TokenDialog(QDialog):
@@ -21,53 +25,58 @@ class TokenDialog(QDialog):
         super().__init__(parent)
         self._page_url, self._tokens_url = page_url, tokens_url
         self.setWindowTitle(self.tr("Access to {repo}").format(repo=repo))
-        title = Label(self.tr("Access to {repo}").format(repo=repo), self, percent=130, bold=True, wraps=True)
-        why = hint(self.tr("Its author asks you to accept terms before the download. Three steps lead to it."), self)
-        page = Button(self.tr("Open its page"), self, icon="open")
+        steps = self._steps = ScrollColumn(self, width_in_chars=WIDTH_CHARS)
+        inside = steps.inside
+        title = Label(self.tr("Access to {repo}").format(repo=repo), inside, percent=130, bold=True, wraps=True)
+        why = hint(self.tr("Its author asks you to accept terms before the download. Three steps lead to it."), inside)
+        page = Button(self.tr("Open its page"), inside, icon="open")
         page.clicked.connect(self._on_page_clicked)
-        tokens = Button(self.tr("Open the page for tokens"), self, icon="open")
+        tokens = Button(self.tr("Open the page for tokens"), inside, icon="open")
         tokens.clicked.connect(self._on_tokens_clicked)
-        self._field = QLineEdit(self)
+        self._field = QLineEdit(inside)
         self._field.setEchoMode(QLineEdit.EchoMode.Password)
         self._field.setAccessibleName(self.tr("Token"))
         self._field.setPlaceholderText(self.tr("hf_…"))
         self._field.textChanged.connect(self._on_text_changed)
         self._field.returnPressed.connect(self._on_check)
-        self._check = Button(self.tr("Check"), self, kind=ButtonKind.PRIMARY)
+        self._check = Button(self.tr("Check"), inside, kind=ButtonKind.PRIMARY)
         self._check.clicked.connect(self._on_check)
-        self._status = Label("", self, wraps=True)
+        self._status = Label("", inside, wraps=True)
         self._close = Button(self.tr("Cancel"), self)
         self._close.clicked.connect(self._on_close_clicked)
         row = QHBoxLayout()
         row.setSpacing(8)
         row.addWidget(self._field, 1)
         row.addWidget(self._check)
+        column = steps.column
+        column.addWidget(title)
+        column.addWidget(why)
+        column.addSpacing(8)
+        column.addWidget(Label(self.tr("1. Open its page, sign in and accept the terms."), inside, wraps=True))
+        column.addWidget(page, 0, Qt.AlignmentFlag.AlignLeading)
+        column.addSpacing(8)
+        column.addWidget(Label(self.tr("2. Make a token that may read, and copy it."), inside, wraps=True))
+        column.addWidget(tokens, 0, Qt.AlignmentFlag.AlignLeading)
+        column.addSpacing(8)
+        paste = self.tr("3. Paste the token here. It is sent to the hub and nowhere else.")
+        column.addWidget(Label(paste, inside, wraps=True))
+        column.addLayout(row)
+        column.addWidget(self._status)
+        column.addStretch(1)
         ends = QHBoxLayout()
+        ends.setContentsMargins(MARGIN_PX, 0, MARGIN_PX, 0)
         ends.addStretch(1)
         ends.addWidget(self._close)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(24, 24, 24, 16)
-        layout.setSpacing(8)
-        layout.addWidget(title)
-        layout.addWidget(why)
-        layout.addSpacing(8)
-        layout.addWidget(Label(self.tr("1. Open its page, sign in and accept the terms."), self, wraps=True))
-        layout.addWidget(page, 0, Qt.AlignmentFlag.AlignLeading)
-        layout.addSpacing(8)
-        layout.addWidget(Label(self.tr("2. Make a token that may read, and copy it."), self, wraps=True))
-        layout.addWidget(tokens, 0, Qt.AlignmentFlag.AlignLeading)
-        layout.addSpacing(8)
-        layout.addWidget(
-            Label(self.tr("3. Paste the token here. It is sent to the hub and nowhere else."), self, wraps=True)
-        )
-        layout.addLayout(row)
-        layout.addWidget(self._status)
-        layout.addStretch(1)
+        layout.setContentsMargins(0, 0, 0, 16)
+        layout.setSpacing(12)
+        layout.addWidget(steps, 1)
         layout.addLayout(ends)
         self._is_checking = False
         self._is_accepted = False
         self._update()
-        self.resize(self.fontMetrics().height() * 32, self.sizeHint().height())
+        line_px = self.fontMetrics().height()
+        self.resize(line_px * 32, line_px * 27)
 
     @property
     def status(self) -> str:
@@ -97,8 +106,9 @@ class TokenDialog(QDialog):
 
     def _say(self, words: str) -> None:
         self._status.setText(words)
-        announce(self, words)
         self._update()
+        self._steps.ensureWidgetVisible(self._status)
+        announce(self, words)
 
     def _update(self) -> None:
         is_open = not self._is_checking and not self._is_accepted

@@ -219,6 +219,11 @@ def _mean(values: Sequence[float]) -> float:
 
 def _free_top(wished: float, height: float, used: Sequence[tuple[float, float]]) -> float:
     """The place nearest to `wished` where `height` cells meet none of the spans that are used."""
-    tops = [wished, 0.0, *(end for _, end in used), *(begin - height for begin, _ in used)]
-    free = [top for top in tops if top >= 0 and all(top >= end or top + height <= begin for begin, end in used)]
-    return min(free, key=lambda top: (abs(top - wished), top))
+    tops = []
+    free_from = 0.0
+    for begin, end in sorted(used):
+        if begin - free_from >= height:
+            tops.append(min(max(wished, free_from), begin - height))
+        free_from = max(free_from, end)
+    tops.append(max(wished, free_from))
+    return min(tops, key=lambda top: abs(top - wished))

@@ -40,8 +40,11 @@ def catalog() -> Catalog:
 def show(qtbot: QtBot) -> Callable[..., QWidget]:
     """Puts a widget on the screen in a size, and gives it back."""
 
+    kept: list[QWidget] = []  # a test may look at parts alone
+
     def shown(widget: QWidget, width: int = 1280, height: int = 800) -> QWidget:
         qtbot.addWidget(widget)
+        kept.append(widget)
         widget.resize(width, height)
         with qtbot.waitExposed(widget):
             widget.show()

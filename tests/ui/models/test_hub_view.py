@@ -1,0 +1,180 @@
+"""The search on the hub, with made-up answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit
+from pytestqt.qtbot import QtBot
+
+from app.core.hub_values import Gate, SearchPage, SearchQuery, SearchSort
+from app.ui.buttons import Button
+from app.ui.labels import Label
+from app.ui.models.hub_view import HubView
+from tests.ui.models.settling import settle
+from tests.ui.models.values import LONG, hub_details, hub_model
+
+PAGE = SearchPage(tuple(hub_model(place) for place in range(30)), "second")
+REST = SearchPage(tuple(hub_model(place) for place in range(29, 40)))
+
+
+@pytest.fixture
+def view(show: Callable[..., HubView]) -> HubView:
+    return show(HubView("mirror.test"))
+
+
+@pytest.fixture
+def asked(view: HubView) -> list[SearchQuery]:
+    """What was sent; the person has agreed before."""
+    queries: list[SearchQuery] = []
+    view.search_requested.connect(queries.append)
+    view.set_consent(True)
+    return queries
+
+
+def words(view: HubView) -> str:
+    settle()
+    return "\n".join(label.text() for label in view.findChildren(Label) if label.isVisible())
+
+
+def button(view: HubView, text: str) -> Button:
+    return next(button for button in view.findChildren(Button) if button.text() == text)
+
+
+def test_nothing_is_sent_before_the_person_agrees(qtbot: QtBot, view: HubView) -> None:
+    queries: list[SearchQuery] = []
+    view.search_requested.connect(queries.append)
+    view.open()
+    view.set_search("qwen")
+    assert queries == []
+    assert "to mirror.test, and to nobody else" in words(view)
+    with qtbot.waitSignal(view.consented):
+        view.consent_button.click()
+    assert [query.text for query in queries] == ["qwen"]
+    assert view.message == "Searching…"
+
+
+def test_the_settings_are_one_press_away(qtbot: QtBot, view: HubView) -> None:
+    with qtbot.waitSignal(view.settings_requested):
+        button(view, "Open the settings").click()
+
+
+def test_answers_are_listed_and_one_is_opened(qtbot: QtBot, view: HubView, asked: list[SearchQuery]) -> None:
+    view.set_search("model")
+    view.set_page(PAGE)
+    assert [row.key for row in view.list.rows] == [model.repo for model in PAGE.models]
+    assert view.list.rows[0].note == "1,000 downloads"
+    view.list.choose_first()
+    with qtbot.waitSignal(view.repository_requested) as opened:
+        qtbot.keyClick(view.list, Qt.Key.Key_Return)
+    assert opened.args == ["maker-0/Model-0-GGUF"]
+
+
+def test_the_next_page_is_asked_for_once_and_added(view: HubView, asked: list[SearchQuery]) -> None:
+    view.set_search("model")
+    view.set_page(PAGE)
+    bar = view.list.verticalScrollBar()
+    bar.setValue(bar.maximum())
+    bar.setValue(bar.maximum() - 1)
+    bar.setValue(bar.maximum())
+    assert [query.cursor for query in asked] == ["", "second"]
+    assert asked[1].text == "model"
+    view.set_page(REST)
+    assert [row.key for row in view.list.rows] == [f"maker-{place}/Model-{place}-GGUF" for place in range(40)]
+    bar.setValue(bar.maximum())
+    assert len(asked) == 2
+
+
+def test_filters_ask_anew(qtbot: QtBot, view: HubView, asked: list[SearchQuery]) -> None:
+    view.set_max_bytes(9_000_000_000)
+    view.set_search("model")
+    button(view, "Fits this computer").click()
+    assert asked[-1].max_bytes == 9_000_000_000
+    sort = view.findChildren(QComboBox)[0]
+    sort.setFocus()
+    qtbot.keyClick(sort, Qt.Key.Key_Down)
+    assert asked[-1].sort is SearchSort.LIKES
+    author = view.findChildren(QLineEdit)[0]
+    author.setFocus()
+    qtbot.keyClicks(author, "maker")
+    qtbot.keyClick(author, Qt.Key.Key_Return)
+    assert (asked[-1].author, asked[-1].text) == ("maker", "model")
+    assert asked[-1].max_bytes == 9_000_000_000
+    count = len(asked)
+    button(view, "Fits this computer").setFocus()
+    assert len(asked) == count
+
+
+def test_no_answer_and_a_failure_say_so(qtbot: QtBot, view: HubView, asked: list[SearchQuery]) -> None:
+    view.set_search("model")
+    view.set_page(SearchPage(()))
+    assert view.message == "The hub has no model for these words."
+    view.set_failure("The hub cannot be reached", "Check the connection.")
+    assert view.message == "The hub cannot be reached"
+    assert "Check the connection." in words(view)
+    button(view, "Try again").click()
+    assert asked[-1] == asked[0]
+
+
+def test_a_failure_further_down_keeps_the_answers_and_can_be_tried_again(
+    view: HubView, asked: list[SearchQuery]
+) -> None:
+    view.set_search("model")
+    view.set_page(PAGE)
+    bar = view.list.verticalScrollBar()
+    bar.setValue(bar.maximum())
+    view.set_failure("The hub asks for a pause", "Trying again in 20 s.")
+    assert len(view.list.rows) == 30
+    assert "The hub asks for a pause. Trying again in 20 s." in words(view)
+    bar.setValue(0)
+    bar.setValue(bar.maximum())
+    assert [query.cursor for query in asked] == ["", "second", "second"]
+
+
+def test_old_answers_are_said_to_be_old(view: HubView, asked: list[SearchQuery]) -> None:
+    view.set_search("model")
+    view.set_page(PAGE, "From yesterday, for the hub is silent.")
+    assert "From yesterday, for the hub is silent." in words(view)
+    view.set_search("other")
+    view.set_page(PAGE)
+    assert "From yesterday" not in words(view)
+
+
+def test_a_repository_is_shown_with_its_files_and_card(view: HubView, asked: list[SearchQuery]) -> None:
+    view.set_details(hub_details(hub_model(1, gate=Gate.MANUAL)), "https://mirror.test/maker-1/Model-1-GGUF")
+    sheet = view.details.sheet
+    assert sheet is not None
+    assert sheet.suggested is not None
+    assert sheet.suggested.quantization == "Q4_K_M"
+    assert "accept terms before the download" in words(view)
+    assert view.details.main_button.text() == "Download (5.0 GB)"
+
+
+def test_narrow_back_leads_to_the_answers(qtbot: QtBot, show: Callable[..., HubView]) -> None:
+    view = show(HubView("mirror.test"), 480, 700)
+    view.set_consent(True)
+    view.set_search("model")
+    view.set_page(PAGE)
+    view.set_details(hub_details(hub_model(1)), "https://mirror.test/x")
+    assert not view.list.isVisible()
+    focused = view.window().focusWidget()
+    assert focused is not None
+    qtbot.keyClick(focused, Qt.Key.Key_Escape)
+    assert view.list.isVisible()
+    assert view.list.hasFocus()
+
+
+def test_long_names_and_right_to_left(show: Callable[..., HubView]) -> None:
+    view = show(HubView("mirror.test"), 480, 700)
+    view.setLayoutDirection(Qt.LayoutDirection.RightToLeft)
+    view.set_consent(True)
+    model = hub_model(1, repo=f"{LONG}/{LONG}", author=LONG, licence=LONG, architecture=LONG)
+    view.set_search("x")
+    view.set_page(SearchPage((model,)))
+    assert not view.grab().isNull()
+    view.set_details(hub_details(model), "https://mirror.test/x")
+    QApplication.processEvents()
+    assert not view.grab().isNull()
+    assert view.details.inside.width() <= view.details.viewport().width()

@@ -1,0 +1,181 @@
+"""The models on this computer: list, details, folders, and everything that can be done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QComboBox
+from pytestqt.qtbot import QtBot
+
+from app.core.library import Owner
+from app.ui.buttons import Button
+from app.ui.labels import Label
+from app.ui.models.library_view import BUILTIN, LibraryView, owner_words
+from tests.ui.models.settling import settle
+from tests.ui.models.values import GB, LONG, library_model
+
+OWN = library_model("/models/own.gguf", "Own", last_used_at=datetime(2026, 11, 1, tzinfo=UTC), repo="maker/own")
+THEIRS = library_model("/lmstudio/theirs.gguf", "Another", owner=Owner.LM_STUDIO, size_bytes=5 * GB, sha256="a" * 64)
+GONE = library_model("/usb/gone.gguf", "Gone", is_missing=True, size_bytes=9 * GB)
+
+
+@pytest.fixture
+def view(show: Callable[..., LibraryView]) -> LibraryView:
+    view = LibraryView()
+    view.set_folders(["/models", "/usb/" + "folder/" * 20])
+    view.set_models([OWN, THEIRS, GONE], OWN.path)
+    return show(view)
+
+
+def words(view: LibraryView) -> str:
+    settle()
+    return "\n".join(label.text() for label in view.findChildren(Label) if label.isVisible())
+
+
+def press(view: LibraryView, text: str) -> None:
+    button = view.button(text)
+    assert button is not None, text
+    assert button.isEnabled(), text
+    button.click()
+
+
+def keys(view: LibraryView) -> list[str]:
+    return [row.key for row in view.list.rows]
+
+
+def test_all_are_listed_with_owner_state_and_total(view: LibraryView) -> None:
+    assert keys(view) == [BUILTIN, OWN.path, THEIRS.path, GONE.path]
+    rows = {row.key: row for row in view.list.rows}
+    assert rows[OWN.path].state == "In use"
+    assert "LM Studio" in rows[THEIRS.path].text
+    assert rows[GONE.path].state == "File not found"
+    assert "3 models, 7.0 GB" in words(view)
+
+
+def test_every_owner_has_a_name() -> None:
+    assert all(owner_words(owner) for owner in Owner)
+
+
+def test_the_order_can_be_chosen(qtbot: QtBot, view: LibraryView) -> None:
+    order = view.findChildren(QComboBox)[0]
+    order.setFocus()
+    qtbot.keyClick(order, Qt.Key.Key_Down)
+    assert keys(view) == [BUILTIN, THEIRS.path, GONE.path, OWN.path]
+    qtbot.keyClick(order, Qt.Key.Key_Down)
+    assert keys(view) == [BUILTIN, GONE.path, THEIRS.path, OWN.path]
+
+
+def test_a_search_looks_at_names_and_paths(view: LibraryView) -> None:
+    view.set_search("LMSTUDIO theirs")
+    assert keys(view) == [THEIRS.path]
+    view.set_search("nothing of this name")
+    assert keys(view) == []
+    view.set_search("")
+    assert len(keys(view)) == 4
+
+
+@pytest.mark.parametrize("path", [OWN.path, None])
+def test_a_model_is_used(qtbot: QtBot, view: LibraryView, path: str | None) -> None:
+    view.list.choose(path or BUILTIN)
+    with qtbot.waitSignal(view.use_requested) as asked:
+        press(view, "Chat now")
+    assert asked.args == [path]
+
+
+def test_own_models_can_be_changed(qtbot: QtBot, view: LibraryView) -> None:
+    view.list.choose(OWN.path)
+    for text, signal in (
+        ("Show in folder", view.show_in_folder_requested),
+        ("Delete", view.trash_requested),
+        ("Look for an update", view.update_requested),
+        ("Chat template…", view.template_requested),
+        ("Remove from list", view.remove_requested),
+        ("Compute SHA-256", view.hash_requested),
+    ):
+        with qtbot.waitSignal(signal) as asked:
+            press(view, text)
+        assert asked.args == [OWN.path]
+
+
+def test_models_of_other_programs_are_never_changed(view: LibraryView) -> None:
+    view.list.choose(THEIRS.path)
+    assert view.button("Delete") is None
+    assert view.button("Move…") is None
+    assert "belongs to LM Studio" in words(view)
+    assert view.button("Compute SHA-256") is None
+    assert "a" * 64 in words(view)
+
+
+def test_a_missing_file_says_so_and_only_what_can_be_done_is_offered(view: LibraryView) -> None:
+    view.list.choose(GONE.path)
+    assert "The file is not where it was" in words(view)
+    enabled = {button.text() for button in view.details.findChildren(Button) if button.isEnabled()}
+    assert "Remove from list" in enabled
+    assert not enabled & {"Chat now", "Delete", "Move…", "Show in folder"}
+
+
+def test_a_move_that_is_going_on_can_be_cancelled(qtbot: QtBot, view: LibraryView) -> None:
+    view.list.choose(OWN.path)
+    view.set_progress(OWN.path, 0.1)
+    with qtbot.waitSignal(view.cancel_requested) as asked:
+        press(view, "Cancel")
+    assert asked.args == [OWN.path]
+    view.set_progress(OWN.path, None)
+    assert view.button("Chat now") is not None
+
+
+def test_folders_are_told_and_removed(qtbot: QtBot, view: LibraryView) -> None:
+    next(button for button in view.findChildren(Button) if button.text() == "Folders…").click()
+    assert view.shown_path == ""
+    assert "downloads go here" in words(view)
+    with qtbot.waitSignal(view.remove_folder_requested) as removed:
+        press(view, "Remove from the list of folders")
+    assert removed.args == ["/usb/" + "folder/" * 20]
+    with qtbot.waitSignal(view.duplicates_requested):
+        press(view, "Find duplicates")
+
+
+def test_details_follow_what_happens_to_the_model(view: LibraryView) -> None:
+    view.list.choose(OWN.path)
+    view.set_models([replace(OWN, name="Renamed", sha256="b" * 64), THEIRS], None)
+    assert "Renamed" in words(view)
+    assert "b" * 64 in words(view)
+    view.set_models([THEIRS], None)
+    assert view.shown_path == ""
+
+
+def test_narrow_enter_leads_to_details_and_escape_back(qtbot: QtBot, show: Callable[..., LibraryView]) -> None:
+    view = LibraryView()
+    view.set_models([OWN, THEIRS], None)
+    show(view, 480, 700)
+    view.list.choose(THEIRS.path)
+    qtbot.keyClick(view.list, Qt.Key.Key_Return)
+    assert view.shown_path == THEIRS.path
+    assert not view.list.isVisible()
+    focused = view.window().focusWidget()
+    assert focused is not None
+    qtbot.keyClick(focused, Qt.Key.Key_Escape)
+    assert view.list.hasFocus()
+
+
+def test_long_names_and_right_to_left(show: Callable[..., LibraryView]) -> None:
+    view = LibraryView()
+    view.setLayoutDirection(Qt.LayoutDirection.RightToLeft)
+    path = "/home/anna/" + "folder/" * 30 + "model.gguf"
+    view.set_models([library_model(path, LONG, licence=LONG, repo=LONG, sha256="a" * 64, same_as=(path,) * 3)], path)
+    show(view, 480, 700)
+    view.list.opened.emit(path)
+    settle()
+    assert not view.grab().isNull()
+    assert view.details.inside.width() <= view.details.viewport().width()
+
+
+def test_an_empty_library_shows_the_built_in_model_and_the_folders(show: Callable[..., LibraryView]) -> None:
+    view = show(LibraryView())
+    view.set_models([], None)
+    assert keys(view) == [BUILTIN]
+    assert "Folders" in words(view)
