@@ -18,10 +18,13 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QWidget
 
 from app.core.catalog import Catalog
+from app.core.fit import MachineMemory
+from app.core.speed import SpeedModel
 from app.hub.catalog_file import load_catalog
 from app.ui.application import dress
+from app.ui.models.catalogue_rows import judge_rows
 from app.ui.models.family_tree import FamilyTree
-from app.ui.models.recommended_view import RecommendedView, RowVerdict
+from app.ui.models.recommended_view import RecommendedView
 from app.ui.theme import apply_theme
 
 WIDTH_PX, HEIGHT_PX = 1280, 800
@@ -83,9 +86,12 @@ def main() -> None:
     shipped = load_catalog(Path(__file__).resolve().parents[2] / "resources" / "catalog.json")
     catalog = with_rows(shipped, rows)
 
+    machine = MachineMemory(12_000_000_000, 16_000_000_000, threads=4)
+    judged = judge_rows(catalog, machine, SpeedModel({"CPU": 30e9}), "f16")  # in the window: by a worker thread
+
     def recommended() -> QWidget:
-        view = RecommendedView(lambda _model, _choice: RowVerdict("Runs well here", True, True))
-        view.set_catalog(catalog)
+        view = RecommendedView()
+        view.set_rows(catalog, judged)
         return view
 
     def tree() -> QWidget:
