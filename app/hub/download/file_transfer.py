@@ -240,6 +240,8 @@ class _Lanes:
         self._lanes.remove(lane)
         self._past_bytes += lane.received_bytes
         if lane.problem is None:
+            if self._lanes:  # near the end there is not enough for so many
+                self._count.one_was_lost(time.monotonic(), len(self._lanes))
             return None
         if is_of_disk(lane.problem):
             return lane.problem
