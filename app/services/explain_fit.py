@@ -27,9 +27,13 @@ def verdict_words(verdict: Verdict) -> str:
             words = translate("ExplainFit", "Runs on the processor")
         case FitKind.TIGHT:
             words = translate("ExplainFit", "Needs {0}, only {1} are free: close other programs first")
+            if verdict.need.total_bytes <= verdict.free_bytes:  # but nothing would be left for the rest
+                words = translate("ExplainFit", "Needs {0} of the {1} that are free: close other programs first")
             return words.format(memory_size(verdict.need.total_bytes), memory_size(verdict.free_bytes))
         case FitKind.TOO_LARGE:
             words = translate("ExplainFit", "Too large: needs {0}, this computer has {1}")
+            if verdict.need.total_bytes <= verdict.total_bytes:
+                words = translate("ExplainFit", "Too large: needs {0} of the {1} that this computer has for everything")
             return words.format(memory_size(verdict.need.total_bytes), memory_size(verdict.total_bytes))
     if verdict.tokens_per_second is None:
         return words

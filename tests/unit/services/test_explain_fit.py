@@ -36,6 +36,14 @@ def test_verdicts_in_words_and_numbers() -> None:
     assert verdict_words(large) == "Too large: needs 41 GB, this computer has 16 GB"
 
 
+def test_no_verdict_contradicts_itself() -> None:
+    """A reserve stays free, so a model may be too large for memory that is as large as itself."""
+    tight = verdict_words(verdict(FitKind.TIGHT, needed=8 * GB))
+    assert tight == "Needs 8.0 GB of the 8.0 GB that are free: close other programs first"
+    large = verdict_words(verdict(FitKind.TOO_LARGE, needed=15 * GB))
+    assert large == "Too large: needs 15 GB of the 16 GB that this computer has for everything"
+
+
 def test_verdicts_for_lists() -> None:
     short = [verdict_short(verdict(kind)) for kind in FitKind]
     assert short == ["Runs here", "Runs here", "Runs here", "Memory is short", "Too large"]
