@@ -11,7 +11,7 @@ from app.core.errors import UserError
 from app.core.messages import utc_now
 from app.services.store import Stores, StoreService
 
-CANCELLED_KEPT = timedelta(days=1)  # so long a cancelled download can be brought back, with all that was received
+CANCELLED_KEPT = timedelta(hours=1)  # so long a cancelled download can be brought back, with all that was received
 _SAVE_INTERVAL_S = 10.0
 
 
@@ -22,6 +22,7 @@ class DownloadList:
         self._store = store
         self._on_failed = on_failed
         self._downloads: list[Download] = []
+        self._cancelled_s: dict[DownloadId, float] = {}  # since when
         self._saved_s = time.monotonic()
         self.is_loaded = False
 
@@ -29,6 +30,11 @@ class DownloadList:
     def shown(self) -> list[Download]:
         """Without those that were cancelled."""
         return [download for download in self._downloads if download.state is not DownloadState.CANCELLED]
+
+    @property
+    def has_cancelled(self) -> bool:
+        """Whether some wait to be brought back or forgotten."""
+        return bool(self._cancelled_s)
 
     def find(self, download_id: DownloadId) -> Download | None:
         """One of them, cancelled or not."""
@@ -57,12 +63,27 @@ class DownloadList:
     def put(self, download: Download) -> None:
         """Take over a change, and store it."""
         self.note(download)
+        if download.state is DownloadState.CANCELLED:
+            self._cancelled_s.setdefault(download.id, time.monotonic())
+        else:
+            self._cancelled_s.pop(download.id, None)
         self._save([(self._position(download.id), download)])
 
     def drop(self, download_id: DownloadId) -> None:
         """Take off the list for good."""
         self._downloads = [download for download in self._downloads if download.id != download_id]
+        self._cancelled_s.pop(download_id, None)
         self._store.run(lambda stores: stores.downloads.forget([download_id]), None, self._on_failed)
+
+    def drop_expired(self) -> list[Download]:
+        """Forget those that were cancelled so long ago that nobody will bring them back; they are returned."""
+        before_s = time.monotonic() - CANCELLED_KEPT.total_seconds()
+        expired = [
+            self.require(download_id) for download_id, since_s in self._cancelled_s.items() if since_s < before_s
+        ]
+        for download in expired:
+            self.drop(download.id)
+        return expired
 
     def move(self, download_id: DownloadId, position: int) -> None:
         """Move to a place in `shown`, 0 being the first."""
@@ -94,6 +115,8 @@ class DownloadList:
         def on_read(found: tuple[list[Download], list[Download]]) -> None:
             known, old = found
             ids = {download.id for download in known}
+            now_s = time.monotonic()
+            self._cancelled_s |= {each.id: now_s for each in known if each.state is DownloadState.CANCELLED}
             self._downloads = [*known, *(download for download in self._downloads if download.id not in ids)]
             self.is_loaded = True
             on_loaded(old)

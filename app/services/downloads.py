@@ -23,7 +23,7 @@ from app.services.store import StoreService
 from app.services.tasks import Tasks
 
 TICK_MS = 250  # a person is told so often how a download stands
-CLOCK_MS = 20_000  # how often the hours are looked at
+CLOCK_MS = 20_000  # how often hours, and cancelled downloads, are looked at
 SHUTDOWN_S = 1.0
 _BYTES_PER_MB = 1_000_000
 _NO_ACCESS = frozenset(  # failures that another way to the hub, or another token, may cure
@@ -76,7 +76,7 @@ class DownloadService(QObject):
         self._ticker.timeout.connect(self._on_tick)
         self._clock = QTimer(self)
         self._clock.setInterval(CLOCK_MS)
-        self._clock.timeout.connect(self._arrange)
+        self._clock.timeout.connect(self._on_clock)
         settings.changed.connect(self._on_setting_changed)
         store.opened.connect(self._on_store_opened)
         self._limiter.set_limit(self._limit_bytes_per_s())
@@ -174,7 +174,7 @@ class DownloadService(QObject):
         self._arrange()
 
     def cancel(self, download_id: DownloadId) -> None:
-        """Take a download off the list. For a day `restore` brings it back with all that was received.
+        """Take a download off the list. For an hour `restore` brings it back with all that was received.
 
         One that is done only leaves the list: its file stays.
         """
@@ -304,6 +304,11 @@ class DownloadService(QObject):
         self._list.save_sometimes()
         self._arrange()
 
+    def _on_clock(self) -> None:
+        for download in self._list.drop_expired():
+            self._discard_parts(download)
+        self._arrange()
+
     def _on_ended(self, download: Download) -> None:
         self._put(download)
         if download.state is DownloadState.DONE:
@@ -324,7 +329,7 @@ class DownloadService(QObject):
         _run(self._ticker, bool(self._workers or self._leaving))
         has_hours = self._settings.value("downloads.at_night") is True
         waits = any(not download.is_over and download.state is not DownloadState.PAUSED for download in self.downloads)
-        _run(self._clock, has_hours and waits)
+        _run(self._clock, (has_hours and waits) or self._list.has_cancelled)
 
     def _are_hours(self) -> bool:
         if self._settings.value("downloads.at_night") is not True:

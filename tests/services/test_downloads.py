@@ -6,7 +6,7 @@ import hashlib
 import random
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -208,6 +208,42 @@ def test_a_cancelled_download_can_be_brought_back(start: Start, hub: HubServer) 
     assert queue.names() == ["one"]
     queue.until_state(added, DownloadState.DONE)
     assert hub.seen("cdn")[-1].headers["range"] != "bytes=0-"
+
+
+def test_what_was_cancelled_long_ago_gives_its_room_back(
+    start: Start, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.services.downloads.CLOCK_MS", 200)
+    hub.cdn.bytes_per_second = SLOW_BYTES_PER_S
+    queue = start()
+    added, other = queue.add("one"), queue.add("two")
+    queue.until_received(added)
+    queue.service.cancel(added.id)
+    part = part_path(queue.own / "maker" / "one" / "one.gguf")
+    queue.until_received(other)
+    assert part.exists()
+    monkeypatch.setattr("app.services.download_list.CANCELLED_KEPT", timedelta(0))
+    queue.until(lambda: not part.exists())
+    assert queue.service.download(added.id) is None
+    queue.service.restore(added.id)  # too late: nothing happens
+    assert queue.names() == ["two"]
+
+
+def test_what_was_cancelled_in_an_earlier_run_gives_its_room_back(
+    start: Start, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.cdn.bytes_per_second = SLOW_BYTES_PER_S
+    queue = start()
+    added = queue.add("one")
+    queue.until_received(added)
+    queue.service.cancel(added.id)
+    queue.end()
+    part = part_path(queue.own / "maker" / "one" / "one.gguf")
+    assert part.exists()
+    monkeypatch.setattr("app.services.download_list.CANCELLED_KEPT", timedelta(0))
+    later = start()
+    later.until(lambda: not part.exists())
+    assert later.service.download(added.id) is None
 
 
 def test_a_download_that_is_done_leaves_the_list_and_stays_on_the_disk(start: Start) -> None:
