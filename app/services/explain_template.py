@@ -28,6 +28,13 @@ def explain_template(checked: TemplateChecked) -> TemplateVerdict:
     return TemplateVerdict(_summary(checked, broken), notes, not broken)
 
 
+def explain_shortly(checked: TemplateChecked) -> str:
+    """The same in a line, for a list of facts."""
+    verdict = explain_template(checked)
+    failing = [finding for finding in checked.findings if finding.kind is TemplateFindingKind.FAILS_ON]
+    return " ".join((verdict.summary, *(_note(finding) for finding in failing)))
+
+
 def dialogue_title(dialogue: Dialogue) -> str:
     """What a dialogue is called."""
     match dialogue:

@@ -51,6 +51,11 @@ class TemplateService(QObject):
         """The template in place of the file's; empty for its own."""
         return self._choices.of(path)
 
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether a check needs no engine to be started for it."""
+        return self._engine.is_running
+
     def check(self, path: str, template: str = "") -> int:
         """Try a template with a file, by default the file's own; ends in `checked` or `check_failed`."""
         request = CheckTemplate(self._engine.next_id(), path, template, self._catalog_template(path))

@@ -26,6 +26,7 @@ from app.ui.models.recommended_view import RecommendedView
 from app.ui.models.sheet import FileChoice
 from app.ui.models.verdicts import Verdicts
 from app.ui.notices import NoticeArea
+from app.ui.template_controller import TemplateController
 
 
 class ModelsController(QObject):
@@ -45,6 +46,7 @@ class ModelsController(QObject):
         self._tree: FamilyTree | None = None
         self._library = LibraryView(parent)
         self._recommended.tree_requested.connect(self._on_tree_requested)
+        self._templates = TemplateController(profile, self._library, notices, parent)
         self.page = ModelsPage(self._recommended, self._hub.view, self._library, parent)
         self._connect_library()
         self._connect_downloads()

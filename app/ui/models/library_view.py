@@ -60,6 +60,7 @@ class LibraryView(QWidget):
     cancel_requested = Signal(str)
     update_requested = Signal(str)
     template_requested = Signal(str)
+    template_shown = Signal(str)  # its words may be given by `set_template_words`
     duplicates_requested = Signal()
     look_elsewhere_requested = Signal()
     add_folder_requested = Signal(str)
@@ -72,6 +73,8 @@ class LibraryView(QWidget):
         self._busy: dict[str, float] = {}
         self._current_path: str | None = None
         self._search = ""
+        self._template_words: dict[str, str] = {}
+        self._template: Label | None = None  # where those of the model on screen stand
         self._key = ""
         self.list = RowList(self.tr("Models on this computer"), self)
         self.list.chosen.connect(self._on_chosen)
@@ -115,6 +118,12 @@ class LibraryView(QWidget):
         self._current_path = current_path
         self._refill()
         self._show_details(self._key)
+
+    def set_template_words(self, path: str, words: str) -> None:
+        """What was found of a model's chat template."""
+        self._template_words[path] = words
+        if path == self._key and self._template is not None:
+            self._template.setText(words)
 
     def set_folders(self, folders: Sequence[str]) -> None:
         """The folders that are watched, Hearth's own first."""
@@ -200,6 +209,7 @@ class LibraryView(QWidget):
             self.details.column.removeWidget(self._body)
             self._body.hide()
             self._body.deleteLater()
+            self._template = None
         body = QWidget(self.details.inside)
         layout = QVBoxLayout(body)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -213,6 +223,8 @@ class LibraryView(QWidget):
         layout.addStretch(1)
         self._body = body
         self.details.column.addWidget(body)
+        if model is not None and not model.is_missing:
+            self.template_shown.emit(model.path)
 
     def _fill_builtin(self, layout: QVBoxLayout, body: QWidget) -> None:
         layout.addWidget(heading(builtin_model_name(), body))
@@ -235,6 +247,10 @@ class LibraryView(QWidget):
             layout.addWidget(hint(words.format(program=owner_words(model.owner)), body))
         layout.addLayout(self._model_buttons(body, model))
         layout.addWidget(self._facts(body, model))
+
+    def _template_text(self, model: LibraryModel) -> str:
+        known = self.tr("In the file") if model.has_template else self.tr("None in the file; Hearth uses its own")
+        return self._template_words.get(model.path, known)
 
     def _model_buttons(self, body: QWidget, model: LibraryModel) -> FlowLayout:
         flow = FlowLayout(spacing_px=8)
@@ -280,8 +296,8 @@ class LibraryView(QWidget):
         facts.append((self.tr("Size"), size(model.size_bytes)))
         if model.context_length:
             facts.append((self.tr("Context"), self.tr("{0} tokens").format(number(model.context_length))))
-        template = self.tr("In the file") if model.has_template else self.tr("None in the file; Hearth uses its own")
-        facts.append((self.tr("Chat template"), template))
+        template_row = len(facts)
+        facts.append((self.tr("Chat template"), self._template_text(model)))
         if model.licence:
             facts.append((self.tr("Licence"), model.licence))
         if model.repo:
@@ -294,6 +310,8 @@ class LibraryView(QWidget):
             value = Label(text, box, wraps=True)
             value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             grid.addWidget(value, row, 1)
+            if row == template_row:
+                self._template = value
         if not model.sha256 and not model.is_missing and model.path not in self._busy:
             compute = Button(self.tr("Compute SHA-256"), box, kind=ButtonKind.QUIET)
             compute.clicked.connect(self._on_hash)
