@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QPalette
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtGui import QPalette, QResizeEvent
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
 from app.core.downloads import Download, DownloadState, WaitReason
+from app.core.errors import ErrorKind
 from app.services.explain import explain
 from app.services.wording import duration, size
 from app.ui.buttons import Button, ButtonKind
@@ -17,6 +18,16 @@ from app.ui.scroll_column import use_slim_scroll_bars
 
 STEPS = 1000  # of a progress bar
 VISIBLE_ROWS = 3  # more scroll
+_OF_THE_FOLDER = frozenset(  # failures that another folder helps against
+    {
+        ErrorKind.NAME_TAKEN,
+        ErrorKind.DISK_SPACE,
+        ErrorKind.FILE_TOO_LARGE,
+        ErrorKind.FOLDER_READ_ONLY,
+        ErrorKind.WRITE_FAILED,
+    }
+)
+ROW_LINES = 3.2  # the usual height of a row, in lines of text
 
 
 class DownloadsPanel(QWidget):
@@ -25,6 +36,8 @@ class DownloadsPanel(QWidget):
     pause_requested = Signal(str)  # id
     resume_requested = Signal(str)
     cancel_requested = Signal(str)
+    replace_requested = Signal(str)  # id: the file that has the name may go
+    folder_requested = Signal(str, str)  # id, and the folder where it shall go instead
     move_requested = Signal(str, int)  # id, by how many places
     use_requested = Signal(object)  # path as str
     show_in_folder_requested = Signal(str)  # path
@@ -82,28 +95,40 @@ class DownloadsPanel(QWidget):
             row.deleteLater()
         self._rows = kept
         self._clear.setVisible(any(download.state is DownloadState.DONE for download in downloads))
-        shown = min(len(kept), VISIBLE_ROWS)
-        if kept:
-            row_px = max(row.sizeHint().height() for row in kept.values()) + 6
-            self._area.setFixedHeight(shown * row_px)
         self._inside.setUpdatesEnabled(True)
         self.setVisible(bool(kept))
+        self._fit_height()
 
     def set_download(self, download: Download) -> None:
         """Show how one stands now."""
         if (row := self._rows.get(download.id)) is not None:
             row.set_download(download)
+            self._fit_height()
+
+    def _fit_height(self) -> None:
+        """As tall as the rows at this width, and no taller than a few of them."""
+        content_px = self._column.totalHeightForWidth(self.width())
+        if content_px < 0:
+            content_px = self._column.totalSizeHint().height()
+        most_px = round(VISIBLE_ROWS * ROW_LINES * self.fontMetrics().height())
+        self._area.setFixedHeight(min(content_px, most_px))
 
     def _new_row(self, download: Download) -> DownloadRow:
         row = DownloadRow(download.id, self._inside)
         row.pause_requested.connect(self.pause_requested)
         row.resume_requested.connect(self.resume_requested)
         row.cancel_requested.connect(self.cancel_requested)
+        row.replace_requested.connect(self.replace_requested)
+        row.folder_requested.connect(self.folder_requested)
         row.move_requested.connect(self.move_requested)
         row.use_requested.connect(self.use_requested)
         row.show_in_folder_requested.connect(self.show_in_folder_requested)
         row.show()
         return row
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit_height()
 
 
 class DownloadRow(QWidget):
@@ -112,6 +137,8 @@ class DownloadRow(QWidget):
     pause_requested = Signal(str)
     resume_requested = Signal(str)
     cancel_requested = Signal(str)
+    replace_requested = Signal(str)
+    folder_requested = Signal(str, str)
     move_requested = Signal(str, int)
     use_requested = Signal(object)
     show_in_folder_requested = Signal(str)
@@ -120,6 +147,7 @@ class DownloadRow(QWidget):
         super().__init__(parent)
         self._id = download_id
         self._path = ""
+        self._target = ""  # the folder where it goes
         self._name = ElidedLabel("", self)
         self._status = Label("", self, percent=92, muted=True, wraps=True)
         self._bar = QProgressBar(self)
@@ -127,6 +155,8 @@ class DownloadRow(QWidget):
         self._bar.setTextVisible(False)
         self._bar.setFixedHeight(6)
         self._pause = self._button(self.tr("Pause"), self._on_pause)
+        self._replace = self._button(self.tr("Replace it"), self._on_replace)
+        self._elsewhere = self._button(self.tr("Another folder…"), self._on_elsewhere)
         self._resume = self._button(self.tr("Resume"), self._on_resume)
         self._use = self._button(self.tr("Chat now"), self._on_use, ButtonKind.PRIMARY)
         self._folder = self._button(self.tr("Show in folder"), self._on_folder)
@@ -142,8 +172,8 @@ class DownloadRow(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(6)
         row.addLayout(words, 1)
-        buttons = (self._up, self._down, self._pause, self._resume, self._use, self._folder, self._cancel)
-        for button in buttons:
+        moving = (self._up, self._down, self._pause, self._replace, self._elsewhere, self._resume)
+        for button in (*moving, self._use, self._folder, self._cancel):
             row.addWidget(button, 0, Qt.AlignmentFlag.AlignVCenter)
 
     @property
@@ -162,6 +192,7 @@ class DownloadRow(QWidget):
         """Show how it stands."""
         state = download.state
         self._path = download.path
+        self._target = download.folder
         name = f"{download.name} · {download.quantization}" if download.quantization else download.name
         self._name.setText(name)
         self._bar.setAccessibleName(self.tr("Progress of {model}").format(model=download.name))
@@ -179,10 +210,23 @@ class DownloadRow(QWidget):
         self._pause.setVisible(is_moving)
         self._resume.setVisible(can_resume)
         self._resume.setText(self.tr("Try again") if state is DownloadState.FAILED else self.tr("Resume"))
+        why = download.error.kind if state is DownloadState.FAILED and download.error is not None else None
+        self._replace.setVisible(why is ErrorKind.NAME_TAKEN)
+        self._elsewhere.setVisible(why in _OF_THE_FOLDER)
         self._use.setVisible(state is DownloadState.DONE)
         self._folder.setVisible(state is DownloadState.DONE)
         self._cancel.setVisible(not download.is_over or state is DownloadState.FAILED)
-        for button in (self._pause, self._resume, self._use, self._folder, self._up, self._down):
+        named = (
+            self._pause,
+            self._replace,
+            self._elsewhere,
+            self._resume,
+            self._use,
+            self._folder,
+            self._up,
+            self._down,
+        )
+        for button in named:
             button.setAccessibleName(f"{button.text() or button.toolTip()}: {download.name}")
         self._cancel.setAccessibleName(self.tr("Cancel: {model}").format(model=download.name))
 
@@ -252,6 +296,14 @@ class DownloadRow(QWidget):
 
     def _on_cancel(self) -> None:
         self.cancel_requested.emit(self._id)
+
+    def _on_replace(self) -> None:
+        self.replace_requested.emit(self._id)
+
+    def _on_elsewhere(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, self.tr("Download to"), self._target)
+        if folder:
+            self.folder_requested.emit(self._id, folder)
 
     def _on_up(self) -> None:
         self.move_requested.emit(self._id, -1)

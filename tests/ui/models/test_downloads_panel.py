@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.core.downloads import Download, DownloadState, WaitReason
@@ -154,3 +155,24 @@ def test_many_with_long_names_fit_a_narrow_window(show: Callable[..., DownloadsP
     assert panel.width() == 480
     assert panel.height() <= 400
     assert all(row.width() <= 480 for row in panel.rows)
+
+
+@pytest.mark.parametrize("width", [480, 1200])
+def test_the_strip_takes_no_more_room_than_a_few_rows(show: Callable[..., QWidget], width: int) -> None:
+    """A sentence that wraps made every row as tall as the sentence would be in a narrow column."""
+    page = QWidget()
+    layout = QVBoxLayout(page)
+    layout.addStretch(1)
+    panel = DownloadsPanel(page)
+    layout.addWidget(panel)
+    show(page, width, 800)
+    panel.set_downloads([download("a")])
+    settle()
+    one_px = panel.height()
+    assert one_px < 8 * panel.fontMetrics().height()
+    panel.set_downloads([download(name, DownloadState.FAILED, error=FULL) for name in "abcdefgh"])
+    settle()
+    assert one_px < panel.height() < 14 * panel.fontMetrics().height()
+    panel.set_downloads([download("a")])
+    settle()
+    assert panel.height() == one_px
