@@ -62,6 +62,7 @@ class ContextSequence:
         self._checkpoints: list[Checkpoint] = []
         self._whole_from = 0  # from this length on windows can be cut anywhere
         self._cut_points: list[int] = []  # and below it to these lengths
+        self._first_position = 0  # the first token that windows had when that was so
 
     @property
     def needs_marks(self) -> bool:
@@ -89,7 +90,7 @@ class ContextSequence:
         """Forget everything."""
         llama.llama_memory_seq_rm(self._memory, self.number, -1, -1)
         self.tokens.clear()
-        self.saved_length = self._whole_from = 0
+        self.saved_length = self._whole_from = self._first_position = 0
         self._checkpoints, self._cut_points = [], []
 
     def extend(self, tokens: Sequence[int]) -> None:
@@ -152,6 +153,7 @@ class ContextSequence:
         self._checkpoints = list(saved.checkpoints)
         if self._window:
             self._whole_from, self._cut_points = len(self.tokens), list(saved.cut_points)
+            self._first_position = self._least_position
         self.mark()
         return True
 
@@ -164,8 +166,7 @@ class ContextSequence:
         self.conversation_id, self.used_at = other.conversation_id, other.used_at
         self.saved_length = other.saved_length
         self._checkpoints = other._checkpoints
-        if self._window and llama.llama_memory_seq_pos_min(self._memory, self.number) > 0:
-            self._whole_from = len(self.tokens)  # the state that was moved has the last window only
+        self._note_losses()  # the state that was moved has the last window only
 
     def copy_from(self, other: ContextSequence, length: int) -> None:
         """Take over the first `length` tokens of another sequence; the sequence is empty if that fails."""
@@ -186,6 +187,7 @@ class ContextSequence:
         self.tokens = list(other.tokens)
         self._checkpoints = list(other._checkpoints)
         self._whole_from, self._cut_points = other._whole_from, list(other._cut_points)
+        self._first_position = other._first_position
         batch, abort, stopped = Batch(1), AbortCallback(), StopFlag()
         batch.add(self.tokens[-1:], len(self.tokens), self.number, all_logits=False)
         stopped.set()
@@ -203,7 +205,21 @@ class ContextSequence:
         """The longest beginning of up to `length` tokens, fewer than there are, to which the memory can go back."""
         if self._is_recurrent:
             return last_up_to([point.length for point in self._checkpoints], length)
+        self._note_losses()
         return length if length >= self._whole_from else last_up_to(self._cut_points, length)
+
+    @property
+    def _least_position(self) -> int:
+        """The first token of which layers with windows have anything."""
+        return int(llama.llama_memory_seq_pos_min(self._memory, self.number))
+
+    def _note_losses(self) -> None:
+        """llama.cpp may write over tokens that no window sees any more; it then forgets all before them."""
+        if self._window and (first := self._least_position) > self._first_position:
+            self._first_position = first
+            least = min(first + self._window - 1, len(self.tokens))
+            self._whole_from = max(self._whole_from, least)
+            self._cut_points = [point for point in self._cut_points if point >= least]
 
     def _go_back(self, length: int) -> None:
         length = self._restore_checkpoint(length) if self._is_recurrent else self._reachable(length)
