@@ -16,6 +16,7 @@ from typing import Any
 from app.core.events import HOST
 from app.core.memory import ContextPlan, layer_cache_bytes
 from app.core.model_shape import ModelShape
+from app.core.past_runs import PastRun
 from app.core.plan import DeviceShare, EnginePlan, Placement
 
 WORDS_PER_TOKEN = 0.75
@@ -33,22 +34,6 @@ a processor, before its self-test has run."""
 
 _LEAST_FACTOR, _LARGEST_FACTOR = 0.1, 10.0  # beyond these a past run was disturbed, or is of something else
 _ENOUGH_RUNS = 2  # for a conclusion from other models to this one
-
-
-@dataclass(frozen=True, slots=True)
-class PastRun:
-    """What an answer showed: the speed that was expected without correction, and the one that was seen."""
-
-    devices: str  # names of those that computed, joined by "+"
-    model: str  # a name for the file's contents
-    quantization: str
-    expected: float  # tokens per second
-    seen: float
-
-    @property
-    def factor(self) -> float:
-        """How much faster than expected."""
-        return self.seen / self.expected
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,21 +5,16 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
 from app.core.errors import UserError
-from app.core.estimated_shape import ListedFigures, described_shape, listed_shape
 from app.core.events import HOST, Device, Event, Finished, ModelInfo
-from app.core.fit import GpuMemory, MachineMemory, Verdict, judge, usual_context
 from app.core.gguf import GgufHeader, read_prefix
-from app.core.gpu_choice import chosen_gpus, shares_memory
 from app.core.messages import Usage
-from app.core.model_shape import ModelShape
-from app.core.plan import EnginePlan
+from app.core.past_runs import PastRun
 from app.core.quantizations import quantization_of
-from app.core.speed import COPY_EFFICIENCY, SELF_TEST_BYTES, PastRun, SpeedModel, devices_of, loaded_plan, model_key
 from app.engine.client import EngineClient
 from app.engine.host_memory import HostMemory, host_memory, private_bytes
 from app.services.device_choice import DeviceChoice
@@ -28,6 +23,14 @@ from app.services.models import ModelService
 from app.services.settings import SettingsService
 from app.services.speed_history import SpeedHistory, read_history, write_history
 from app.services.tasks import Tasks
+
+# What judges is imported when something is to be judged: it is of no use at the start, and takes 40 ms.
+if TYPE_CHECKING:
+    from app.core.estimated_shape import ListedFigures
+    from app.core.fit import GpuMemory, MachineMemory, Verdict
+    from app.core.model_shape import ModelShape
+    from app.core.plan import EnginePlan
+    from app.core.speed import SpeedModel
 
 PREFIX_BYTES = 64 * 1024  # of a header: what a verdict before a download is made from, too
 _MEMORY_AGE_S = 1.0  # a list of hundreds of rows is judged by one look at the memory
@@ -113,6 +116,9 @@ class FitService(QObject):
 
         The file's name and size find what this machine has done with that very file.
         """
+        from app.core.fit import judge, usual_context
+        from app.core.speed import model_key
+
         kind = quantization_of(file_name)
         return judge(
             shape,
@@ -128,14 +134,22 @@ class FitService(QObject):
         self, header: GgufHeader, size_bytes: int, context_length: int = 0, file_name: str = ""
     ) -> Verdict:
         """The same from a header, whole or in part. Raises UserError CORRUPT for one without layers."""
+        from app.core.estimated_shape import described_shape
+        from app.core.fit import usual_context
+
         length = context_length or usual_context(trained_context(header))
         return self.judge(described_shape(header, size_bytes), length, file_name, size_bytes)
 
     def judge_row(self, figures: ListedFigures, context_length: int = 0, file_name: str = "") -> Verdict:
         """An estimate for a row of a list, of whose file no header was read."""
+        from app.core.estimated_shape import listed_shape
+
         return self.judge(listed_shape(figures), context_length, file_name, figures.size_bytes)
 
     def _look(self) -> MachineMemory:
+        from app.core.fit import MachineMemory
+        from app.core.gpu_choice import chosen_gpus
+
         host = host_memory()
         devices = self._choice.devices
         wanted = self._choice.device_for("")
@@ -158,6 +172,8 @@ class FitService(QObject):
         return sum(max(0, int(each.get("used_bytes", 0)) - int(each.get("weights_bytes", 0))) for each in shares)
 
     def _known_speed(self) -> SpeedModel:
+        from app.core.speed import COPY_EFFICIENCY, SELF_TEST_BYTES, SpeedModel
+
         measured = {name: found.generation * SELF_TEST_BYTES for name, found in self._choice.speeds.items()}
         if self._history.copy_bandwidth:
             measured.setdefault(HOST, self._history.copy_bandwidth * COPY_EFFICIENCY)
@@ -187,17 +203,12 @@ class FitService(QObject):
         """Look at the model's first bytes, to know what is to be expected of it."""
         self._memory = None
         self._running = None
-        plan = loaded_plan(info.plan)
-        if plan is None:
-            return
 
-        path = Path(info.path)
+        def on_done(running: _Running | None) -> None:
+            if self._models.info is info:
+                self._running = running
 
-        def on_done(shape: ModelShape | None) -> None:
-            if shape is not None and self._models.info is info and shape.layers == plan.layers:
-                self._running = _Running(path.name, info.size_bytes, shape, plan)
-
-        self._tasks.run(lambda: _shape_of_file(path, info.size_bytes), on_done)
+        self._tasks.run(lambda: _look_at(info), on_done)
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Finished) and self._running is not None:
@@ -205,6 +216,8 @@ class FitService(QObject):
 
     def _learn(self, usage: Usage, running: _Running) -> None:
         """An answer shows how fast the machine really is with this model, unless many of its words were guessed."""
+        from app.core.speed import devices_of, model_key
+
         seen = usage.tokens_per_second
         is_guessed = usage.accepted_tokens * _GUESSED_SHARE > usage.completion_tokens
         expected = self._known_speed().expected(running.shape, running.plan)
@@ -242,17 +255,28 @@ def trained_context(header: GgufHeader) -> int:
 
 def _gpu(device: Device, host: HostMemory, held_bytes: int) -> GpuMemory:
     """A device that tells nothing has the computer's memory."""
+    from app.core.fit import GpuMemory
+    from app.core.gpu_choice import shares_memory
+
     is_shared = shares_memory(device)
     free = device.free_bytes + held_bytes if device.total_bytes else host.free_bytes
     total = device.total_bytes or host.total_bytes
     return GpuMemory(device.name, device.description.strip() or device.name, min(free, total), total, is_shared)
 
 
-def _shape_of_file(path: Path, size_bytes: int) -> ModelShape | None:
-    """The shape by the first bytes of a file, as a verdict before the download had it; None if that fails."""
+def _look_at(info: ModelInfo) -> _Running | None:
+    """A model by the first bytes of its file, as a verdict before the download had it; None if that fails."""
+    from app.core.estimated_shape import described_shape
+    from app.core.speed import loaded_plan
+
+    path = Path(info.path)
+    plan = loaded_plan(info.plan)
     try:
         with path.open("rb") as file:
             prefix = file.read(PREFIX_BYTES)
-        return described_shape(read_prefix(prefix, size_bytes), size_bytes)
+        shape = described_shape(read_prefix(prefix, info.size_bytes), info.size_bytes)
     except (OSError, UserError):
         return None
+    if plan is None or plan.layers != shape.layers:
+        return None
+    return _Running(path.name, info.size_bytes, shape, plan)

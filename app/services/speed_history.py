@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from app.core.speed import PastRun
+from app.core.past_runs import PastRun
 
 log = logging.getLogger(__name__)
 

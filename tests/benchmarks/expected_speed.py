@@ -14,7 +14,8 @@ from pathlib import Path
 from app.core.estimated_shape import described_shape
 from app.core.events import HOST, DeviceTested, Finished, Loaded
 from app.core.gguf import read_prefix
-from app.core.speed import COPY_EFFICIENCY, SELF_TEST_BYTES, PastRun, SpeedModel, loaded_plan
+from app.core.past_runs import PastRun
+from app.core.speed import COPY_EFFICIENCY, SELF_TEST_BYTES, SpeedModel, loaded_plan
 from app.engine.protocol import TestDevice
 from app.services.memory_bandwidth import measure_copy_bandwidth
 from tests.benchmarks.shapes import QUANTS, SHAPES, noise_text, shape_file

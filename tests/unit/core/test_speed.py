@@ -5,11 +5,11 @@ import pytest
 from app.core.events import HOST
 from app.core.fit import GpuMemory, MachineMemory, judge
 from app.core.model_shape import ModelShape
+from app.core.past_runs import PastRun
 from app.core.plan import Budget, EnginePlan, Machine, Wishes, fitting_plan
 from app.core.speed import (
     CONVERSATION_TOKENS,
     SELF_TEST_BYTES,
-    PastRun,
     SpeedModel,
     devices_of,
     token_bytes,

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from app.core.speed import PastRun
+from app.core.past_runs import PastRun
 from app.services.speed_history import SpeedHistory, read_history, write_history
 
 
