@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime
-from functools import partial
 from urllib.parse import urlsplit
 
-from PySide6.QtCore import QLocale, QObject, QUrl, Signal
-from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QMessageBox, QWidget
+from PySide6.QtCore import QLocale, QObject, Signal
+from PySide6.QtWidgets import QWidget
 
 from app.core.errors import UserError
 from app.core.fit import MachineMemory
 from app.core.hub_values import HubDetails, SearchPage, SearchQuery
 from app.services.explain import explain
-from app.services.explain_hub import TOKEN_PAGE
 from app.services.profile import Profile
 from app.services.wording import day_words
 from app.ui.models.details import ModelDetails
 from app.ui.models.hub_view import HubView
-from app.ui.models.token_dialog import TokenDialog
 from app.ui.models.verdicts import Verdicts
+from app.ui.token_requests import TokenRequests
 
 ALLOWED = "hub.search_allowed"
 USABLE_SHARE = 0.8  # of the memory that models may use, for a file's size: the context needs some too
@@ -38,31 +35,16 @@ class HubController(QObject):
     def __init__(self, profile: Profile, parent: QWidget) -> None:
         super().__init__(parent)
         self._profile = profile
-        self._window = parent
         self.view = HubView(self._host(), parent)
         self._page: SearchPage | None = None  # the last one of the search that is shown
-        self._dialog: TokenDialog | None = None
-        self._is_token_kept = True
+        self._tokens = TokenRequests(profile.hub, parent)
         self._verdicts = Verdicts(profile, self.view.details, may_ask=True)
         self._connect()
 
     def connect_details(self, details: ModelDetails) -> None:
         """Links and tokens of a details pane."""
-        details.link_requested.connect(self.open_link)
-        details.token_requested.connect(self._on_token_requested)
-
-    def open_link(self, address: str) -> None:
-        """Links lead out of Hearth: the person sees where to first."""
-        box = QMessageBox(self._window)
-        box.setIcon(QMessageBox.Icon.Question)
-        box.setWindowTitle(self.tr("Open in the browser"))
-        box.setText(self.tr("Open this address in the browser?"))
-        # Fully encoded it holds nothing that could be taken for markup.
-        box.setInformativeText(QUrl(address).toString(QUrl.ComponentFormattingOption.FullyEncoded))
-        box.setStandardButtons(QMessageBox.StandardButton.Open | QMessageBox.StandardButton.Cancel)
-        box.setDefaultButton(QMessageBox.StandardButton.Open)
-        box.accepted.connect(partial(QDesktopServices.openUrl, QUrl(address)))
-        box.open()
+        details.link_requested.connect(self._tokens.open_link)
+        details.token_requested.connect(self._tokens.ask)
 
     def _connect(self) -> None:
         view, hub = self.view, self._profile.hub
@@ -76,9 +58,6 @@ class HubController(QObject):
         hub.search_failed.connect(self._on_search_failed)
         hub.opened.connect(self._on_opened)
         hub.open_failed.connect(self.failed)
-        hub.token_not_kept.connect(self._on_token_not_kept)
-        hub.token_set.connect(self._on_token_set)
-        hub.token_refused.connect(self._on_token_refused)
         self.connect_details(view.details)
 
     def _host(self) -> str:
@@ -117,38 +96,6 @@ class HubController(QObject):
             return ""
         day = day_words(answered_at, QLocale.FormatType.LongFormat)
         return self.tr("The hub cannot be asked now. It said this on {day}.").format(day=day)
-
-    # -- the token
-
-    def _on_token_requested(self, repo: str) -> None:
-        try:
-            access = self._profile.hub.access()
-        except UserError as error:
-            self.failed.emit(error)
-            return
-        self._is_token_kept = True
-        self._dialog = TokenDialog(repo, access.page_url(repo), TOKEN_PAGE, self._window)
-        self._dialog.link_requested.connect(self.open_link)
-        self._dialog.token_entered.connect(self._profile.hub.set_token)
-        self._dialog.finished.connect(self._on_dialog_finished)
-        self._dialog.open()
-
-    def _on_dialog_finished(self, _result: int) -> None:
-        if self._dialog is not None:
-            self._dialog.deleteLater()
-            self._dialog = None
-
-    def _on_token_not_kept(self, _error: UserError) -> None:
-        self._is_token_kept = False
-
-    def _on_token_set(self, account: str) -> None:
-        if self._dialog is not None:
-            self._dialog.show_accepted(account, is_kept=self._is_token_kept)
-
-    def _on_token_refused(self, error: UserError) -> None:
-        if self._dialog is not None:
-            explanation = explain(error)
-            self._dialog.show_refused(f"{explanation.title}. {explanation.text}")
 
 
 def _usable_bytes(machine: MachineMemory) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path, PurePosixPath
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QWidget
@@ -10,7 +11,9 @@ from PySide6.QtWidgets import QWidget
 from app.core.catalog import Catalog
 from app.core.downloads import Download, DownloadId, DownloadState
 from app.core.errors import UserError
+from app.core.library import LibraryModel
 from app.services.explain import explain
+from app.services.model_updates import ModelUpdate
 from app.services.profile import Profile
 from app.services.tasks import Task
 from app.services.trash import Trashed
@@ -82,6 +85,7 @@ class ModelsController(QObject):
         view.remove_requested.connect(self._on_remove)
         view.hash_requested.connect(library.compute_hash)
         view.cancel_requested.connect(library.cancel)
+        view.update_requested.connect(self._on_update_wanted)
         view.duplicates_requested.connect(library.find_duplicates)
         view.add_folder_requested.connect(library.add_folder)
         view.remove_folder_requested.connect(library.remove_folder)
@@ -92,6 +96,10 @@ class ModelsController(QObject):
         library.trashed.connect(self._on_trashed)
         library.duplicates_found.connect(self._on_duplicates)
         library.failed.connect(self._on_failed)
+        updates = self._profile.updates
+        updates.checked.connect(self._on_update_checked)
+        updates.not_found.connect(self._on_update_not_found)
+        updates.failed.connect(self._on_failed)
         models.files_changed.connect(library.refresh)
         models.loaded.connect(self._show_library)
 
@@ -130,6 +138,34 @@ class ModelsController(QObject):
         explanation = explain(error)
         self._notices.show_notice(f"{explanation.title}. {explanation.text}")
 
+    def _on_update_wanted(self, path: str) -> None:
+        if (model := self._profile.library.model(path)) is not None:
+            self._profile.updates.check(model)
+
+    def _on_update_checked(self, update: ModelUpdate) -> None:
+        name = update.model.name
+        if not update.files:
+            self._notices.show_notice(self.tr("“{model}” is what the hub has now.").format(model=name))
+            return
+        total = size(sum(file.size_bytes for file in update.files))
+        words = self.tr("The hub has another file for “{model}” ({size}).").format(model=name, size=total)
+        if update.model.is_read_only:
+            self._notices.show_notice(words)
+        else:
+            self._notices.show_notice(words, self.tr("Download it"), partial(self._update, update))
+
+    def _on_update_not_found(self, model: LibraryModel) -> None:
+        words = self.tr("The hub has no file of this name any more: “{model}”.").format(model=model.name)
+        self._notices.show_notice(words)
+
+    def _update(self, update: ModelUpdate) -> None:
+        """Download the newer file; the one that is here is replaced once the new one is complete."""
+        inside = len(PurePosixPath(update.files[0].path).parts)
+        folder = Path(update.model.path).parents[inside - 1]
+        downloads = self._profile.downloads
+        added = downloads.add(update.files, update.model.name, quantization=update.model.quantization, folder=folder)
+        downloads.replace(added.id)
+
     # -- downloads
 
     def _connect_downloads(self) -> None:
@@ -137,6 +173,8 @@ class ModelsController(QObject):
         panel.pause_requested.connect(downloads.pause)
         panel.resume_requested.connect(downloads.resume)
         panel.cancel_requested.connect(downloads.cancel)
+        panel.replace_requested.connect(downloads.replace)
+        panel.folder_requested.connect(self._on_other_folder)
         panel.move_requested.connect(self._on_move_download)
         panel.clear_requested.connect(downloads.clear_done)
         panel.use_requested.connect(self.use_requested)
@@ -165,6 +203,9 @@ class ModelsController(QObject):
                 choice.key: known[part.sha256] for choice in files for part in choice.parts[:1] if part.sha256 in known
             }
             details.set_here({**by_hash, **here}, on_the_way)
+
+    def _on_other_folder(self, name: str, folder: str) -> None:
+        self._profile.downloads.use_folder(DownloadId(name), Path(folder))
 
     def _on_move_download(self, name: str, places: int) -> None:
         order = [download.id for download in self._profile.downloads.downloads]

@@ -12,6 +12,7 @@ from app.core.events import DevicesListed
 from app.core.settings import Value
 from app.services.profile import Profile
 from app.ui.pages.settings_page import SettingsPage
+from app.ui.token_requests import TokenRequests
 
 
 class SettingsController(QObject):
@@ -21,6 +22,7 @@ class SettingsController(QObject):
         super().__init__(parent)
         self._profile = profile
         self.page = SettingsPage(parent)
+        self._tokens = TokenRequests(profile.hub, parent)
         self.page.set_values(profile.settings.values())
         self.page.set_data_folder(str(profile.paths.data))
         self.page.setting_changed.connect(self._on_page_changed)
@@ -42,8 +44,34 @@ class SettingsController(QObject):
         if profile.hardware.listed is not None:
             self._on_devices_listed(profile.hardware.listed)
         self._show_model()
+        self._connect_hub_tests()
         if profile.store.is_open:
             profile.store.list_backups()
+
+    def _connect_hub_tests(self) -> None:
+        tests, hub = self.page.hub_tests, self._profile.hub
+        for request in (tests.endpoint_test_requested, tests.proxy_test_requested, tests.token_test_requested):
+            request.connect(tests.show_running)
+        tests.endpoint_test_requested.connect(self._test_endpoint)
+        tests.proxy_test_requested.connect(self._test_proxy)
+        tests.token_test_requested.connect(hub.test_token)
+        tests.token_requested.connect(self._tokens.ask)
+        tests.forget_token_requested.connect(hub.forget_token)
+        hub.endpoint_tested.connect(tests.show_endpoint)
+        hub.proxy_tested.connect(tests.show_proxy)
+        hub.token_tested.connect(tests.show_token)
+        hub.token_forgotten.connect(tests.show_forgotten)
+        hub.access_changed.connect(self._show_token)
+        self._show_token()
+
+    def _test_endpoint(self) -> None:
+        self._profile.hub.test_endpoint()
+
+    def _test_proxy(self) -> None:
+        self._profile.hub.test_proxy()
+
+    def _show_token(self) -> None:
+        self.page.hub_tests.set_has_token(self._profile.hub.has_token)
 
     def _on_page_changed(self, key: str, value: Value) -> None:
         self._profile.settings.set_value(key, value)

@@ -17,6 +17,7 @@ from app.ui.draft_field import DraftField
 from app.ui.labels import Label, heading, hint
 from app.ui.pages.data_folder import BackupRow, DataFolder
 from app.ui.pages.device_list import DeviceList, Speed
+from app.ui.pages.hub_tests import HubTests
 from app.ui.pages.plan_view import PlanView
 from app.ui.scroll_column import ScrollColumn
 from app.ui.setting_fields import SettingField, make_field
@@ -58,7 +59,12 @@ class SettingsPage(ScrollColumn):
         self._draft = DraftField(self)
         self._draft.chosen.connect(self.draft_chosen)
         self._draft.file_wanted.connect(self.draft_file_wanted)
-        extras: dict[Section, QWidget] = {Section.MODEL: self._hardware, Section.DATA: self._data}
+        self.hub_tests = HubTests(self)
+        extras: dict[Section, QWidget] = {
+            Section.MODEL: self._hardware,
+            Section.DOWNLOADS: self.hub_tests,
+            Section.DATA: self._data,
+        }
         expert_extras: dict[Section, QWidget] = {Section.MODEL: self._draft}
         for section in Section:
             self.column.addSpacing(SECTION_GAP_PX if section is not Section.APPEARANCE else ROW_GAP_PX)
