@@ -401,6 +401,22 @@ def test_hours_are_waited_for_and_one_download_may_start_at_once(start: Start) -
     queue.until_state(first, DownloadState.DONE)
 
 
+def test_what_runs_when_the_hours_end_goes_on_in_the_next(start: Start, hub: HubServer) -> None:
+    hub.cdn.bytes_per_second = SLOW_BYTES_PER_S
+    hour = datetime.now().hour
+    queue = start(downloads__night_from_hour=(hour + 3) % 24, downloads__night_until_hour=(hour + 5) % 24)
+    added = queue.add("one")
+    queue.until_received(added)
+    queue.settings.set_value("downloads.at_night", True)
+    assert queue.now(added).state is DownloadState.SCHEDULED
+    queue.until(lambda: not queue.service.active_count)
+    assert queue.now(added).done_bytes > 100_000
+    hub.cdn.bytes_per_second = None
+    queue.settings.set_value("downloads.at_night", False)
+    queue.until_state(added, DownloadState.DONE)
+    assert hub.seen("cdn")[-1].headers["range"] != "bytes=0-"
+
+
 def test_the_limit_holds_and_can_be_lifted(start: Start) -> None:
     queue = start(downloads__limit_mb_per_s=0.5)
     added = queue.add("one")
