@@ -7,6 +7,7 @@ from PySide6.QtCore import QObject, Signal
 from app.core.errors import UserError
 from app.core.events import Event, Failed, TemplateChecked
 from app.core.library import LibraryModel
+from app.core.template_check import FILE, named_template
 from app.engine.client import EngineClient
 from app.engine.protocol import CheckTemplate
 from app.services.catalog import CatalogService
@@ -66,6 +67,14 @@ class TemplateService(QObject):
     def save(self, path: str, template: str) -> None:
         """Use this template for a file from now on, also for the answers to come of a model that is loaded."""
         self._choices.choose(path, template)
+
+    def keep_suggestion(self, path: str, checked: TemplateChecked) -> None:
+        """Where the file's own cannot be used and the catalogue told the right one, use that from now on.
+
+        The engine chooses by what the file says of itself, and so would choose another after a restart.
+        """
+        if checked.name == FILE and checked.used != FILE and checked.used == self._catalog_template(path):
+            self.save(path, named_template(checked.used))
 
     def restore(self, path: str) -> None:
         """Use the file's own again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from PySide6.QtCore import QObject
@@ -10,6 +11,7 @@ from PySide6.QtWidgets import QWidget
 from app.core.downloads import Download
 from app.core.errors import UserError
 from app.core.events import TemplateChecked
+from app.core.library import LibraryModel
 from app.services.explain_template import explain_shortly, explain_template
 from app.services.profile import Profile
 from app.ui.models.library_view import LibraryView
@@ -27,11 +29,13 @@ class TemplateController(QObject):
         self._notices = notices
         self._window = parent
         self._asked: dict[int, str] = {}  # number of a check → path
-        self._downloaded: set[int] = set()  # those of fresh downloads
+        self._fresh: set[str] = set()  # downloads that are not in the library yet
+        self._downloaded: set[int] = set()  # checks of fresh downloads
         self._known: set[str] = set()
         view.template_requested.connect(self.open_editor)
         view.template_shown.connect(self._on_shown)
         profile.downloads.finished.connect(self._on_downloaded)
+        profile.library.listed.connect(self._on_listed)
         self._service.checked.connect(self._on_checked)
         self._service.check_failed.connect(self._on_check_failed)
         self._service.changed.connect(self._on_changed)
@@ -52,7 +56,13 @@ class TemplateController(QObject):
 
     def _on_downloaded(self, download: Download) -> None:
         if download.path:
-            self._downloaded.add(self._check(download.path))
+            self._fresh.add(download.path)
+
+    def _on_listed(self, models: Sequence[LibraryModel]) -> None:
+        """Now it is known which model of the catalogue a download is."""
+        for path in self._fresh & {model.path for model in models}:
+            self._fresh.discard(path)
+            self._downloaded.add(self._check(path))
 
     def _on_changed(self, path: str) -> None:
         if path in self._known:
@@ -65,6 +75,7 @@ class TemplateController(QObject):
         self._view.set_template_words(path, explain_shortly(checked))
         if checked.request_id in self._downloaded:
             self._downloaded.discard(checked.request_id)
+            self._service.keep_suggestion(path, checked)
             verdict = explain_template(checked)
             if not verdict.is_usable:
                 self._notices.show_notice(

@@ -88,8 +88,8 @@ def test_the_editor_is_opened_from_there(qtbot: QtBot, shown: Callable[[str | No
     editor.reject()
 
 
-def finished(path: str) -> Download:
-    file = DownloadFile("somebody/tiny-GGUF", Path(path).name)
+def finished(path: str, repo: str = "somebody/tiny-GGUF") -> Download:
+    file = DownloadFile(repo, Path(path).name)
     folder = str(Path(path).parent)
     return Download(DownloadId("1"), "Tiny", file.repo, "", (file,), folder, DownloadState.DONE, path=path)
 
@@ -107,3 +107,23 @@ def test_after_a_download_a_good_template_is_no_news(qtbot: QtBot, shown: Callab
     with qtbot.waitSignal(page.profile.templates.checked, timeout=WAIT_MS):
         page.profile.downloads.finished.emit(finished(page.path))
     assert not page.notices.texts()
+
+
+def test_where_the_file_tells_nothing_the_catalogue_is_believed(
+    qtbot: QtBot, shown: Callable[[str | None], Shown], tmp_path: Path
+) -> None:
+    page = shown(None)
+    nameless = tiny.write_model(tmp_path / "nameless.gguf", tiny.spm_vocabulary(), template=None)
+    with qtbot.waitSignal(page.profile.catalog.loaded, timeout=WAIT_MS):
+        page.profile.catalog.open()
+    catalog = page.profile.catalog.catalog
+    assert catalog is not None
+    repo = next(model.files[0].repo for model in catalog.models if model.template == "vicuna" and model.files)
+    page.profile.downloads.finished.emit(finished(str(nameless), repo))
+    wanted = named_template("vicuna")
+    qtbot.waitUntil(lambda: page.profile.templates.template_of(str(nameless)) == wanted, timeout=WAIT_MS)
+    assert any("vicuna" in text for text in page.notices.texts())
+    with qtbot.waitSignal(page.profile.models.loaded, timeout=WAIT_MS):
+        page.profile.models.load(str(nameless))
+    assert page.profile.models.info is not None
+    assert page.profile.models.info.template == "vicuna"
