@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
-from app.core.events import Finished, FinishReason
+from app.core.events import Event, Finished, FinishReason
+from app.engine.protocol import Generate
 from app.engine.worker import binding
+from app.engine.worker.backend import RequestControl
+from app.engine.worker.channel import ChannelClosedError
 from tests.engine.engine_child import assistant, user
 from tests.engine.session_driver import Asked, SessionDriver
 from tests.fixtures.architectures import ARCHITECTURES, write_architecture
@@ -72,6 +75,22 @@ def test_a_stop_does_not_wait_for_the_step_of_another(driver: SessionDriver, mom
     assert other.text == expected[id(ONE)]
     for talk in (NEXT, OTHER):
         assert driver.ask(talk, "stopped").text == expected[id(talk)]
+
+
+@pytest.mark.logs_warnings
+def test_a_stop_harms_nothing_where_nobody_listens_any_more(driver: SessionDriver) -> None:
+    """As at the end of the child after its parent has died: who stops the answers then has to leave in time."""
+    control = RequestControl()
+
+    def emit(event: Event) -> None:
+        if isinstance(event, Finished):
+            raise ChannelClosedError("broken pipe")
+
+    driver.session.begin(Generate(1, tuple(OTHER), conversation_id="A"), emit, control)
+    driver.steps(2)
+    control.stop()
+    driver.steps(1)
+    assert not driver.session.is_answering
 
 
 def test_a_stop_ends_the_reading_of_its_own_prompt(driver: SessionDriver) -> None:

@@ -104,6 +104,8 @@ class Scheduler:
             try:
                 if not answer.is_over:
                     answer.finish(FinishReason.STOPPED)
+            except ChannelClosedError as error:  # nobody listens: who stops all at the end has more to do
+                log.warning("the end of an answer cannot be told: %s", error)
             finally:
                 self._lock.release()
 
