@@ -156,6 +156,22 @@ def test_the_fastest_device_is_used_not_the_first(
 
 
 @pytest.mark.usefixtures("tests_at_once")
+def test_a_card_with_another_driver_is_measured_again(
+    qtbot: QtBot, start_profile: StartProfile, end_profile: Callable[[Profile], None]
+) -> None:
+    new_gpu = {**SLOW_GPU, "driver": "radv Mesa 25.3.0"}
+    old_gpu = {**GPU, "driver": "radv Mesa 25.2.1"}
+    for gpu, fastest in ((old_gpu, "Vulkan0"), (new_gpu, "CPU")):
+        profile = start_profile(gpus=[gpu])
+        qtbot.waitUntil(lambda: profile.hardware.choice.fastest == fastest, timeout=WAIT_MS)  # noqa: B023 - used at once
+        end_profile(profile)
+    profile = start_profile(gpus=[{**old_gpu, "generation_tokens_per_second": 1.0}])
+    qtbot.waitUntil(lambda: bool(profile.hardware.choice.devices), timeout=WAIT_MS)
+    assert profile.hardware.choice.untested == (), "what was found with the old driver was kept"
+    assert profile.hardware.choice.fastest == "Vulkan0"
+
+
+@pytest.mark.usefixtures("tests_at_once")
 def test_a_fast_card_stays(qtbot: QtBot, start_profile: StartProfile) -> None:
     profile = start_profile(gpus=[GPU])
     qtbot.waitUntil(lambda: set(profile.hardware.choice.speeds) == {"Vulkan0", "CPU"}, timeout=WAIT_MS)

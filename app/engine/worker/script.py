@@ -76,6 +76,7 @@ class ScriptedGpu:
 
     name: str
     description: str = "Made-up graphics card"
+    driver: str = "1.0"
     problem: str = ""
     prompt_tokens_per_second: float = 1000.0
     generation_tokens_per_second: float = 100.0

@@ -195,7 +195,7 @@ class ScriptedBackend:
         """The graphics cards of the script and one made-up processor."""
         crashed = self._journal.failed(AttemptKind.DEVICE, self.engine_name)
         gpus = [
-            Device(gpu.name, gpu.description, "gpu", 4 * _GIB, 8 * _GIB, "1.0", self._problem(gpu, crashed))
+            Device(gpu.name, gpu.description, "gpu", 4 * _GIB, 8 * _GIB, gpu.driver, self._problem(gpu, crashed))
             for gpu in self._script.gpus
         ]
         processor = Device(HOST, "Scripted processor", "cpu", 8 * _GIB, 16 * _GIB)
