@@ -246,6 +246,26 @@ def test_a_context_that_is_refused_forgets_nothing(
     assert reused(again) == first.of(PromptStarted)[0].prompt_tokens - 1
 
 
+@KINDS
+def test_after_another_length_of_the_context_another_answer_reads_nothing_again(
+    drive: Callable[..., SessionDriver], store: StateStore, architecture: str
+) -> None:
+    driver = drive(architecture, 2)
+    talk = long_talk("cats")
+    first = driver.ask(talk, "cats")
+    store.clear()
+    for length in (2048, 1024):
+        driver.model.replan = gives(
+            EnginePlan(ContextPlan(length, output_tokens=32, sequences=2), Placement(), 1, 2, ())
+        )
+        driver.session.resize(length)
+        store.wait(5)
+        store.clear()
+        again = driver.ask(talk, "cats")
+        assert reused(again) == first.of(PromptStarted)[0].prompt_tokens - 1
+        assert again.text == first.text
+
+
 def raises(error: UserError) -> Callable[[int], EnginePlan]:
     def refuse(length: int) -> EnginePlan:
         raise error

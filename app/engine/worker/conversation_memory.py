@@ -107,12 +107,19 @@ class ConversationMemory:
         """The numbers of the sequences, the one that was used last first."""
         return [each.number for each in sorted(self._sequences, key=lambda each: each.used_at, reverse=True)]
 
-    def move(self, model: LoadedModel, places: Mapping[int, int]) -> None:
+    def copies(self) -> dict[int, SavedSequence]:
+        """What llama.cpp would lose of sliding windows when the context is replaced, by sequence; for `move`."""
+        if self._can_cut_states or self._is_recurrent:
+            return {}
+        filled = [sequence for sequence in self._sequences if sequence.tokens]
+        return {each.number: saved for each in filled if (saved := _copy_of(each)) is not None}
+
+    def move(self, model: LoadedModel, places: Mapping[int, int], copies: Mapping[int, SavedSequence]) -> None:
         """Go on in another context of the model, where sequence n is now `places[n]`; the others were lost."""
         former, self._sequences = self._sequences, _sequences_of(model)
         for sequence in former:
             if sequence.number in places:
-                self._sequences[places[sequence.number]].continue_from(sequence)
+                self._sequences[places[sequence.number]].continue_from(sequence, copies.get(sequence.number))
 
     def forget_all(self) -> None:
         """Nothing that was read counts any more: the model computes otherwise from now on."""

@@ -168,12 +168,13 @@ class Session:
         if memory is not None:
             memory.save()
         by_use = memory.by_use if memory is not None else []
+        copies = memory.copies() if memory is not None else {}
         places = {number: number for number in by_use}
         try:
             places = self.model.resize(context_length, by_use)
         finally:  # also in the context as it was, which may have been made anew
             if memory is not None and self.model.context is not None:
-                memory.move(self.model, places)
+                memory.move(self.model, places, copies)
                 self._memory = memory
 
     def close_context(self) -> None:
