@@ -2,8 +2,8 @@
 //
 // Without OpenMP (Apple's compiler brings none) ggml's threads wait for each other after every operation by asking
 // again and again. Beside a busy program two of three threads then hold the processors that the third needs to arrive:
-// measured on 2 cores, tokens came 40 times slower than on a quiet computer. Here a thread that has asked for 50
-// microseconds sleeps between two questions, so that its processor is free for the one it waits for: 4 times slower
+// measured on 2 cores, tokens came 8 to 40 times slower than on a quiet one. Here a thread that has asked for 50
+// microseconds sleeps between two questions, so that its processor is free for the one it waits for: 4 to 5 times slower
 // beside a busy program, where OpenMP's threads are 3 times slower, and as fast as before on a quiet computer.
 //
 // ggml defines `ggml_thread_cpu_relax(void)` and calls `ggml_thread_cpu_relax()`: by what is between the parentheses
