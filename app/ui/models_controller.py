@@ -246,11 +246,13 @@ class ModelsController(QObject):
             self._tree = FamilyTree(self.page)
             self._tree.model_requested.connect(self._on_tree_model)
             self._tree.closed.connect(self._on_tree_closed)
+            self.page.search.textChanged.connect(self._tree.set_search)
             self.page.add_overlay(self._tree)
         self._tree.set_catalog(catalog)
         sheet = self._recommended.sheet()
         if sheet is not None:
             self._tree.show_model(sheet.key)
+        self._tree.set_search(self.page.search.text())
         self.page.show_overlay(self._tree)
 
     def _on_tree_model(self, model_id: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QLineEdit, QStackedWidget, QVBoxLayout, QWidget
 
 from app.core.hub_values import HubDetails, SearchPage, SearchQuery, SearchSort
@@ -42,6 +42,7 @@ class HubView(QWidget):
         self._has_consent = False
         self._next_cursor = ""
         self._is_waiting = False
+        self._wants_focus = False
         self._rows: list[ListRow] = []
         self.details = ModelDetails(self)
         self.list = RowList(self.tr("Models on the hub"), self)
@@ -134,6 +135,10 @@ class HubView(QWidget):
         if self._rows:
             self.list.set_rows(self._rows)
             self._show(_Shown.LIST)
+            if self._wants_focus:
+                self._wants_focus = False
+                self.list.choose_first()
+                self.list.setFocus(Qt.FocusReason.OtherFocusReason)
         else:
             self._say(self.tr("The hub has no model for these words."))
 
@@ -222,6 +227,7 @@ class HubView(QWidget):
 
     def _on_consent(self) -> None:
         self._has_consent = True
+        self._wants_focus = True  # the button that had it goes
         self.consented.emit()
         self._ask(self._query)
 

@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 from PySide6.QtCore import QLocale, Qt, Signal
-from PySide6.QtWidgets import QFileDialog, QGridLayout, QInputDialog, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QGridLayout, QInputDialog, QLineEdit, QProgressBar, QVBoxLayout, QWidget
 
 from app.core.library import LibraryModel, Owner
 from app.services.wording import day_words, number, size
@@ -20,6 +20,7 @@ from app.ui.models.row_list import ListRow, RowList
 from app.ui.scroll_column import ScrollColumn
 from app.ui.setting_fields import CalmComboBox
 
+BAR_STEPS = 1000
 BUILTIN = ":builtin:"
 """In place of a path: the model that came with Hearth."""
 
@@ -82,6 +83,7 @@ class LibraryView(QWidget):
         self.details = ScrollColumn(self, width_in_chars=90)
         self.details.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._body: QWidget | None = None
+        self._bar: QProgressBar | None = None  # of the details' model, while it is moved or hashed
         self._order = CalmComboBox(self)
         self._order.setAccessibleName(self.tr("Order"))
         for order, words in (
@@ -145,6 +147,8 @@ class LibraryView(QWidget):
             self._busy[path] = fraction
         if path == self._key and was != (path in self._busy):
             self._show_details(path)
+        elif path == self._key and self._bar is not None and fraction is not None:
+            self._bar.setValue(round(fraction * BAR_STEPS))
 
     def button(self, text: str) -> Button | None:
         """A button of the details by its words, if it is there."""
@@ -178,6 +182,7 @@ class LibraryView(QWidget):
         total = sum(model.size_bytes for model in self._models if not model.is_missing)
         words = self.tr("{count} models, {size}").format(count=number(len(self._models)), size=size(total))
         self._total.setText(words)
+        self._total.setVisible(bool(self._models))
 
     def _matches(self, *texts: str) -> bool:
         together = " ".join(texts).lower()
@@ -210,6 +215,7 @@ class LibraryView(QWidget):
             self._body.hide()
             self._body.deleteLater()
             self._template = None
+        self._bar = None
         body = QWidget(self.details.inside)
         layout = QVBoxLayout(body)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -255,6 +261,13 @@ class LibraryView(QWidget):
     def _model_buttons(self, body: QWidget, model: LibraryModel) -> FlowLayout:
         flow = FlowLayout(spacing_px=8)
         if model.path in self._busy:
+            self._bar = QProgressBar(body)
+            self._bar.setRange(0, BAR_STEPS)
+            self._bar.setValue(round(self._busy[model.path] * BAR_STEPS))
+            self._bar.setTextVisible(False)
+            self._bar.setFixedSize(self.fontMetrics().averageCharWidth() * 30, 8)
+            self._bar.setAccessibleName(self.tr("Progress"))
+            flow.addWidget(self._bar)
             cancel = Button(self.tr("Cancel"), body)
             cancel.clicked.connect(self._on_cancel)
             flow.addWidget(cancel)

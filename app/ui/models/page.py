@@ -85,7 +85,7 @@ class ModelsPage(QWidget):
         """Bring a view on screen, with the words that are being searched for."""
         self._current = view
         for each, button in self._buttons.items():
-            button.setChecked(each is view)
+            button.setChecked(each == view)
         self._stack.setCurrentWidget(self._views[view])
         self._pass_search_on()
         if view is ModelsView.HUB:
@@ -142,7 +142,8 @@ class ModelsPage(QWidget):
 
     def _on_results_wished(self) -> None:
         self._search_hub()
-        self._views[self._current].setFocus(Qt.FocusReason.OtherFocusReason)
+        if (shown := self._stack.currentWidget()) is not None:
+            shown.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def focus_search(self) -> None:
         """Bring the keyboard to the search field."""

@@ -243,3 +243,15 @@ def test_a_missing_template_is_known_before_the_download(open_window: OpenWindow
     search(person, page, "vicuna")
     open_repository(person, page, "maker/Vicuna-GGUF")
     person.wait(lambda: "carries no chat template" in page.hub.details.verdict.text)
+
+
+def test_the_keyboard_goes_to_the_answers_after_the_person_agreed(open_window: OpenWindow, served: HubServer) -> None:
+    person = start(open_window, served, loads=[{}])
+    page = open_page(person)
+    person.click("Search the hub", page)
+    page.hub.consent_button.setFocus()
+    person.press(Qt.Key.Key_Space)
+    person.wait(lambda: len(page.hub.list.rows) == 2)
+    assert page.hub.list.hasFocus()
+    person.press(Qt.Key.Key_Return)
+    person.wait(lambda: page.hub.details.sheet is not None)
