@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -119,10 +120,14 @@ class TestRanks:
         event = rank(child, path, "cat", documents)
         assert isinstance(event, Ranked), event
         assert len(set(event.scores)) == len(documents)
+        # Few tokens are computed by other kernels than many, with other last digits, which noise for weights magnifies.
+        rounding = 0.05
+        in_order = sorted(event.scores)
+        assert all(above - below > 2 * rounding * abs(above) for below, above in pairwise(in_order))
         turned = rank(child, path, "cat", documents[::-1])
-        assert turned.scores[::-1] == pytest.approx(event.scores, abs=1e-3)
+        assert turned.scores[::-1] == pytest.approx(event.scores, rel=rounding)
         alone = [rank(child, path, "cat", [each]).scores[0] for each in documents]
-        assert alone == pytest.approx(event.scores, abs=1e-3)
+        assert alone == pytest.approx(event.scores, rel=rounding)
 
     def test_the_query_counts(self, child: EngineChild, encoders: Path) -> None:
         path = encoders / "ranks.gguf"
