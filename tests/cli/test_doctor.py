@@ -157,7 +157,7 @@ def test_version_and_help(hearth: Hearth) -> None:
     version = subprocess.run([*_app(), "--version"], cwd=ROOT, env=hearth.environment(), capture_output=True, text=True)
     assert (version.returncode, version.stdout) == (0, f"Hearth {__version__}\n")
     for words, told in (
-        (["--help"], "ask, doctor"),
+        (["--help"], "ask, models, doctor"),
         (["ask", "--help"], "--temperature"),
         (["doctor", "--help"], "--json"),
     ):

@@ -23,6 +23,7 @@ from pytestqt.qtbot import QtBot
 
 from app.core.errors import ErrorKind, UserError
 from app.core.events import Device
+from app.core.library import LibraryModel, Owner
 from app.core.messages import Conversation, ConversationId
 from app.core.settings import read_settings
 from app.services.explain import explain
@@ -31,9 +32,9 @@ from app.ui.cards import ErrorCard
 from app.ui.composer import Composer
 from app.ui.crash_window import CrashWindow
 from app.ui.model_button import ModelButton
+from app.ui.models.library_view import LibraryView
 from app.ui.notices import NoticeArea
 from app.ui.pages.help_page import HelpPage
-from app.ui.pages.models_page import ModelsPage
 from app.ui.pages.settings_page import SettingsPage
 from app.ui.pages.trash_page import TrashPage
 from app.ui.shortcuts_sheet import KeyCap, ShortcutsSheet
@@ -91,8 +92,10 @@ def help_() -> QWidget:
 
 
 def models() -> QWidget:
-    widget = ModelsPage()
-    widget.set_models([ModelValue("/models/" + LONG_NAME + ".gguf", LONG_NAME)], None)
+    widget = LibraryView()
+    path = "/models/" + LONG_NAME + ".gguf"
+    widget.set_models([LibraryModel(path, LONG_NAME, Owner.HEARTH, (path,), 4_370_000_000, "llama")], None)
+    widget.list.choose(path)
     return widget
 
 

@@ -13,11 +13,10 @@ from app.core.messages import Conversation, ConversationId
 from app.paths import resources
 from app.services.help_topics import load_help_topics
 from app.ui.pages.help_page import HelpPage
-from app.ui.pages.models_page import ModelCard, ModelsPage
 from app.ui.pages.topic_browser import TopicBrowser
 from app.ui.pages.trash_page import TrashPage
 from app.ui.search_field import SearchField
-from tests.ui.shell.values import NOW, TOPICS, ModelValue, Recorder
+from tests.ui.shell.values import NOW, TOPICS, Recorder
 
 
 def click(widget: QAbstractButton, qtbot: QtBot) -> None:
@@ -113,69 +112,6 @@ def test_the_topics_that_come_with_the_app(qtbot: QtBot, help_page: HelpPage) ->
         help_page.show_topic(topic.id)
         assert help_page.current_topic() == topic.id
         assert topic.title in help_page.body_text()
-
-
-# -- models
-
-
-@pytest.fixture
-def models_page(qtbot: QtBot) -> ModelsPage:
-    page = ModelsPage()
-    qtbot.addWidget(page)
-    page.resize(540, 600)
-    with qtbot.waitExposed(page):
-        page.show()
-    return page
-
-
-def titles(card: ModelCard) -> str:
-    from PySide6.QtWidgets import QLabel
-
-    return "\n".join(label.text() for label in card.findChildren(QLabel))
-
-
-def test_models_list_and_their_buttons(qtbot: QtBot, models_page: ModelsPage, tmp_path: Path) -> None:
-    path = tmp_path / "a.gguf"
-    path.write_bytes(b"GGUF")
-    models_page.set_models([ModelValue(str(path), "Mistral 7B")], None)
-    builtin, card = models_page.cards()
-    assert builtin.state_text() == "In use"
-    assert not button(builtin, "Use").isEnabled()
-    assert "7.3 billion parameters · 4.4 GB · llama" in titles(card)
-    for words, signal in (
-        ("Use", models_page.use_requested),
-        ("Show in folder", models_page.show_in_folder_requested),
-        ("Remove from list", models_page.forget_requested),
-    ):
-        with qtbot.waitSignal(signal) as asked:
-            click(button(card, words), qtbot)
-        assert asked.args == [str(path)]
-
-
-def test_the_built_in_model_can_be_used_again(qtbot: QtBot, models_page: ModelsPage, tmp_path: Path) -> None:
-    path = tmp_path / "a.gguf"
-    path.write_bytes(b"GGUF")
-    models_page.set_models([ModelValue(str(path), "Mistral 7B")], str(path))
-    builtin, card = models_page.cards()
-    assert (builtin.state_text(), card.state_text()) == ("", "In use")
-    with qtbot.waitSignal(models_page.use_requested) as asked:
-        click(button(builtin, "Use"), qtbot)
-    assert asked.args == [None]
-    assert not [b for b in builtin.findChildren(QAbstractButton) if "Remove" in b.text()]
-
-
-def test_missing_files_are_shown_as_such(qtbot: QtBot, models_page: ModelsPage, tmp_path: Path) -> None:
-    models_page.set_models([ModelValue(str(tmp_path / "gone.gguf"), "Gone")], None)
-    card = models_page.cards()[1]
-    qtbot.waitUntil(lambda: card.state_text() == "File not found")
-    assert not button(card, "Use").isEnabled()
-    with qtbot.waitSignal(models_page.forget_requested):
-        click(button(card, "Remove from list"), qtbot)
-
-
-def test_open_a_file(qtbot: QtBot, models_page: ModelsPage) -> None:
-    with qtbot.waitSignal(models_page.open_requested):
-        click(button(models_page, "Open a model file…"), qtbot)
 
 
 # -- trash
