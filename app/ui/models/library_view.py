@@ -15,6 +15,7 @@ from app.ui.buttons import Button, ButtonKind
 from app.ui.flow_layout import FlowLayout
 from app.ui.labels import Label, heading, hint
 from app.ui.model_rows import builtin_model_name, describe_parameters
+from app.ui.models.folders_panel import FoldersPanel
 from app.ui.models.master_detail import MasterDetail
 from app.ui.models.row_list import ListRow, RowList
 from app.ui.scroll_column import ScrollColumn
@@ -332,27 +333,11 @@ class LibraryView(QWidget):
         return box
 
     def _fill_folders(self, layout: QVBoxLayout, body: QWidget) -> None:
-        layout.addWidget(heading(self.tr("Folders"), body))
-        words = self.tr("Models in these folders, and in folders inside them, are in the list.")
-        layout.addWidget(hint(words, body))
-        for place, folder in enumerate(self._folders):
-            layout.addWidget(Label(folder.replace("/", "/\u200b").replace("\\", "\\\u200b"), body, wraps=True))
-            if place == 0:
-                layout.addWidget(hint(self.tr("Hearth's own: downloads go here."), body))
-                continue
-            remove = Button(self.tr("Remove from the list of folders"), body, kind=ButtonKind.QUIET)
-            remove.setAccessibleName(self.tr("Remove the folder {folder}").format(folder=folder))
-            remove.setProperty("folder", folder)
-            remove.clicked.connect(self._on_remove_folder)
-            layout.addWidget(remove, 0, Qt.AlignmentFlag.AlignLeading)
-        buttons = FlowLayout(spacing_px=8)
-        add = Button(self.tr("Add a folder…"), body, icon="folder")
-        add.clicked.connect(self._on_add_folder)
-        same = Button(self.tr("Find duplicates"), body)
-        same.clicked.connect(self.duplicates_requested)
-        buttons.addWidget(add)
-        buttons.addWidget(same)
-        layout.addLayout(buttons)
+        panel = FoldersPanel(self._folders, body)
+        panel.add_requested.connect(self.add_folder_requested)
+        panel.remove_requested.connect(self.remove_folder_requested)
+        panel.duplicates_requested.connect(self.duplicates_requested)
+        layout.addWidget(panel)
 
     # -- what is pressed
 
@@ -406,12 +391,3 @@ class LibraryView(QWidget):
 
     def _on_template(self) -> None:
         self.template_requested.emit(self._key)
-
-    def _on_add_folder(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, self.tr("Add a folder"))
-        if folder:
-            self.add_folder_requested.emit(folder)
-
-    def _on_remove_folder(self) -> None:
-        if (sender := self.sender()) is not None:
-            self.remove_folder_requested.emit(str(sender.property("folder")))

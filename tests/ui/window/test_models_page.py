@@ -170,6 +170,7 @@ def test_a_paused_download_goes_on_after_a_restart(
     page = open_page(person)
     search(person, page, "tiny")
     open_repository(person, page, REPO)
+    person.wait(lambda: "Runs on" in page.hub.details.verdict.text)  # else its request would have the fault
     served.fail_next("/files/*", Fault(FaultKind.SLOW_DRIP, bytes_per_second=20_000))
     person.wait(lambda: page.hub.details.main_button.text().startswith("Download"))
     QTest.mouseClick(page.hub.details.main_button, Qt.MouseButton.LeftButton)
@@ -183,6 +184,7 @@ def test_a_paused_download_goes_on_after_a_restart(
     person.wait(lambda: person.profile.downloads.active_count == 0)
     person.window.close()
     person.profile.shut_down()
+    served.faults.clear()
 
     again = start(open_window, served, loads=[{}])
     page = open_page(again)
