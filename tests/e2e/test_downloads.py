@@ -7,8 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
+from PySide6.QtGui import QColor, QImage
 
 from app.paths import builtin_model
+from app.ui.theme import LIGHT
 from tests.e2e.conftest import StartApp
 from tests.e2e.running_app import SETTLE_S
 from tests.e2e.screen import wait_for
@@ -18,7 +20,7 @@ from tests.hub.hub_server import HubServer
 REPO, NAME = "maker/Tiny-Chat-GGUF", "tiny-chat-Q8_0.gguf"
 SLOW_BYTES_PER_S = 300_000
 FIRST_ROW_PX = (500, 158)  # of the list that was found
-CHAT_NOW_PX = (1104, 729)  # of the first download
+DOWNLOADS_PX = (640, 690)  # to the right of and below this point the only filled button is "Chat now"
 TABS_TO_CONSENT = 7  # from the search field to the button that allows the search
 
 
@@ -26,6 +28,16 @@ def received_bytes(data: Path) -> int:
     for journal in data.rglob("*.part.json"):
         return sum(end - begin for begin, end in json.loads(journal.read_text())["done"])
     return 0
+
+
+def filled_button(picture: QImage) -> tuple[int, int]:
+    """A point on the button that has the accent colour, among the downloads."""
+    accent = QColor(LIGHT.accent).rgb()
+    left, top = DOWNLOADS_PX
+    rows = range(top, picture.height(), 2)
+    found = [(x, y) for y in rows for x in range(left, picture.width(), 2) if picture.pixel(x, y) == accent]
+    assert found, "no filled button"
+    return found[len(found) // 2]
 
 
 def last_model(data: Path) -> str:
@@ -78,7 +90,7 @@ def test_from_the_search_to_a_chat_over_two_resets_and_a_kill(
         assert Path(path).read_bytes() == source.read_bytes()
 
         time.sleep(SETTLE_S)
-        again.screen.click(*CHAT_NOW_PX)
+        again.screen.click(*filled_button(again.screen.picture()))
         wait_for(lambda: last_model(data) == path, "the model", 30)
         again.screen.key("ctrl+n")
         again.screen.type("hello")
