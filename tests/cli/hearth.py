@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -67,7 +68,12 @@ class Hearth:
 
 def engines_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     """The engine children of a running command."""
-    return [child for child in psutil.Process(process.pid).children() if "--engine" in child.cmdline()]
+    found = []
+    for child in psutil.Process(process.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile, or is a zombie
+            if "--engine" in child.cmdline():
+                found.append(child)
+    return found
 
 
 def files_under(folder: Path) -> list[str]:
