@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from app.core.catalog import Catalog
 from app.core.errors import UserError
 from app.hub.access import HubAccess
-from app.hub.catalog_file import load_catalog
-from app.hub.catalog_update import CatalogSource, load_kept, update_catalog
 from app.services.settings import SettingsService
 from app.services.tasks import Task, Tasks
+
+if TYPE_CHECKING:  # what reads and fetches catalogues is imported when one is wanted
+    from app.core.catalog import Catalog
+    from app.hub.catalog_update import CatalogSource
 
 URL, SHA256 = "catalog.url", "catalog.sha256"
 
@@ -78,21 +80,32 @@ class CatalogService(QObject):
             return
         self._cancel_update()
         kept = self._kept
-        self._updating = self._tasks.run(
-            lambda: update_catalog(access, source, kept), self._on_updated, self._on_update_failed
-        )
+
+        def work() -> Catalog:
+            from app.hub.catalog_update import update_catalog
+
+            return update_catalog(access, source, kept)
+
+        self._updating = self._tasks.run(work, self._on_updated, self._on_update_failed)
 
     def _load(self) -> None:
         shipped, kept, source = self._shipped, self._kept, self._source()
 
         def work() -> tuple[Catalog, Catalog | None]:
+            from app.hub.catalog_file import load_catalog
+            from app.hub.catalog_update import load_kept
+
             return load_catalog(shipped), load_kept(kept, source) if source else None
 
         self._loading = self._tasks.run(work, self._on_loaded, self._on_load_failed)
 
     def _source(self) -> CatalogSource | None:
         url = self._settings.string(URL).strip()
-        return CatalogSource(url, self._settings.string(SHA256).strip().lower()) if url else None
+        if not url:
+            return None
+        from app.hub.catalog_update import CatalogSource
+
+        return CatalogSource(url, self._settings.string(SHA256).strip().lower())
 
     def _on_loaded(self, found: tuple[Catalog, Catalog | None]) -> None:
         self._loading = None

@@ -11,7 +11,6 @@ from PySide6.QtWidgets import QWidget
 from app.core.library import FoundFile
 from app.services.library import LibraryService
 from app.services.wording import number, size
-from app.ui.models.adopt_dialog import AdoptDialog
 from app.ui.notices import NoticeArea
 
 FIRST_LOOK_MS = 4_000  # when the window has come to rest
@@ -58,6 +57,8 @@ class Adoption(QObject):
             self._notices.show_notice(text, self.tr("Show them…"), partial(self._ask, found), topic=TOPIC)
 
     def _ask(self, found: Sequence[FoundFile]) -> None:
+        from app.ui.models.adopt_dialog import AdoptDialog
+
         dialog = AdoptDialog(found, self._window)
         dialog.adopted.connect(self._library.adopt)
         dialog.declined.connect(self._library.decline)

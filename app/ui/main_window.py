@@ -16,8 +16,6 @@ from app.ui.adoption import Adoption
 from app.ui.appearance import Appearance
 from app.ui.chat_page import ChatPage
 from app.ui.local_files import dropped_path
-from app.ui.models.page import ModelsPage
-from app.ui.models_controller import ModelsController
 from app.ui.notices import NoticeArea
 from app.ui.page_stack import PageStack
 from app.ui.pages.help_page import HelpPage
@@ -112,6 +110,8 @@ class MainWindow(QMainWindow):
         return self.chat_page
 
     def _make_models(self) -> QWidget:
+        from app.ui.models_controller import ModelsController  # 60 ms, which the start can do without
+
         controller = ModelsController(self._profile, self.notices, self)
         controller.open_requested.connect(self._choose_file)
         controller.use_requested.connect(self._use_model)
@@ -235,9 +235,8 @@ class MainWindow(QMainWindow):
         self._profile.models.load(path)
 
     def _focus_filter(self) -> None:
-        page = self.pages.page(self.pages.current_name)
-        if isinstance(page, ModelsPage):  # what one looks for there are models
-            page.focus_search()
+        if self.pages.current_name == "models":  # what one looks for there are models
+            self.pages.focus_page()
             return
         self.sidebar.show()
         self.sidebar.focus_filter()

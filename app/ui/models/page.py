@@ -145,11 +145,6 @@ class ModelsPage(QWidget):
         if (shown := self._stack.currentWidget()) is not None:
             shown.setFocus(Qt.FocusReason.OtherFocusReason)
 
-    def focus_search(self) -> None:
-        """Bring the keyboard to the search field."""
-        self.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
-        self.search.selectAll()
-
     def keyPressEvent(self, event: QKeyEvent) -> None:
         places = {Qt.Key.Key_1: 0, Qt.Key.Key_2: 1, Qt.Key.Key_3: 2}
         place = places.get(Qt.Key(event.key()))
