@@ -21,7 +21,7 @@ REPO, NAME = "maker/Tiny-Chat-GGUF", "tiny-chat-Q8_0.gguf"
 SLOW_BYTES_PER_S = 300_000
 FIRST_ROW_PX = (500, 158)  # of the list that was found
 DOWNLOADS_PX = (640, 690)  # to the right of and below this point the only filled button is "Chat now"
-TABS_TO_CONSENT = 7  # from the search field to the button that allows the search
+VIEW_PX = (280, 130)  # the same for the button that allows the search
 
 
 def received_bytes(data: Path) -> int:
@@ -30,10 +30,10 @@ def received_bytes(data: Path) -> int:
     return 0
 
 
-def filled_button(picture: QImage) -> tuple[int, int]:
-    """A point on the button that has the accent colour, among the downloads."""
+def filled_button(picture: QImage, corner: tuple[int, int]) -> tuple[int, int]:
+    """A point on the button that has the accent colour, to the right of and below `corner`."""
     accent = QColor(LIGHT.accent).rgb()
-    left, top = DOWNLOADS_PX
+    left, top = corner
     rows = range(top, picture.height(), 2)
     found = [(x, y) for y in rows for x in range(left, picture.width(), 2) if picture.pixel(x, y) == accent]
     assert found, "no filled button"
@@ -56,9 +56,14 @@ def test_from_the_search_to_a_chat_over_two_resets_and_a_kill(
         hub.add_repo(REPO, {NAME: source, "README.md": b"# Tiny Chat"}, cardData={"license": "mit"})
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         app = start_app(data=data)
-        app.screen.key("ctrl+2", "Tab", "Tab", "space", "ctrl+f")  # the models, the hub, the search field
+        app.screen.key("ctrl+2")  # the models
+        time.sleep(SETTLE_S)
+        app.screen.key("Tab", "Tab", "space")  # the hub
+        time.sleep(SETTLE_S)
+        app.screen.key("ctrl+f")  # the search field
         app.screen.type("tiny")
-        app.screen.key(*["Tab"] * TABS_TO_CONSENT, "space")
+        time.sleep(SETTLE_S)
+        app.screen.click(*filled_button(app.screen.picture(), VIEW_PX))
         wait_for(lambda: hub.seen("hub", containing="/api/models"), "the search")
         opened = "/api/models/" + REPO
 
@@ -90,7 +95,7 @@ def test_from_the_search_to_a_chat_over_two_resets_and_a_kill(
         assert Path(path).read_bytes() == source.read_bytes()
 
         time.sleep(SETTLE_S)
-        again.screen.click(*filled_button(again.screen.picture()))
+        again.screen.click(*filled_button(again.screen.picture(), DOWNLOADS_PX))
         wait_for(lambda: last_model(data) == path, "the model", 30)
         again.screen.key("ctrl+n")
         again.screen.type("hello")
