@@ -164,6 +164,7 @@ class MainWindow(QMainWindow):
         self._chats.title_changed.connect(self._on_title_changed)
         self.chat_page.sight_requested.connect(self._show_chat)
         self.chat_page.open_file_requested.connect(self._choose_file)
+        self.chat_page.welcome.models_requested.connect(self._page("models"))
 
     def _slots(self) -> dict[str, Callable[[], object]]:
         chat = self.chat_page

@@ -41,6 +41,7 @@ class Welcome(ScrollColumn):
 
     example_chosen = Signal(str)
     open_requested = Signal()
+    models_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent, width_in_chars=WIDTH_IN_CHARS)
@@ -49,6 +50,8 @@ class Welcome(ScrollColumn):
         self._examples = [self._example(question) for question in self._questions()]
         self._open = Button(self.tr("Open a model file…"), self, kind=ButtonKind.QUIET, icon="open")
         self._open.clicked.connect(self.open_requested)
+        self._find = Button(self.tr("Find a model"), self, icon="models")
+        self._find.clicked.connect(self.models_requested)
         self._build()
         self.set_model("", builtin=True)
 
@@ -73,7 +76,9 @@ class Welcome(ScrollColumn):
         column.addWidget(_Emblem(self), 0, Qt.AlignmentFlag.AlignHCenter)
         title = heading(self.tr("What would you like to know?"), self)
         title.setWordWrap(True)
-        more = hint(self.tr("A larger model knows more. Drop a GGUF file on the window, or:"), self)
+        more = hint(
+            self.tr("A larger model knows more. Find one that fits this computer, or drop a GGUF file here."), self
+        )
         for label in (title, self._model, self._examples_label, more):
             label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         column.addWidget(title)
@@ -84,6 +89,7 @@ class Welcome(ScrollColumn):
             column.addWidget(button)
         column.addSpacing(16)
         column.addWidget(more)
+        column.addWidget(self._find, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addWidget(self._open, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addStretch(3)
 

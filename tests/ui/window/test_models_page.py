@@ -257,3 +257,9 @@ def test_the_keyboard_goes_to_the_answers_after_the_person_agreed(open_window: O
     assert page.hub.list.hasFocus()
     person.press(Qt.Key.Key_Return)
     person.wait(lambda: page.hub.details.sheet is not None)
+
+
+def test_the_empty_chat_leads_to_the_models(open_window: OpenWindow, served: HubServer) -> None:
+    person = start(open_window, served, loads=[{}])
+    person.click("Find a model")
+    assert person.window.pages.current_name == "models"
