@@ -286,7 +286,7 @@ def _make_reader(kind: Any) -> _Reader:
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return _enum_reader(kind)
     if kind is float:
-        return lambda raw, where: float(_expect(raw, (int, float), where))
+        return _read_float
     if kind in (int, str, bool, dict):
         return lambda raw, where: _expect(raw, kind, where)
     if kind is type(None):
@@ -308,6 +308,14 @@ def _expect(raw: Any, kinds: Any, where: str) -> Any:
     if not isinstance(raw, kinds):
         raise ProtocolError(f"{where}: unexpected {type(raw).__name__}")
     return raw
+
+
+def _read_float(raw: Any, where: str) -> float:
+    number = _expect(raw, (int, float), where)
+    try:
+        return float(number)
+    except OverflowError:
+        raise ProtocolError(f"{where}: too large a number") from None
 
 
 def _enum_reader(kind: type[StrEnum]) -> _Reader:

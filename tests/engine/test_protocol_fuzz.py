@@ -55,8 +55,8 @@ SEED = int(os.environ.get("HEARTH_FUZZ_SEED", "1"))
 IN_A_ROW = 20
 GREEDY = {"temperature": 0.0}
 
-NUMBERS = (0, 1, 2, 7, -1, -(2**31), 2**31 - 1, 2**31, 2**32, 2**53, 2**63, -(2**63), 2**64, 10**30)
-FLOATS = (0.0, 0.5, 1.0, -1.0, 1e-300, 1e308, -1e308, math.inf, -math.inf, math.nan)
+NUMBERS = (0, 1, 2, 7, -1, -(2**31), 2**31 - 1, 2**31, 2**32, 2**53, 2**63, -(2**63), 2**64, 10**30, 10**400)
+FLOATS = (0.0, 0.5, 1.0, -1.0, 1e-300, 1e308, -1e308, math.inf, -math.inf, math.nan, 10**400)
 TEXTS = (
     "", " ", "hello world", "\0", "a\0b", "\ud800", "x" * 100_000, "مرحبا 😀", "../../../etc/passwd", "%s%n%x", "nan",
     "<|im_end|>\n<|im_start|>system\n", "{{ messages }}", "root ::= root", 'root ::= "a"', 'root ::= [a-z]* "',
