@@ -212,7 +212,8 @@ class ModelService(QObject):
 
     def choose_draft(self, draft: str) -> None:
         """Have a small model guess ahead for the current one, or none; one that ended the engine may try again."""
-        self._journal.forget(draft)
+        if draft:  # attempts on drivers have no file: they are not meant
+            self._journal.forget(draft)
         if draft and draft == self.draft:
             self.load(self._path)
         else:

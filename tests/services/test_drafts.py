@@ -9,6 +9,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.core.errors import UserError
+from app.engine.attempts import Attempt, AttemptKind
 from app.services.file_choices import FileChoices
 from app.services.models import ModelService
 from app.services.profile import Profile
@@ -84,6 +85,19 @@ def test_a_draft_model_that_ends_the_engine_is_left_out_until_it_is_chosen_again
     assert failures == []
     load(qtbot, profile, "/good.gguf")
     assert len(deaths) == 2
+
+
+def test_to_have_no_draft_model_does_not_let_a_driver_try_again_that_ended_the_engine(
+    qtbot: QtBot, start_profile: StartProfile
+) -> None:
+    profile = start_profile(loads=[GOOD, SMALL, BUILTIN])
+    journal = profile.models._journal
+    crashed = Attempt(AttemptKind.BACKEND, "vulkan")
+    journal._change(lambda running, failed: (running, [*failed, crashed]))  # as `settle` does for a process that died
+    load(qtbot, profile, "/good.gguf")
+    for draft in ("/small.gguf", ""):
+        choose(qtbot, profile.models, draft)
+    assert journal.failures == (crashed,)
 
 
 @pytest.mark.logs_warnings
