@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -56,7 +58,14 @@ class LoopbackServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        scheme = "https" if isinstance(self.socket, ssl.SSLSocket) else "http"
+        return f"{scheme}://127.0.0.1:{self.server_address[1]}"
+
+    def encrypt(self, tls: Path) -> None:
+        """From now on only TLS, with the self-signed certificate in this folder; `url` is another then."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls / "certificate.pem", tls / "key.pem")
+        self.socket = context.wrap_socket(self.socket, server_side=True)
 
     def close(self) -> None:
         self.ending.set()
@@ -91,7 +100,7 @@ class LoopbackServer(ThreadingHTTPServer):
         import sys
 
         problem = sys.exc_info()[1]
-        if problem is not None and not isinstance(problem, (ConnectionError, TimeoutError)):
+        if problem is not None and not isinstance(problem, (ConnectionError, TimeoutError, ssl.SSLError)):
             self.bugs.append(problem)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,10 +20,8 @@ TLS = Path(__file__).parent.parent / "fixtures" / "tls"
 @pytest.fixture
 def secure_hub(hub: HubServer) -> Iterator[HubServer]:
     """The hub behind TLS, with a certificate that signs itself; `hub.url` is its https address."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(TLS / "certificate.pem", TLS / "key.pem")
-    hub.hub.socket = context.wrap_socket(hub.hub.socket, server_side=True)
-    hub.url = hub.url.replace("http://", "https://")
+    hub.hub.encrypt(TLS)
+    hub.url = hub.hub.url
     hub.add_repo("maker/tiny", {"a.gguf": b"x"})
     return hub
 

@@ -69,8 +69,9 @@ class Lane(threading.Thread):
         """Cut the connection, as a network would. Any thread."""
         connection = self._socket
         if connection is not None:
+            # Not SSLSocket.shutdown: it drops the encryption under its reader, who takes what still comes for the file.
             with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     def note_progress(self) -> None:
         """Tell the part what has been written. Any thread."""
