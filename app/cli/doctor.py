@@ -26,7 +26,7 @@ from app.paths import Paths, builtin_model, choose_paths
 from app.services.device_choice import DeviceSpeed
 from app.services.explain import explain
 from app.services.explain_devices import explain_problem, plan_sentence, speed_words
-from app.services.wording import size
+from app.services.wording import file_size, memory_size
 
 PACKAGES = ("llama-cpp-python", "PySide6-Essentials", "SQLAlchemy", "alembic", "Jinja2", "psutil")
 SELF_TEST_QUESTION = "Does Hearth need the internet?"
@@ -177,9 +177,9 @@ def _lines(findings: dict[str, Any]) -> Iterator[str]:
     yield "Folders"
     for name, folder in findings["folders"].items():
         state = "" if folder["exists"] else ", not made yet"
-        yield f"  {name}: {folder['path']} ({size(folder['free_bytes'])} free{state})"
+        yield f"  {name}: {folder['path']} ({file_size(folder['free_bytes'])} free{state})"
     memory = findings["memory"]
-    free, total = size(memory["available_bytes"]), size(memory["total_bytes"])
+    free, total = memory_size(memory["available_bytes"]), memory_size(memory["total_bytes"])
     yield f"Memory: {free} available of {total}, {memory['cores']} cores"
     yield f"Database: {findings['database']['state']} ({findings['database']['path']})"
     engine, test = findings["engine"], findings["self_test"]
@@ -203,7 +203,7 @@ def _device_lines(device: dict[str, Any]) -> Iterator[str]:
     if device["driver"]:
         line += f", driver {device['driver']}"
     if device["total_bytes"]:
-        line += f", {size(device['free_bytes'])} free of {size(device['total_bytes'])}"
+        line += f", {memory_size(device['free_bytes'])} free of {memory_size(device['total_bytes'])}"
     yield line
     if device["problem"]:
         yield f"    {device['problem_in_words']}"

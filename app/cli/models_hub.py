@@ -25,7 +25,7 @@ from app.hub.remote_header import read_remote_header
 from app.paths import Paths
 from app.services.explain_fit import finding_words, need_words
 from app.services.fits import trained_context
-from app.services.wording import number, size
+from app.services.wording import file_size, memory_size, number
 
 GATES = {Gate.AUTOMATIC: "asks you to accept its terms", Gate.MANUAL: "its author lets people in one by one"}
 
@@ -89,7 +89,7 @@ def file_of(details: HubDetails, reference: HubReference) -> HubFile:
 def file_line(file: HubFile) -> str:
     """A file in a list: quantization, size, path."""
     parts = f" ({len(file.parts)} parts)" if len(file.parts) > 1 else ""
-    return f"  {file.quantization or '?':<10} {size(file.size_bytes):>10}  {file.path}{parts}"
+    return f"  {file.quantization or '?':<10} {file_size(file.size_bytes):>10}  {file.path}{parts}"
 
 
 def _search(client: HubClient, query: SearchQuery, limit: int) -> tuple[list[HubModel], SearchPage]:
@@ -157,12 +157,13 @@ def _show_file(as_json: bool, access: HubAccess, details: HubDetails, file: HubF
         print_json(facts)
         return
     lines = [f"{details.model.repo}/{file.path}"]
+    memory = f"{need_words(need)}. {memory_size(free_bytes)} are free." if need else ""
     facts_in_words = {
-        "Size": size(file.size_bytes),
+        "Size": file_size(file.size_bytes),
         "Quantization": file.quantization,
         "Architecture": header.architecture,
         "Context": f"up to {number(trained)} tokens" if trained else "",
-        f"Memory for {number(context)} tokens": f"{need_words(need)}. {size(free_bytes)} are free." if need else "",
+        f"Memory for {number(context)} tokens": memory,
         "Licence": details.model.licence,
         "Access": GATES.get(details.model.gate, ""),
     }

@@ -20,7 +20,7 @@ from app.hub.adopt.programs import find_everywhere
 from app.hub.library_scan import look, read_models
 from app.paths import Paths
 from app.services.trash import move_to_trash
-from app.services.wording import size
+from app.services.wording import file_size
 from app.storage.database import Database
 from app.storage.models import ModelFileStore
 
@@ -130,7 +130,7 @@ def _refuse(name: str, named: Sequence[LibraryModel]) -> int:
 
 
 def _line(model: LibraryModel) -> str:
-    facts = [size(model.size_bytes)]
+    facts = [file_size(model.size_bytes)]
     if model.quantization:
         facts.append(model.quantization)
     if model.is_read_only:
@@ -143,7 +143,7 @@ def _line(model: LibraryModel) -> str:
 def _adopted(models: Sequence[LibraryModel], only_looked: bool) -> str:
     if not models:
         return "No other program has a model here that is not on the list."
-    total = size(sum(model.size_bytes for model in models))
+    total = file_size(sum(model.size_bytes for model in models))
     if only_looked:
         return f"{len(models)} models, {total}, could be used where they lie."
     return f"{len(models)} models, {total}, are on the list now. They stay where they are."

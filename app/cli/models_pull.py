@@ -28,7 +28,7 @@ from app.hub.download.limiter import RateLimiter
 from app.hub.download.transfer import Snapshot, Transfer, target_of
 from app.hub.library_scan import read_models
 from app.paths import Paths
-from app.services.wording import duration, size
+from app.services.wording import duration, file_size
 
 EXIT_USAGE = 2
 TICK_S = 0.25
@@ -57,7 +57,7 @@ def pull(arguments: argparse.Namespace, paths: Paths) -> int:
     done = run.follow()
     if done is None:
         snapshot = transfer.snapshot()
-        kept = f"{size(snapshot.done_bytes)} of {size(snapshot.total_bytes or file.size_bytes)}"
+        kept = f"{file_size(snapshot.done_bytes)} of {file_size(snapshot.total_bytes or file.size_bytes)}"
         if arguments.json:
             print_json({"event": "stopped", "done_bytes": snapshot.done_bytes, "total_bytes": snapshot.total_bytes})
         print(f"Stopped. {kept} are kept; the same command goes on from there.", file=sys.stderr)
@@ -191,12 +191,12 @@ def _progress_words(snapshot: Snapshot, meter: SpeedMeter) -> str:
     if not snapshot.total_bytes:
         return "Connecting…"
     share = snapshot.done_bytes / snapshot.total_bytes
-    words = f"{share:4.0%}  {size(snapshot.done_bytes)} of {size(snapshot.total_bytes)}"
+    words = f"{share:4.0%}  {file_size(snapshot.done_bytes)} of {file_size(snapshot.total_bytes)}"
     if snapshot.standing.state is DownloadState.VERIFYING:
         return f"{words}  verifying"
     speed = meter.bytes_per_second
     left_s = meter.seconds_left(snapshot.total_bytes - snapshot.done_bytes)
-    return words + (f"  {size(round(speed))}/s  {duration(left_s)} left" if left_s is not None else "")
+    return words + (f"  {file_size(round(speed))}/s  {duration(left_s)} left" if left_s is not None else "")
 
 
 def _figure(value: Value) -> float:

@@ -9,7 +9,7 @@ from app.core.errors import UserError
 from app.core.events import HOST, Device, ModelInfo
 from app.services.explain_draft import draft_row
 from app.services.explanation import Action, ActionKind, Explanation, choose_model, copy_details
-from app.services.wording import locale, number, size, translate
+from app.services.wording import locale, memory_size, number, translate
 
 
 def device_name(device: Device) -> str:
@@ -124,9 +124,9 @@ def plan_details(model: ModelInfo) -> list[tuple[str, str]]:
         rows.append((translate("ExplainDevices", "Layers with experts in main memory"), number(plan["host_experts"])))
     for share in plan.get("devices", ()):
         words = translate("ExplainDevices", "{0} layers, {1} planned")
-        text = words.format(number(share.get("layers", 0)), size(int(share.get("planned_bytes", 0))))
+        text = words.format(number(share.get("layers", 0)), memory_size(int(share.get("planned_bytes", 0))))
         if "used_bytes" in share:
-            text += ", " + translate("ExplainDevices", "{0} used").format(size(int(share["used_bytes"])))
+            text += ", " + translate("ExplainDevices", "{0} used").format(memory_size(int(share["used_bytes"])))
         rows.append((str(share.get("name", "")), text))
     return rows
 
@@ -153,7 +153,7 @@ def _memory(plan: dict[str, Any], devices: tuple[Device, ...]) -> str:
         else:
             kind = translate("ExplainDevices", "graphics memory")
         words = translate("ExplainDevices", "{0} of {1} {2}") if total else translate("ExplainDevices", "{0} of {2}")
-        parts.append(words.format(size(used), size(total), kind))
+        parts.append(words.format(memory_size(used), memory_size(total), kind))
     return translate("ExplainDevices", "It takes {0}.").format(locale().createSeparatedList(parts))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from app.core.errors import UserError
 from app.core.events import ModelInfo
 from app.services.explanation import Explanation
-from app.services.wording import size, translate
+from app.services.wording import memory_size, translate
 
 
 def draft_unused(details: dict[str, object], explain: Callable[[UserError], Explanation]) -> str:
@@ -58,4 +58,4 @@ def _reason(details: dict[str, object], explain: Callable[[UserError], Explanati
 
 
 def _size(value: object) -> str:
-    return size(value if isinstance(value, int) else 0)
+    return memory_size(value if isinstance(value, int) else 0)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QLocale
-
 from app.core.fit import FitKind, Need, Verdict
 from app.core.header_findings import Finding, FindingKind
 from app.core.quantizations import Quality, Quantization
 from app.core.speed import words_per_second
-from app.services.wording import locale, number, translate
+from app.services.wording import locale, memory_size, number, translate
 
-_WHOLE_FROM = 10_000_000_000  # bytes: nobody needs the decimals of 41 GB
 _SLOW_WORDS = 1.0  # a second
 _ROUND_STEPS = ((10, 1), (50, 5), (200, 10))  # below so many words a second the figure is told in such steps
 _FAST_STEP = 50
@@ -170,9 +167,3 @@ def _warning_words(finding: Finding) -> str:
             return translate("ExplainFit", "To talk about images it needs a second file, its projector (mmproj).")
         case _:
             raise AssertionError(f"no words for {finding.kind}")
-
-
-def memory_size(value: int) -> str:
-    """An amount of memory, e.g. "5.8 GB" or "41 GB"."""
-    decimals = 0 if value >= _WHOLE_FROM else 1
-    return locale().formattedDataSize(value, decimals, QLocale.DataSizeFormat.DataSizeSIFormat)

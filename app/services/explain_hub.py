@@ -9,7 +9,7 @@ from PySide6.QtCore import QT_TRANSLATE_NOOP
 
 from app.core.errors import ErrorKind, UserError
 from app.services.explanation import Action, ActionKind, Details, Explanation, copy_details, open_link, retry
-from app.services.wording import duration, size, translate
+from app.services.wording import duration, file_size, translate
 
 TOKEN_PAGE = "https://huggingface.co/settings/tokens"  # where a person makes a token
 
@@ -136,7 +136,7 @@ def _disk_space(error: UserError) -> Explanation:
     words = translate(
         "Explain", "This needs {0}, and {1} are free in {2}. Make room or choose a folder on another drive."
     )
-    figures = size(error.integer("needed_bytes")), size(error.integer("free_bytes")), error.string("path")
+    figures = file_size(error.integer("needed_bytes")), file_size(error.integer("free_bytes")), error.string("path")
     return Explanation(
         translate("Explain", "The disk has too little room"), words.format(*figures), (_choose_folder(), retry())
     )
@@ -148,8 +148,9 @@ def _file_too_large(error: UserError) -> Explanation:
         "The drive cannot hold a file of {0}; drives formatted as FAT32 take up to 4 GB. Choose a folder on another "
         "drive.",
     )
+    text = words.format(file_size(error.integer("size_bytes")))
     title = translate("Explain", "This file is too large for the drive")
-    return Explanation(title, words.format(size(error.integer("size_bytes"))), (_choose_folder(), copy_details(error)))
+    return Explanation(title, text, (_choose_folder(), copy_details(error)))
 
 
 def _replace_file() -> Action:

@@ -9,7 +9,7 @@ from PySide6.QtCore import QT_TRANSLATE_NOOP
 
 from app.core.errors import ErrorKind, UserError
 from app.services.explanation import Action, ActionKind, Details, Explanation, choose_model, open_file, retry
-from app.services.wording import number, size, translate
+from app.services.wording import file_size, memory_size, number, translate
 
 
 def _file_card(title: object, text: object) -> Callable[[UserError], Explanation]:
@@ -67,15 +67,15 @@ def _truncated(error: UserError) -> Explanation:
     )
     text = words.format(
         Path(error.string("path")).name,
-        size(error.integer("needed_bytes")),
-        size(error.integer("found_bytes")),
+        file_size(error.integer("needed_bytes")),
+        file_size(error.integer("found_bytes")),
     )
     return Explanation(translate("Explain", "This model file is incomplete"), text, (open_file(), choose_model()))
 
 
 def _memory(error: UserError) -> Explanation:
     context, suggested = error.integer("context_length"), error.integer("suggested_context_length")
-    needed, free = size(error.integer("needed_bytes")), size(error.integer("free_bytes"))
+    needed, free = memory_size(error.integer("needed_bytes")), memory_size(error.integer("free_bytes"))
     if context > 0:
         words = translate("Explain", "With a context length of {0} tokens the model needs {1}; {2} are free now.")
         text = words.format(number(context), needed, free)

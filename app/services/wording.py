@@ -18,9 +18,22 @@ def number(value: object) -> str:
     return locale().toString(int(value)) if isinstance(value, (int, float)) else str(value)
 
 
-def size(value: int) -> str:
-    """A size in bytes as a person reads it, e.g. "5.8 GB"."""
-    return locale().formattedDataSize(value, 1, QLocale.DataSizeFormat.DataSizeSIFormat)
+def file_size(value: int) -> str:
+    """Bytes of files and drives, e.g. "806 MB" or "5.8 GB" of 10⁹ bytes each: as drives are sold and the hub counts."""
+    return _rounded_size(value, 1000, 100, QLocale.DataSizeFormat.DataSizeSIFormat)
+
+
+def memory_size(value: int) -> str:
+    """Bytes of memory, e.g. "5.8 GB" or "16 GB" of 2³⁰ bytes each: as memory is sold and systems show it."""
+    return _rounded_size(value, 1024, 10, QLocale.DataSizeFormat.DataSizeTraditionalFormat)
+
+
+def _rounded_size(value: int, step: int, whole_from: int, form: QLocale.DataSizeFormat) -> str:
+    """With one decimal below `whole_from` of a unit, which is `step` times the one before it."""
+    amount = float(value)
+    while amount >= step:
+        amount /= step
+    return locale().formattedDataSize(value, 0 if round(amount, 1) >= whole_from else 1, form)
 
 
 def day_words(moment: datetime, form: QLocale.FormatType) -> str:

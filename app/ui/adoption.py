@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from app.core.library import FoundFile
 from app.services.library import LibraryService
-from app.services.wording import number, size
+from app.services.wording import file_size, number
 from app.ui.notices import NoticeArea
 
 FIRST_LOOK_MS = 4_000  # when the window has come to rest
@@ -53,7 +53,7 @@ class Adoption(QObject):
         else:
             total = sum(each.size_bytes for each in found)
             words = self.tr("Other programs on this computer keep models ({count}, {size}). Hearth can use them.")
-            text = words.format(count=number(len(found)), size=size(total))
+            text = words.format(count=number(len(found)), size=file_size(total))
             self._notices.show_notice(text, self.tr("Show them…"), partial(self._ask, found), topic=TOPIC)
 
     def _ask(self, found: Sequence[FoundFile]) -> None:

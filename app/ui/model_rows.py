@@ -7,7 +7,7 @@ from typing import Protocol
 
 from PySide6.QtCore import QCoreApplication, QLocale
 
-from app.services.wording import size
+from app.services.wording import file_size
 
 
 class ModelRow(Protocol):
@@ -44,7 +44,7 @@ def describe_model(model: ModelRow) -> str:
     if model.parameters > 0:
         parts.append(describe_parameters(model.parameters))
     if model.size_bytes > 0:
-        parts.append(size(model.size_bytes))
+        parts.append(file_size(model.size_bytes))
     if model.architecture:
         parts.append(model.architecture)
     return " · ".join(parts)

@@ -17,7 +17,7 @@ from app.services.model_updates import ModelUpdate
 from app.services.profile import Profile
 from app.services.tasks import Task
 from app.services.trash import Trashed
-from app.services.wording import number, size
+from app.services.wording import file_size, number
 from app.ui.hub_controller import HubController
 from app.ui.local_files import show_in_folder
 from app.ui.models.catalogue_rows import CatalogueRows, judge_rows
@@ -122,7 +122,7 @@ class ModelsController(QObject):
 
     def _on_trashed(self, trashed: Trashed) -> None:
         words = self.tr("“{model}” is in the trash ({size}).")
-        text = words.format(model=trashed.model.name, size=size(trashed.model.size_bytes))
+        text = words.format(model=trashed.model.name, size=file_size(trashed.model.size_bytes))
         self._notices.show_notice(text, self.tr("Undo"), lambda: self._profile.library.untrash(trashed))
 
     def _on_duplicates(self, groups: list[tuple[str, ...]]) -> None:
@@ -132,7 +132,7 @@ class ModelsController(QObject):
         by_path = {model.path: model for model in self._profile.library.models}
         twice = sum(by_path[path].size_bytes for group in groups for path in group[1:] if path in by_path)
         words = self.tr("{count} files are there more than once; {size} could be freed. Their details name the others.")
-        self._notices.show_notice(words.format(count=number(len(groups)), size=size(twice)))
+        self._notices.show_notice(words.format(count=number(len(groups)), size=file_size(twice)))
 
     def _on_failed(self, error: UserError) -> None:
         explanation = explain(error)
@@ -147,7 +147,7 @@ class ModelsController(QObject):
         if not update.files:
             self._notices.show_notice(self.tr("“{model}” is what the hub has now.").format(model=name))
             return
-        total = size(sum(file.size_bytes for file in update.files))
+        total = file_size(sum(file.size_bytes for file in update.files))
         words = self.tr("The hub has another file for “{model}” ({size}).").format(model=name, size=total)
         if update.model.is_read_only:
             self._notices.show_notice(words)

@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QTreeWidgetItem, QVBoxLayout, QWidget
 
 from app.core.library import FoundFile, Owner
-from app.services.wording import number, size
+from app.services.wording import file_size, number
 from app.ui.buttons import Button, ButtonKind
 from app.ui.labels import Label, hint
 from app.ui.models.calm_tree import CalmTree
@@ -28,7 +28,7 @@ class AdoptDialog(QDialog):
     def __init__(self, found: Sequence[FoundFile], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._found = tuple(found)
-        total = size(sum(file.size_bytes for file in self._found))
+        total = file_size(sum(file.size_bytes for file in self._found))
         self.setWindowTitle(self.tr("Models of other programs"))
         title = self.tr("Found %n model(s) of other programs ({size})", "", len(self._found))
         heading = Label(title.format(size=total), self, percent=130, bold=True, wraps=True)
@@ -103,11 +103,11 @@ class AdoptDialog(QDialog):
             self.tree.setCurrentItem(first)
 
     def _new_item(self, name: str, size_bytes: int, *, is_group: bool = False) -> QTreeWidgetItem:
-        item = QTreeWidgetItem([name, size(size_bytes)])
+        item = QTreeWidgetItem([name, file_size(size_bytes)])
         flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsUserCheckable
         item.setFlags(flags | Qt.ItemFlag.ItemIsAutoTristate if is_group else flags)
         item.setCheckState(0, CHECKED)
-        item.setData(0, int(Qt.ItemDataRole.AccessibleTextRole), f"{name}, {size(size_bytes)}")
+        item.setData(0, int(Qt.ItemDataRole.AccessibleTextRole), f"{name}, {file_size(size_bytes)}")
         item.setTextAlignment(1, Qt.AlignmentFlag.AlignTrailing | Qt.AlignmentFlag.AlignVCenter)
         if is_group:
             font = self.tree.font()
@@ -118,7 +118,7 @@ class AdoptDialog(QDialog):
     def _update_sum(self) -> None:
         checked = self.checked
         words = self.tr("{count} of {all} chosen, {size}")
-        amount = size(sum(file.size_bytes for file in checked))
+        amount = file_size(sum(file.size_bytes for file in checked))
         self._sum.setText(words.format(count=number(len(checked)), all=number(len(self._found)), size=amount))
         self._use.setEnabled(bool(checked))
 

@@ -10,7 +10,7 @@ from app.core.estimated_shape import ListedFigures, listed_shape
 from app.core.fit import MachineMemory, judge, usual_context
 from app.core.speed import SpeedModel, model_key, words_per_second
 from app.services.explain_fit import verdict_short
-from app.services.wording import size, translate
+from app.services.wording import file_size, translate
 from app.ui.models.catalogue_sheets import file_choices, row_figures
 from app.ui.models.row_list import ListRow
 from app.ui.models.sheet import FileChoice
@@ -57,7 +57,7 @@ def judge_rows(catalog: Catalog, machine: MachineMemory, speed: SpeedModel, cach
             if choice.size_bytes:
                 figures[choice.key] = RowFigures(row_figures(model, choice), model.context_length or 0)
         words, runs_here, runs_well = _judge(model, suggested, machine, speed, cache_type)
-        note = size(suggested.size_bytes) if suggested is not None and suggested.size_bytes else ""
+        note = file_size(suggested.size_bytes) if suggested is not None and suggested.size_bytes else ""
         searched = " ".join((model.name, model.family, model.organisation, model.summary, model.licence)).lower()
         row = ListRow(model.id, model.name, model.summary, note, words)
         rows.append(CatalogueRow(model, row, suggested, searched, runs_here, runs_well))

@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from app.core.downloads import Download, DownloadState
-from app.services.wording import size
+from app.services.wording import file_size
 from app.ui.buttons import Button, ButtonKind
 from app.ui.flow_layout import FlowLayout
 from app.ui.labels import Label, heading, hint
@@ -196,7 +196,7 @@ class ModelDetails(ScrollColumn):
             self._main.setText(self.tr("Downloading…"))
             self._main.setEnabled(False)
         elif choice.parts and choice.size_bytes:
-            self._main.setText(self.tr("Download ({size})").format(size=size(choice.size_bytes)))
+            self._main.setText(self.tr("Download ({size})").format(size=file_size(choice.size_bytes)))
         elif choice.parts:
             self._main.setText(self.tr("Download"))
         else:

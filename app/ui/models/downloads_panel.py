@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QProgressBar, QScrollAre
 from app.core.downloads import Download, DownloadState, WaitReason
 from app.core.errors import ErrorKind
 from app.services.explain import explain
-from app.services.wording import duration, size
+from app.services.wording import duration, file_size
 from app.ui.buttons import Button, ButtonKind
 from app.ui.labels import ElidedLabel, Label
 from app.ui.scroll_column import use_slim_scroll_bars
@@ -244,13 +244,13 @@ class DownloadRow(QWidget):
         parts = []
         if download.total_bytes and download.state is not DownloadState.DONE:
             amounts = self.tr("{done} of {total}")
-            parts.append(amounts.format(done=size(download.done_bytes), total=size(download.total_bytes)))
+            parts.append(amounts.format(done=file_size(download.done_bytes), total=file_size(download.total_bytes)))
         parts.append(self._state_words(download))
         return " · ".join(part for part in parts if part)
 
     def _state_words(self, download: Download) -> str:
         if download.state is DownloadState.RUNNING:
-            words = self.tr("{speed}/s").format(speed=size(round(download.bytes_per_second)))
+            words = self.tr("{speed}/s").format(speed=file_size(round(download.bytes_per_second)))
             if download.seconds_left is not None:
                 words += " · " + self.tr("{time} left").format(time=duration(download.seconds_left))
             return words if download.bytes_per_second else self._reason(download.wait_reason)
@@ -264,7 +264,7 @@ class DownloadRow(QWidget):
             DownloadState.PAUSED: self.tr("Paused."),
             DownloadState.SCHEDULED: self.tr("Waits for the hours set for downloads."),
             DownloadState.VERIFYING: self.tr("Checking that nothing was damaged on the way…"),
-            DownloadState.DONE: self.tr("Complete and checked, {size}.").format(size=size(download.total_bytes)),
+            DownloadState.DONE: self.tr("Complete and checked, {size}.").format(size=file_size(download.total_bytes)),
         }
         return words_of.get(download.state, "")
 

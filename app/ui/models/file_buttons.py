@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QButtonGroup, QRadioButton, QVBoxLayout, QWidget
 
-from app.services.wording import size
+from app.services.wording import file_size
 from app.ui.buttons import Button, ButtonKind
 from app.ui.labels import Label
 from app.ui.models.sheet import FileChoice
@@ -70,7 +70,7 @@ class FileList(QWidget):
         if choice.quality and choice.quantization:
             parts.append(choice.quantization)
         if choice.size_bytes:
-            parts.append(size(choice.size_bytes))
+            parts.append(file_size(choice.size_bytes))
         words = " · ".join(parts)
         return self.tr("{file} (recommended)").format(file=words) if choice.is_suggested else words
 

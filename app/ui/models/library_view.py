@@ -10,7 +10,7 @@ from PySide6.QtCore import QLocale, Qt, Signal
 from PySide6.QtWidgets import QFileDialog, QGridLayout, QInputDialog, QLineEdit, QProgressBar, QVBoxLayout, QWidget
 
 from app.core.library import LibraryModel, Owner
-from app.services.wording import day_words, number, size
+from app.services.wording import day_words, file_size, number
 from app.ui.buttons import Button, ButtonKind
 from app.ui.flow_layout import FlowLayout
 from app.ui.labels import Label, heading, hint
@@ -181,7 +181,7 @@ class LibraryView(QWidget):
         rows += [self._row(model) for model in models if self._matches(model.name, model.path, model.architecture)]
         self.list.set_rows(rows)
         total = sum(model.size_bytes for model in self._models if not model.is_missing)
-        words = self.tr("{count} models, {size}").format(count=number(len(self._models)), size=size(total))
+        words = self.tr("{count} models, {size}").format(count=number(len(self._models)), size=file_size(total))
         self._total.setText(words)
         self._total.setVisible(bool(self._models))
 
@@ -204,7 +204,7 @@ class LibraryView(QWidget):
         parts += [text for text in (model.quantization, model.architecture) if text]
         if model.is_read_only:
             parts.append(owner_words(model.owner))
-        return ListRow(model.path, model.name, " · ".join(parts), size(model.size_bytes), state)
+        return ListRow(model.path, model.name, " · ".join(parts), file_size(model.size_bytes), state)
 
     # -- details
 
@@ -307,7 +307,7 @@ class LibraryView(QWidget):
         facts = [(self.tr("File"), model.path.replace("/", "/\u200b").replace("\\", "\\\u200b"))]
         if len(model.parts) > 1:
             facts.append((self.tr("Parts"), number(len(model.parts))))
-        facts.append((self.tr("Size"), size(model.size_bytes)))
+        facts.append((self.tr("Size"), file_size(model.size_bytes)))
         if model.context_length:
             facts.append((self.tr("Context"), self.tr("{0} tokens").format(number(model.context_length))))
         template_row = len(facts)

@@ -13,10 +13,11 @@ from app.core.gguf import GgufHeader
 from app.core.header_findings import find_in_header
 from app.hub.remote_header import RemoteHeader
 from app.services.explain import explain
-from app.services.explain_fit import finding_words, memory_size, verdict_details, verdict_words
+from app.services.explain_fit import finding_words, verdict_details, verdict_words
 from app.services.fits import trained_context
 from app.services.profile import Profile
 from app.services.tasks import Task
+from app.services.wording import memory_size
 from app.ui.models.catalogue_rows import RowFigures
 from app.ui.models.details import ModelDetails
 from app.ui.models.sheet import FileChoice

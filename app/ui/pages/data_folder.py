@@ -9,7 +9,7 @@ from typing import Protocol
 from PySide6.QtCore import QDateTime, QLocale, Signal
 from PySide6.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
-from app.services.wording import size
+from app.services.wording import file_size
 from app.ui.buttons import Button
 from app.ui.flow_layout import FlowLayout
 from app.ui.labels import Label, hint
@@ -87,7 +87,7 @@ class DataFolder(QWidget):
     def _describe(self, backup: BackupRow) -> str:
         made_at = QDateTime.fromSecsSinceEpoch(int(backup.created_at.timestamp()))
         moment = QLocale().toString(made_at, QLocale.FormatType.ShortFormat)
-        return f"{moment} · {size(backup.size_bytes)}"
+        return f"{moment} · {file_size(backup.size_bytes)}"
 
     def _on_back_up_clicked(self) -> None:
         self._back_up.setEnabled(False)

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.core.events import Device
 from app.services.explain_devices import device_kind, device_name, explain_problem, speed_words
-from app.services.wording import size
+from app.services.wording import memory_size
 from app.ui.buttons import Button
 from app.ui.labels import Label, hint
 
@@ -85,6 +85,6 @@ class DeviceList(QWidget):
             parts.append(self.tr("driver {version}").format(version=device.driver))
         if device.total_bytes > 0:
             memory = self.tr("{free} of {total} free")
-            parts.append(memory.format(free=size(device.free_bytes), total=size(device.total_bytes)))
+            parts.append(memory.format(free=memory_size(device.free_bytes), total=memory_size(device.total_bytes)))
         more = explain_problem(device) or (speed_words(speed.prompt, speed.generation) if speed else "")
         return "\n".join(line for line in (" · ".join(parts), more) if line)

@@ -41,14 +41,14 @@ def test_it_is_there_only_while_there_is_something(panel: DownloadsPanel) -> Non
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"bytes_per_second": 8e6, "seconds_left": 125.0}, ("500.0 MB of 2.0 GB", "8.0 MB/s", "2 min left")),
+        ({"bytes_per_second": 8e6, "seconds_left": 125.0}, ("500 MB of 2.0 GB", "8.0 MB/s", "2 min left")),
         ({"wait_reason": WaitReason.CONNECTING}, ("Connecting…",)),
         (
             {"state": DownloadState.WAITING, "wait_reason": WaitReason.NETWORK, "retry_in_s": 20},
             ("No connection.", "Trying again in 20 s."),
         ),
         ({"state": DownloadState.WAITING, "wait_reason": WaitReason.OTHER_PROGRAM}, ("Another program",)),
-        ({"state": DownloadState.PAUSED}, ("500.0 MB of 2.0 GB", "Paused.")),
+        ({"state": DownloadState.PAUSED}, ("500 MB of 2.0 GB", "Paused.")),
         ({"state": DownloadState.SCHEDULED}, ("hours set for downloads",)),
         ({"state": DownloadState.QUEUED}, ("Waits for the one before it.",)),
         ({"state": DownloadState.VERIFYING}, ("Checking",)),

@@ -30,8 +30,8 @@ def test_a_card_about_memory_has_figures_and_a_way_out() -> None:
     error = UserError(
         ErrorKind.NOT_ENOUGH_MEMORY,
         path="/models/big.gguf",
-        needed_bytes=5_800_000_000,
-        free_bytes=4_100_000_000,
+        needed_bytes=58 * 1024**3 // 10,
+        free_bytes=41 * 1024**3 // 10,
         context_length=32768,
         suggested_context_length=8192,
     )

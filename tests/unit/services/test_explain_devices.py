@@ -14,7 +14,7 @@ from app.services.explain import explain
 from app.services.explain_devices import explain_problem, plan_details, plan_sentence
 from app.services.explanation import ActionKind
 
-GB = 1_000_000_000
+GB = 1024**3  # as memory is told
 CPU = Device("CPU", "Some Processor", "cpu", 9 * GB, 16 * GB)
 GPU = Device("Vulkan0", "Some Card", "gpu", 6 * GB, 8 * GB)
 
@@ -28,7 +28,7 @@ def model(**plan: Any) -> ModelInfo:
         "cache_type": "f16",
         "threads": 2,
         "layers": 24,
-        "devices": [{"name": "CPU", "layers": 24, "planned_bytes": GB, "used_bytes": 1_200_000_000}],
+        "devices": [{"name": "CPU", "layers": 24, "planned_bytes": GB, "used_bytes": GB * 12 // 10}],
         **plan,
     }
     return ModelInfo("/m.gguf", "Some model", "llama", "llama 1B", GB, 1, 8192, 8192, "file", plan=whole)
@@ -37,7 +37,7 @@ def model(**plan: Any) -> ModelInfo:
 def test_a_plan_for_the_processor() -> None:
     assert plan_sentence(model(), (CPU,)) == (
         "“Some model” runs on the processor with 2 threads; room for 8,192 tokens in each of 3 chats at once. "
-        "It takes 1.2 GB of 16.0 GB memory."
+        "It takes 1.2 GB of 16 GB memory."
     )
     assert "with one thread;" in plan_sentence(model(threads=1), (CPU,))
 
@@ -49,7 +49,7 @@ def test_a_plan_for_a_card_and_the_processor_together() -> None:
     ]
     assert plan_sentence(model(devices=shares, sequences=1), (GPU, CPU)) == (
         "“Some model” runs on Some Card (16 of 24 layers; the rest on the processor with 2 threads); "
-        "room for 8,192 tokens. It takes 1.0 GB of 16.0 GB memory and 5.0 GB of 8.0 GB graphics memory."
+        "room for 8,192 tokens. It takes 1.0 GB of 16 GB memory and 5.0 GB of 8.0 GB graphics memory."
     )
 
 
@@ -63,8 +63,8 @@ def test_figures_for_experts() -> None:
 
 def test_figures_tell_what_guesses_ahead() -> None:
     assert "Guesses ahead" not in dict(plan_details(model()))
-    drafted = model(draft={"path": "/d.gguf", "name": "Small", "used_bytes": 500_000_000})
-    assert dict(plan_details(drafted))["Guesses ahead"] == "Small, 500.0 MB"
+    drafted = model(draft={"path": "/d.gguf", "name": "Small", "used_bytes": GB // 2})
+    assert dict(plan_details(drafted))["Guesses ahead"] == "Small, 512 MB"
     assert dict(plan_details(model(heads=True)))["Guesses ahead"] == "the model's own heads"
 
 

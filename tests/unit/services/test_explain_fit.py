@@ -14,7 +14,7 @@ from app.services.explain_fit import (
     verdict_words,
 )
 
-GB = 1_000_000_000
+GB = 1024**3  # as memory is told
 
 
 def verdict(kind: FitKind, speed: float | None = None, needed: int = 5 * GB, gpu_layers: int = 0) -> Verdict:
@@ -69,13 +69,13 @@ def test_a_speed_is_told_no_more_exactly_than_it_is_known(tokens: float, words: 
 def test_figures_for_experts() -> None:
     rows = dict(verdict_details(verdict(FitKind.PARTLY_ON_GPU, 12.34, gpu_layers=20)))
     assert rows["Weights"] == "4.0 GB"
-    assert rows["Context of 8,192 tokens"] == "500.0 MB"
+    assert rows["Context of 8,192 tokens"] == "512 MB"
     assert rows["Together"] == "5.0 GB"
     assert rows["Graphics card"] == "20 of 32 layers on GeForce RTX 4070"
     assert rows["Expected speed"] == "12 tokens/s"
     assert "Graphics card" not in dict(verdict_details(verdict(FitKind.ON_CPU)))
     words = need_words(verdict(FitKind.ON_CPU).need)
-    assert words == "Needs 5.0 GB: 4.0 GB for the model, 500.0 MB for the context, 500.0 MB to compute"
+    assert words == "Needs 5.0 GB: 4.0 GB for the model, 512 MB for the context, 512 MB to compute"
 
 
 def test_quality_with_its_technical_name() -> None:
