@@ -41,18 +41,20 @@ def move_model(
 
     On the same drive they are renamed. To another they are copied, the copies are read again and compared, and only
     then the originals are deleted. Whatever goes wrong, and when the person cancels, the originals are where they were.
+    A link moves as a link on its drive; to another drive goes what it leads to.
 
     Raises CancelledError; UserError DISK_SPACE or MOVE_FAILED.
     """
     targets = tuple(folder / part.name for part in parts)
     if targets == tuple(parts):
         return targets
+    if is_cancelled():
+        raise CancelledError
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for target in targets:
-            if target.exists():
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-        if all(part.stat().st_dev == folder.stat().st_dev for part in parts) and _rename(parts, targets):
+            _require_free(target)
+        if all(part.lstat().st_dev == folder.stat().st_dev for part in parts) and _rename_all(parts, targets):
             return targets
         _copy(parts, targets, on_progress, is_cancelled)
     except OSError as error:
@@ -61,20 +63,36 @@ def move_model(
     return targets
 
 
-def _rename(parts: Sequence[Path], targets: Sequence[Path]) -> bool:
+def _rename_all(parts: Sequence[Path], targets: Sequence[Path]) -> bool:
     """Whether it was that easy; if not, nothing has changed."""
     done: list[tuple[Path, Path]] = []
     try:
         for part, target in zip(parts, targets, strict=True):
-            part.rename(target)
+            _rename(part, target)
             done.append((part, target))
     except OSError as error:
         for part, target in reversed(done):
-            target.rename(part)
+            _rename(target, part)
         if error.errno != errno.EXDEV:  # one device number may be several drives
             raise
         return False
     return True
+
+
+def _rename(source: Path, target: Path) -> None:
+    """Rename a file, never onto another. Raises OSError."""
+    _require_free(target)  # it may have come during a copy that took minutes; only Windows would notice by itself
+    if source.is_symlink() and not source.readlink().is_absolute():  # it leads nowhere from another folder
+        target.symlink_to(source.resolve())
+        source.unlink()
+    else:
+        source.rename(target)
+
+
+def _require_free(target: Path) -> None:
+    """Raises FileExistsError when anything is there, be it a link into nothing."""
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
 
 
 def _copy(parts: Sequence[Path], targets: Sequence[Path], on_progress: Progress, is_cancelled: IsCancelled) -> None:
@@ -93,7 +111,9 @@ def _copy(parts: Sequence[Path], targets: Sequence[Path], on_progress: Progress,
             if _copy_file(part, copy, counter) != _hash(copy, counter):
                 raise OSError(errno.EIO, "The copy differs from the original")
         for place, target in enumerate(targets):
-            made[place] = made[place].rename(target)
+            _rename(made[place], target)
+            made[place] = target
+        _keep_names(targets[0].parent)
     except BaseException:
         for left in made:
             with suppress(OSError):
@@ -112,8 +132,22 @@ def _copy_file(source: Path, target: Path, counter: _Counter) -> str:
                 left = left[writer.write(left) :]
             counter.add(len(block))
         os.fsync(writer.fileno())
-    shutil.copystat(source, target)
+        if hasattr(os, "posix_fadvise"):  # else what is compared would be the memory's copy, not the disk's
+            os.posix_fadvise(writer.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    times = source.stat()
+    with suppress(OSError):  # some drives know no times; the header is then read once more
+        os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
     return hasher.hexdigest()
+
+
+def _keep_names(folder: Path) -> None:
+    """See to it that the new names are on the disk before the old ones go."""
+    with suppress(OSError):  # Windows opens no folders, and some drives sync none
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _hash(path: Path, counter: _Counter) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from app.hub.file_moves import CancelledError, hash_file, move_model
 
 SIZE = 9 * 1024 * 1024
 CONTENT = bytes(range(256)) * (SIZE // 256)
+needs_links = pytest.mark.skipif(sys.platform == "win32", reason="Windows lets few users make links")
 
 
 def never() -> bool:
@@ -147,4 +149,61 @@ def test_another_file_of_that_name_is_never_overwritten(parts: list[Path], tmp_p
         move_model(parts, there, ignore, never)
     assert caught.value.kind is ErrorKind.MOVE_FAILED
     assert (there / parts[1].name).read_bytes() == b"another"
+    assert all(path.read_bytes() == CONTENT for path in parts)
+
+
+def test_a_file_that_comes_during_the_copy_is_not_overwritten(parts: list[Path], drive: Callable[[int], Path]) -> None:
+    folder = drive(100)
+
+    def plant(_: float) -> None:
+        (folder / parts[1].name).write_bytes(b"another")
+
+    with pytest.raises(UserError) as caught:
+        move_model(parts, folder, plant, never)
+    assert caught.value.kind is ErrorKind.MOVE_FAILED
+    assert [(path.name, path.read_bytes()) for path in folder.iterdir()] == [(parts[1].name, b"another")]
+    assert all(path.read_bytes() == CONTENT for path in parts)
+
+
+@needs_links
+@pytest.mark.parametrize("is_relative", [True, False])
+def test_a_link_still_leads_to_its_file_after_a_move(parts: list[Path], tmp_path: Path, is_relative: bool) -> None:
+    link = tmp_path / "links" / "m.gguf"
+    link.parent.mkdir()
+    link.symlink_to(Path("..", "here", parts[0].name) if is_relative else parts[0])
+    (moved,) = move_model([link], tmp_path / "far" / "away" / "from here", ignore, never)
+    assert moved.resolve() == parts[0]
+    assert not os.path.lexists(link)
+    assert parts[0].read_bytes() == CONTENT
+
+
+@needs_links
+def test_to_another_drive_goes_what_a_link_leads_to(
+    parts: list[Path], tmp_path: Path, drive: Callable[[int], Path]
+) -> None:
+    link = tmp_path / "m.gguf"
+    link.symlink_to(parts[0])
+    (moved,) = move_model([link], drive(100), ignore, never)
+    assert not moved.is_symlink()
+    assert moved.read_bytes() == CONTENT
+    assert not os.path.lexists(link)
+    assert parts[0].read_bytes() == CONTENT
+
+
+@needs_links
+def test_a_link_into_nothing_is_not_overwritten_either(parts: list[Path], tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    (there / parts[0].name).symlink_to(tmp_path / "unplugged" / "drive")
+    with pytest.raises(UserError) as caught:
+        move_model(parts, there, ignore, never)
+    assert caught.value.kind is ErrorKind.MOVE_FAILED
+    assert (there / parts[0].name).is_symlink()
+    assert all(path.read_bytes() == CONTENT for path in parts)
+
+
+def test_a_move_that_was_cancelled_before_it_began_does_nothing(parts: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(CancelledError):
+        move_model(parts, tmp_path / "there", ignore, lambda: True)
+    assert not (tmp_path / "there").exists()
     assert all(path.read_bytes() == CONTENT for path in parts)
