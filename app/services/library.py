@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from PySide6.QtCore import QObject, Qt, Signal
 
@@ -65,7 +65,7 @@ class LibraryService(QObject):
         self._missing: frozenset[str] = frozenset()
         self._folders: list[str] = []
         self._scan: Task[Scan] | None = None
-        self._busy: dict[str, _Job] = {}
+        self._busy: dict[str, threading.Event] = {}  # by path: set it to end the long work on a file
         self._worked.connect(self._on_worked, Qt.ConnectionType.QueuedConnection)
         store.opened.connect(self.scan)
 
@@ -88,6 +88,11 @@ class LibraryService(QObject):
         return path in self._busy
 
     # --- looking ---
+
+    def shut_down(self) -> None:
+        """End all moves and hashes: half a copy of a model would lie about for ever."""
+        for cancelled in self._busy.values():
+            cancelled.set()
 
     def refresh(self) -> None:
         """Read the library again, without looking at the disk; ends in `listed`."""
@@ -210,16 +215,14 @@ class LibraryService(QObject):
         self._start(path, lambda progress, cancelled: _move(model, folder, progress, cancelled), on_done)
 
     def cancel(self, path: str) -> None:
-        """End a move or a hash; everything is as before."""
-        if (job := self._busy.get(path)) is not None:
-            job.cancelled.set()
-            job.task.cancel()
-            self._settle(path)
+        """End a move or a hash; ends in `settled`, with everything as before unless it was already over."""
+        if (cancelled := self._busy.get(path)) is not None:
+            cancelled.set()
 
     def trash(self, path: str) -> None:
         """Move its files to the trash of the system; ends in `trashed`."""
         model = self.model(path)
-        if model is None or model.is_read_only:
+        if model is None or model.is_read_only or self.is_busy(path):
             return
 
         def on_done(places: tuple[tuple[str, str], ...]) -> None:
@@ -314,19 +317,12 @@ class LibraryService(QObject):
             self._settle(path)
             self.failed.emit(error)
 
-        self._busy[path] = _Job(self._tasks.run(carry_out, finish, fail), cancelled)
+        self._busy[path] = cancelled
+        self._tasks.run(carry_out, finish, fail)
 
     def _settle(self, path: str) -> None:
         self._busy.pop(path, None)
         self.settled.emit(path)
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """Long work on one file."""
-
-    task: Task[Any]
-    cancelled: threading.Event
 
 
 class _Throttle:

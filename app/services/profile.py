@@ -57,6 +57,7 @@ class Profile:
     def shut_down(self) -> None:
         """Store what is in flight, then end the engine and the store thread. Waits, but not for long."""
         self.downloads.shut_down()
+        self.library.shut_down()
         self.conversations.flush_drafts()
         self.chat.shut_down()
         self.settings.close()

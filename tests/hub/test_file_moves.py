@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from app.core.errors import ErrorKind, UserError
 from app.hub.file_moves import CancelledError, hash_file, move_model
+from tests.fixtures.small_drive import drive
+
+__all__ = ["drive"]
 
 SIZE = 9 * 1024 * 1024
 CONTENT = bytes(range(256)) * (SIZE // 256)
@@ -36,26 +37,6 @@ def parts(tmp_path: Path) -> list[Path]:
     for path in paths:
         path.write_bytes(CONTENT)
     return paths
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """Makes another, small drive."""
-    mounted: list[Path] = []
-
-    def make(size_mib: int) -> Path:
-        path = tmp_path / "drive"
-        path.mkdir()
-        mount = shutil.which("mount")
-        command = [mount, "-t", "tmpfs", "-o", f"size={size_mib}m", "tmpfs", path]
-        if not sys.platform.startswith("linux") or mount is None or subprocess.run(command, check=False).returncode:
-            pytest.skip("only root on Linux can make a small drive")
-        mounted.append(path)
-        return path
-
-    yield make
-    for path in mounted:
-        subprocess.run(["umount", path], check=True)
 
 
 def test_a_hash_is_that_of_the_content(parts: list[Path]) -> None:

@@ -20,6 +20,9 @@ from app.services.library import DUPLICATES, LibraryService, Trashed
 from app.services.store import StoreService
 from app.services.tasks import Tasks
 from tests.fixtures import tiny_gguf as tiny
+from tests.fixtures.small_drive import drive
+
+__all__ = ["drive"]
 
 WAIT_MS = 10_000
 
@@ -60,6 +63,7 @@ class Library:
         return model
 
     def close(self) -> None:
+        self.service.shut_down()
         self.tasks.shut_down()
         self.store.close()
 
@@ -239,6 +243,64 @@ def test_a_model_moves_with_all_its_parts_and_all_that_is_known_of_it(library: L
     assert library.names() == ["Mine"]
     assert moved.read_bytes() == content
     assert not path.exists()
+
+
+def large_model(library: Library) -> Path:
+    """One whose copy takes some blocks."""
+    path = model_file(library.own / "a.gguf")
+    os.truncate(path, 96 * 1024 * 1024)
+    return path
+
+
+def test_a_move_that_was_over_when_it_was_cancelled_is_not_forgotten(
+    library: Library, drive: Callable[[int], Path]
+) -> None:
+    path = large_model(library)
+    library.open()
+    library.until(lambda: len(library.service.models) == 1)
+    library.service.progressed.connect(lambda path, fraction: library.service.cancel(path) if fraction == 1 else None)
+    folder = drive(200)
+    library.service.move(str(path), str(folder))
+    library.until(lambda: [model.path for model in library.service.models] == [str(folder / "a.gguf")])
+    assert not library.only().is_missing
+
+
+def test_a_cancelled_move_leaves_the_model_where_it_was(library: Library, drive: Callable[[int], Path]) -> None:
+    path = large_model(library)
+    library.open()
+    library.until(lambda: len(library.service.models) == 1)
+    folder = drive(200)
+    library.service.move(str(path), str(folder))
+    with library._qtbot.waitSignal(library.service.settled, timeout=WAIT_MS):
+        library.service.cancel(str(path))
+    assert path.is_file()
+    assert list(folder.iterdir()) == []
+    assert library.failures == []
+    assert not library.service.is_busy(str(path))
+
+
+def test_the_end_of_hearth_ends_a_move_and_leaves_no_half_copy(library: Library, drive: Callable[[int], Path]) -> None:
+    path = large_model(library)
+    library.open()
+    library.until(lambda: len(library.service.models) == 1)
+    folder = drive(200)
+    with library._qtbot.waitSignal(library.service.progressed, timeout=WAIT_MS):
+        library.service.move(str(path), str(folder))
+    library.close()
+    assert path.is_file() or (folder / "a.gguf").is_file()
+    assert not list(folder.glob("*.moving"))
+
+
+def test_what_is_being_moved_is_not_deleted_meanwhile(library: Library, tmp_path: Path) -> None:
+    path = model_file(library.own / "a.gguf")
+    library.open()
+    library.until(lambda: len(library.service.models) == 1)
+    library.service.move(str(path), str(tmp_path / "there"))
+    library.service.trash(str(path))
+    moved = tmp_path / "there" / "a.gguf"
+    library.until(lambda: [model.path for model in library.service.models] == [str(moved)])
+    assert moved.is_file()
+    assert library.failures == []
 
 
 def test_a_move_onto_another_file_is_refused(library: Library, tmp_path: Path) -> None:
