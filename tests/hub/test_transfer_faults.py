@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable
@@ -269,3 +270,48 @@ def test_several_connections_where_one_is_slow(hub: HubServer, folder: Path, mon
     Transfer(HubAccess(hub.url), (DownloadFile(REPO, NAME),), folder).run()
     assert (folder / NAME).read_bytes() == content
     assert len({request.headers["range"] for request in hub.seen("cdn")}) > 3
+
+
+def test_what_a_server_sends_again_counts_as_life(
+    transfer_of: Callable[..., Transfer],
+    file: DownloadFile,
+    folder: Path,
+    hub: HubServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.hub.download.file_transfer._CRAWL_LOOK_S", 0.3)
+    hub.fail_next("/files/*", Fault(FaultKind.DROP, at_byte=2_500_000))
+    hub.fail_next("/files/*", Fault(FaultKind.IGNORE_RANGE))  # all of it once more, at the pace of the line
+    hub.cdn.bytes_per_second = 1_500_000
+    transfer_of(file).run()
+    assert (folder / NAME).read_bytes() == CONTENT
+    assert len(hub.seen("cdn")) == 2
+
+
+def test_the_limit_holds_for_what_a_server_sends_again(
+    transfer_of: Callable[..., Transfer], file: DownloadFile, hub: HubServer
+) -> None:
+    hub.fail_next("/files/*", Fault(FaultKind.DROP, at_byte=2_500_000))
+    hub.fail_next("/files/*", Fault(FaultKind.IGNORE_RANGE))
+    began = time.monotonic()
+    transfer_of(file, limiter=RateLimiter(2_500_000)).run()
+    assert time.monotonic() - began >= 0.8 * (2_500_000 + len(CONTENT)) / 2_500_000
+
+
+def test_a_slow_disk_is_not_taken_for_a_sleep(
+    transfer_of: Callable[..., Transfer], file: DownloadFile, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.hub.download.network_watch._ASLEEP_S", 3.0)
+    monkeypatch.setattr("app.hub.download.file_transfer._SYNC_INTERVAL_S", 0.2)
+    sync, pauses_s = os.fsync, [4.0]
+
+    def sync_slowly(descriptor: int) -> None:
+        sync(descriptor)
+        if pauses_s:
+            time.sleep(pauses_s.pop())
+
+    monkeypatch.setattr("os.fsync", sync_slowly)
+    hub.cdn.bytes_per_second = 500_000
+    transfer_of(file).run()
+    assert pauses_s == []
+    assert len(hub.seen("cdn")) == 1

@@ -120,17 +120,21 @@ class FileTransfer:
             around.access, around.client, self._source, part, found.size_bytes, running_hash, plan, around.limiter
         )
         lanes = _Lanes(work, around.most_lanes)
-        synced_s = progressed_s = time.monotonic()
-        received_bytes = 0
+        synced_s = heard_s = time.monotonic()
+        received_bytes, written_bytes = 0, part.written.total_bytes
         try:
             while part.written.gaps(found.size_bytes):
-                problem = lanes.look_after(self._watch.has_changed())
+                problem = lanes.look_after()
+                if self._watch.has_changed():
+                    lanes.break_off_all()
+                if part.written.total_bytes > written_bytes:
+                    written_bytes = part.written.total_bytes
+                    self._patience.reset()
                 if lanes.received_bytes > received_bytes:
                     received_bytes = lanes.received_bytes
-                    progressed_s = time.monotonic()
-                    self._patience.reset()
+                    heard_s = time.monotonic()
                     around.tell(RUNNING)
-                elif time.monotonic() - progressed_s > _SILENCE_S and not around.limiter.bytes_per_second:
+                elif time.monotonic() - heard_s > _SILENCE_S and not around.limiter.bytes_per_second:
                     around.tell(SILENT)
                 if around.stop.is_set():
                     raise StoppedError
@@ -140,6 +144,7 @@ class FileTransfer:
                 if time.monotonic() - synced_s > _SYNC_INTERVAL_S:
                     part.sync()
                     synced_s = time.monotonic()
+                self._watch.note_awake()
         finally:
             lanes.stop()
             with suppress(OSError):  # what led here is what is told
@@ -160,6 +165,7 @@ class FileTransfer:
         delay_s = self._patience.delay_s(trouble)
         if lanes is not None and (trouble.needs_fresh_link or self._patience.wants_fresh_link):
             lanes.take_fresh_link()
+        self._watch.note_awake()
         retry_at_s = time.monotonic() + delay_s
         around.tell(Standing(DownloadState.WAITING, trouble.reason, retry_at_s, trouble.error))
         while time.monotonic() < retry_at_s:
@@ -188,17 +194,20 @@ class _Lanes:
         """By all connections so far."""
         return self._past_bytes + sum(lane.received_bytes for lane in self._lanes)
 
-    def look_after(self, network_changed: bool) -> Exception | None:
+    def look_after(self) -> Exception | None:
         """Start and end connections, and wait a moment; what went wrong if none is left that works."""
         now_s = time.monotonic()
-        if network_changed:
-            self._break_off_all()
         self._break_off_crawling(now_s)
         self._adjust(now_s)
         problem = self._collect()
         for lane in self._lanes:
             lane.note_progress()
         return problem
+
+    def break_off_all(self) -> None:
+        """The way that the connections took is gone: make them anew."""
+        for lane in self._lanes:
+            lane.break_off()
 
     def take_fresh_link(self) -> None:
         """The address of the connection that failed last is not used again."""
@@ -263,7 +272,3 @@ class _Lanes:
                 lane.break_off()
         self._crawl_s = now_s
         self._crawl_bytes = {lane: lane.received_bytes for lane in self._lanes}
-
-    def _break_off_all(self) -> None:
-        for lane in self._lanes:
-            lane.break_off()

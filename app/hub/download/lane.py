@@ -55,7 +55,7 @@ class Lane(threading.Thread):
         self._link: Link | None = None
         self._writing = threading.Lock()  # held while the file is touched
         self._position = self._noted = 0  # how far the present claim is written, and how far the part knows of it
-        self.received_bytes = 0
+        self.received_bytes = 0  # over the line, with those of which no use could be made
         self.ignores_ranges = False  # the server sent the whole file although a part was asked for
         self.problem: Exception | None = None  # once it has ended
 
@@ -145,6 +145,7 @@ class Lane(threading.Thread):
             for data in response.iter_raw():
                 if position == claim.end:
                     return  # more than was asked for
+                arrived_bytes = len(data)
                 if skipped_bytes:  # of a server that sends the file from its start
                     left_out = min(skipped_bytes, len(data))
                     skipped_bytes -= left_out
@@ -158,8 +159,8 @@ class Lane(threading.Thread):
                     position += len(data)
                     self._position = position
                 work.plan.advance(claim, len(data))
-                self.received_bytes += len(data)
-                work.limiter.take(len(data), self._stopped.is_set)
+                self.received_bytes += arrived_bytes
+                work.limiter.take(arrived_bytes, self._stopped.is_set)
                 if position == claim.end != asked_end:
                     return  # the rest went to another connection; at the end that was asked for, the answer ends too
         finally:

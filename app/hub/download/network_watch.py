@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 
-_ASLEEP_S = 10.0  # longer than any honest pause between two looks
+_ASLEEP_S = 10.0  # longer than any pause between two looks that is not told with `note_awake`
 _LOOK_INTERVAL_S = 2.0
 # Addresses reserved for documentation (RFC 5737, RFC 3849). Nothing is sent: connecting a datagram socket only asks
 # the system from which address it would send.
@@ -19,6 +19,10 @@ class NetworkWatch:
         self._looked_s = time.time()
         self._asked_s = time.monotonic()
         self._addresses = _own_addresses()
+
+    def note_awake(self) -> None:
+        """The time since the last look was spent on something: a slow disk is no sleep."""
+        self._looked_s = time.time()
 
     def has_changed(self) -> bool:
         """Whether, since the last look, the computer slept or got another address."""
