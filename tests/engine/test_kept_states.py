@@ -160,9 +160,9 @@ def drive(store: StateStore, tmp_path: Path) -> Iterator[Callable[..., SessionDr
     _library.append(binding.initialize(lambda level, text: None, lambda message: None))
     running: list[SessionDriver] = []
 
-    def drive_one(architecture: str, sequences: int) -> SessionDriver:
-        file = write_architecture(tmp_path / "model.gguf", ARCHITECTURES[architecture], 1024)
-        running.append(SessionDriver(file, sequences, store=store))
+    def drive_one(architecture: str, sequences: int, length: int = 1024, **fields: Any) -> SessionDriver:
+        file = write_architecture(tmp_path / f"{len(running)}.gguf", ARCHITECTURES[architecture], 1024)
+        running.append(SessionDriver(file, sequences, length, **{"store": store, **fields}))
         return running[-1]
 
     yield drive_one
@@ -264,6 +264,31 @@ def test_after_another_length_of_the_context_another_answer_reads_nothing_again(
         again = driver.ask(talk, "cats")
         assert reused(again) == first.of(PromptStarted)[0].prompt_tokens - 1
         assert again.text == first.text
+
+
+def test_what_was_read_in_a_short_context_is_read_again_where_positions_are_told_otherwise(
+    drive: Callable[..., SessionDriver], store: StateStore
+) -> None:
+    """LongRoPE: a long context turns keys by other angles, so that those of a short one mean something else there."""
+    talk, lengths = long_talk("cats"), (512, 1024)
+    expected = {}
+    for length in lengths:
+        expected[length] = drive("phi3 for long texts", 2, length, store=None).ask(talk, "cats").text
+    assert expected[512] != expected[1024]
+    driver = drive("phi3 for long texts", 2, 512)
+    for length in (512, 1024, 512):
+        if length != driver.model.context_length:
+            driver.model.replan = gives(
+                EnginePlan(ContextPlan(length, output_tokens=32, sequences=2), Placement(), 1, 2, ())
+            )
+            driver.session.resize(length)
+        assert driver.ask(talk, "cats").text == expected[length]
+        driver.session.rest()
+        assert store.wait(5)
+    for length in lengths:
+        again = drive("phi3 for long texts", 2, length).ask(talk, "cats")
+        assert again.text == expected[length]
+        assert reused(again) > MIN_KEPT_TOKENS
 
 
 def raises(error: UserError) -> Callable[[int], EnginePlan]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import psutil
 
@@ -27,6 +28,7 @@ _MIN_GROWTH_TOKENS = 256
 _MIN_GROWTH_SHARE = 4
 _RAM_BYTES = 1024 * 1024 * 1024
 _RAM_SHARE = 8  # of the available memory
+_LONG_POSITIONS = "long positions"  # see LoadedModel.has_long_positions
 
 
 class ConversationMemory:
@@ -43,6 +45,8 @@ class ConversationMemory:
         self._unwritten: set[str] = set()  # those of them that the store has not got yet
         self._store = store
         self._key = key
+        self._has_long_positions = False
+        self._note_positions(model)
 
     @property
     def has_room(self) -> bool:
@@ -117,6 +121,7 @@ class ConversationMemory:
     def move(self, model: LoadedModel, places: Mapping[int, int], copies: Mapping[int, SavedSequence]) -> None:
         """Go on in another context of the model, where sequence n is now `places[n]`; the others were lost."""
         former, self._sequences = self._sequences, _sequences_of(model)
+        self._note_positions(model)
         for sequence in former:
             if sequence.number in places:
                 self._sequences[places[sequence.number]].continue_from(sequence, copies.get(sequence.number))
@@ -126,6 +131,14 @@ class ConversationMemory:
         self._kept.clear()
         for sequence in self._sequences:
             sequence.clear()
+
+    def _note_positions(self, model: LoadedModel) -> None:
+        """Forget the copies if the context computes positions otherwise than the one before."""
+        if model.has_long_positions != self._has_long_positions:
+            self._kept.clear()
+        self._has_long_positions = model.has_long_positions
+        if self._key is not None:
+            self._key = replace(self._key, details=(_LONG_POSITIONS,) if model.has_long_positions else ())
 
     def _choose(self, conversation_id: str, tokens: Sequence[int]) -> ContextSequence:
         free = [sequence for sequence in self._sequences if not sequence.is_busy]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ __all__ = ["BATCH_TOKENS", "OUTPUT_TOKENS", "ContextSettings", "LoadCancelledErr
 log = logging.getLogger(__name__)
 
 _CACHE_TYPES = {"f16": 1, "q8_0": 8, "q4_0": 2}  # ggml.h: enum ggml_type
+_LONG_FACTORS = "rope_factors_long.weight"  # the end of the name of a tensor
 
 
 class LoadCancelledError(Exception):
@@ -83,6 +85,9 @@ class LoadedModel:
         self.context: int | None = None
         self._pool: ThreadPool | None = None
         self.context_length = 0  # of one conversation, tokens
+        self.has_long_positions = False
+        """Whether positions are told as in long texts, by a model that tells them otherwise in short ones (LongRoPE,
+        Ding et al. 2024). llama.cpp decides by the length of the context; what was computed so is wrong otherwise."""
         self.sequences = 1  # how many conversations the context holds
         self.cache_type = "f16"
         self.batch_tokens = 0  # the most that one llama_decode takes
@@ -96,7 +101,12 @@ class LoadedModel:
         engine_log.buffers.clear()
         self.handle = self._read(on_progress, placement, gpus)
         self.copied_weights_bytes = engine_log.buffers.copied_weights_bytes  # in main memory, no pages of the file
-        self.vocabulary = Vocabulary(llama.llama_model_get_vocab(self.handle))
+        try:
+            self.vocabulary = Vocabulary(llama.llama_model_get_vocab(self.handle))
+            self._short_positions_tokens = self._short_positions()
+        except BaseException:
+            self.close()
+            raise
         self.is_recurrent = bool(
             llama.llama_model_is_recurrent(self.handle) or llama.llama_model_is_hybrid(self.handle)
         )
@@ -121,6 +131,14 @@ class LoadedModel:
                 raise LoadCancelledError
             raise UserError(ErrorKind.LOAD_FAILED, path=str(self.path), reason=self._engine_log.reason)
         return handle
+
+    def _short_positions(self) -> float:
+        """Up to which length of the context positions are told as in short texts (llama_model::get_rope_factors)."""
+        architecture = self.metadata("general.architecture") or ""
+        original = self.metadata(f"{architecture}.rope.scaling.original_context_length")
+        if original is None or not any(tensor.name.endswith(_LONG_FACTORS) for tensor in tensors_of(self.path)):
+            return math.inf
+        return int(original)
 
     def open_context(self, settings: ContextSettings) -> None:
         """Allocate the KV cache and buffers. Raises UserError(LOAD_FAILED)."""
@@ -151,6 +169,7 @@ class LoadedModel:
             keep_states(self.context)
         self.settings = settings
         self.context_length = int(llama.llama_n_ctx_seq(self.context))
+        self.has_long_positions = self.context_length > self._short_positions_tokens
         self.sequences = int(llama.llama_n_seq_max(self.context))
         self.cache_type = plan.cache_type
         self.batch_tokens = int(llama.llama_n_batch(self.context))
@@ -198,8 +217,9 @@ class LoadedModel:
         """Make the context longer or shorter without losing what was read.
 
         There may be fewer sequences afterwards: `order` names those that matter, most important first. Returns where
-        each that was kept is now, by where it was; all others are empty. Nothing may be decoding. Before a kept one
-        goes on, its last token must be decoded again: logits are no part of it.
+        each that was kept is now, by where it was; all others are empty. None is kept where `has_long_positions`
+        changes. Nothing may be decoding. Before a kept one goes on, its last token must be decoded again: logits are no
+        part of it.
 
         Raises UserError (NOT_ENOUGH_MEMORY, LOAD_FAILED) with the context as it was, or, if even that cannot be had
         again, without a context.
@@ -210,6 +230,7 @@ class LoadedModel:
         plan = self.replan(context_length)
         states = {sequence: self._state(sequence) for sequence in range(self.sequences)}
         same_places = {sequence: sequence for sequence in states}
+        had_long_positions = self.has_long_positions
         self.close_context()
         try:
             self.open_context(ContextSettings.of(plan))
@@ -223,6 +244,8 @@ class LoadedModel:
             replace(share, cache_bytes=now.cache_bytes, compute_bytes=now.compute_bytes)
             for share, now in zip(self.used, now_used, strict=True)
         )
+        if self.has_long_positions != had_long_positions:
+            return {}
         if self.sequences >= len(states):
             return self._restore(states, same_places)
         most_important = dict.fromkeys((*order, *states))

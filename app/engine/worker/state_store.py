@@ -49,7 +49,7 @@ class StateKey:
     cache_type: str  # "f16", "q8_0", "q4_0"
     flash_attention: bool = False  # without it the values are stored transposed
     adapters: tuple[tuple[str, float], ...] = ()  # hash and scale
-    details: tuple[str, ...] = ()  # whatever else: RoPE scaling, a sliding window kept whole ...
+    details: tuple[str, ...] = ()  # whatever else of the context
 
     @property
     def digest(self) -> bytes:
