@@ -12,7 +12,7 @@ from app.core.errors import ErrorKind, UserError
 from app.core.settings import Value
 from app.hub.access import HubAccess
 from app.hub.client import HubClient
-from app.hub.token_store import TokenStore
+from app.hub.secret_store import SecretStore
 from app.paths import Paths
 from app.services.explain import explain
 from app.services.hub_access import access_of
@@ -44,7 +44,7 @@ def settings_of(paths: Paths) -> Mapping[str, Value]:
 
 def access_to_hub(paths: Paths, settings: Mapping[str, Value]) -> HubAccess:
     """How the hub is reached: settings, environment, keyring. Raises UserError ADDRESS_INVALID."""
-    return access_of(settings.get, TokenStore(), paths.hub_answers)
+    return access_of(settings.get, SecretStore(), paths.hub_answers)
 
 
 @contextmanager

@@ -70,7 +70,7 @@ class ErrorKind(StrEnum):
     OFFLINE = "offline"  # the person, or HF_HUB_OFFLINE, has switched the network off for Hearth
     NO_NETWORK = "no_network"
     HUB_UNREACHABLE = "hub_unreachable"  # endpoint, reason (a code of app.hub.failures)
-    PROXY_FAILED = "proxy_failed"  # proxy, reason
+    PROXY_FAILED = "proxy_failed"  # proxy, reason (a code of app.services.explain_secrets, or what the proxy said)
     CERTIFICATE_REFUSED = "certificate_refused"  # endpoint, reason
     ADDRESS_INVALID = "address_invalid"  # address: of a hub or a proxy, as it was typed
     NOT_A_REFERENCE = "not_a_reference"  # text: neither a repository, nor a file in one, nor the address of either
@@ -80,7 +80,9 @@ class ErrorKind(StrEnum):
     NOT_ON_HUB = "not_on_hub"  # repo, path (may be empty), revision (may be empty)
     HUB_FAILED = "hub_failed"  # status
     HUB_ANSWER_STRANGE = "hub_answer_strange"  # endpoint, reason: a log-in page of a hotel, or no hub at all
-    NO_KEYRING = "no_keyring"  # reason; the token is held until Hearth ends
+    NO_KEYRING = "no_keyring"  # reason (a code of app.hub.secret_store); the token is held until Hearth ends
+    PROXY_PASSWORD_NOT_KEPT = "proxy_password_not_kept"  # reason; it is held until Hearth ends
+    KEYRING_CLOSED = "keyring_closed"  # reason: a token or a password is in it and could not be had
     # downloads
     HASH_MISMATCH = "hash_mismatch"  # path
     CHANGED_ON_HUB = "changed_on_hub"  # repo, path

@@ -98,6 +98,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("catalog.url", Section.DOWNLOADS, str, "", expert=True),  # empty: the catalogue that came with Hearth
     Setting("catalog.sha256", Section.DOWNLOADS, str, "", expert=True),
     Setting("hub.token_endpoints", Section.DOWNLOADS, str, "", shown=False),  # whose tokens are in the keyring
+    Setting("hub.proxy_password_kept", Section.DOWNLOADS, bool, False, shown=False),  # in the keyring, that is
     Setting("window.geometry", Section.APPEARANCE, str, "", shown=False),  # base64 of QWidget.saveGeometry
     Setting("window.sidebar_visible", Section.APPEARANCE, bool, True, shown=False),
     Setting("window.last_conversation", Section.APPEARANCE, str, "", shown=False),

@@ -110,9 +110,9 @@ class HubClient:
         return headers(self.access)
 
     def account(self) -> str:
-        """The name of the account that the token belongs to. Raises UserError, TOKEN_REJECTED if to none."""
+        """The name of the account that the token belongs to. Raises UserError: TOKEN_REJECTED if to none."""
         if self.access.resolve_token() is None:
-            raise UserError(ErrorKind.TOKEN_REJECTED, endpoint=self.access.endpoint)
+            raise self.access.secret_problem() or UserError(ErrorKind.TOKEN_REJECTED, endpoint=self.access.endpoint)
         name, _, _ = self._ask(f"{self.access.endpoint}/api/whoami-v2", read_account, is_kept=False)
         return name
 

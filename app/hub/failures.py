@@ -15,6 +15,7 @@ import psutil
 from app.core.errors import ErrorKind, UserError
 from app.hub.access import HubAccess
 from app.hub.http_client import proxy_in_use
+from app.hub.proxy_address import without_name
 
 if TYPE_CHECKING:
     import httpx2
@@ -63,8 +64,7 @@ def user_error_of(error: Exception, access: HubAccess, repo: str = "", path: str
     if isinstance(error, HfHubHTTPError):
         return _from_answer(error, access, repo, path, revision)
     if isinstance(error, httpx2.ProxyError):
-        proxy = proxy_in_use(access, endpoint) or access.proxy
-        return UserError(ErrorKind.PROXY_FAILED, proxy=proxy, reason=str(error))
+        return _from_proxy(access, endpoint, str(error))
     if isinstance(error, (httpx2.TooManyRedirects, httpx2.UnsupportedProtocol, httpx2.DecodingError)):
         return UserError(ErrorKind.HUB_ANSWER_STRANGE, endpoint=endpoint, reason=type(error).__name__)
     if isinstance(error, httpx2.InvalidURL):
@@ -92,6 +92,8 @@ def _from_answer(error: Exception, access: HubAccess, repo: str, path: str, revi
     assert isinstance(error, errors.HfHubHTTPError)
     response = error.response
     status = response.status_code
+    if status in (401, 403) and (problem := access.secret_problem()):
+        return problem
     if isinstance(error, errors.GatedRepoError):  # before RepositoryNotFoundError, whose subclass it is
         has_token = int(access.resolve_token() is not None)
         return UserError(ErrorKind.GATED, repo=repo, url=access.page_url(repo), has_token=has_token)
@@ -103,11 +105,19 @@ def _from_answer(error: Exception, access: HubAccess, repo: str, path: str, revi
     if isinstance(error, (errors.RevisionNotFoundError, errors.EntryNotFoundError)) or status == 404:
         return UserError(ErrorKind.NOT_ON_HUB, repo=repo, path=path, revision=revision)
     if status == 407:
-        proxy = proxy_in_use(access, str(response.request.url))
-        return UserError(ErrorKind.PROXY_FAILED, proxy=proxy, reason="407 Proxy Authentication Required")
+        return _from_proxy(access, str(response.request.url), "407")
     if status == 429:
         return UserError(ErrorKind.RATE_LIMITED, retry_in_s=retry_after_s(response.headers))
     return UserError(ErrorKind.HUB_FAILED, status=status)
+
+
+def _from_proxy(access: HubAccess, url: str, said: str) -> UserError:
+    """Of a proxy that does not let through; 407 is its way to ask for a name and a password."""
+    is_locked_out = said.startswith("407")
+    if is_locked_out and (problem := access.secret_problem()):
+        return problem
+    proxy = proxy_in_use(access, url) or without_name(access.proxy)
+    return UserError(ErrorKind.PROXY_FAILED, proxy=proxy, reason="password" if is_locked_out else said)
 
 
 def _from_connection(error: Exception, access: HubAccess, endpoint: str) -> UserError:

@@ -16,6 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 from app import __version__
 from app.core.errors import ErrorKind, UserError
 from app.hub.access import DIRECT, HubAccess
+from app.hub.proxy_address import without_name
 
 if TYPE_CHECKING:
     import httpx2
@@ -43,7 +44,7 @@ def prepare_library() -> None:
 
 
 def open_client(access: HubAccess, read_timeout_s: float = READ_TIMEOUT_S) -> httpx2.Client:
-    """A connection pool, for any number of threads; to be closed by whoever opened it.
+    """A connection pool, for any number of threads; to be closed by whoever opened it. May wait for the keyring.
 
     It follows redirects and takes `Authorization` away when they leave the host. It sends no token by itself: see
     `headers`. Raises UserError OFFLINE, and PROXY_FAILED for a proxy of the environment that cannot be used.
@@ -58,10 +59,12 @@ def open_client(access: HubAccess, read_timeout_s: float = READ_TIMEOUT_S) -> ht
             return httpx2.Client(
                 timeout=limits, follow_redirects=True, headers=user_agent, mounts=dict.fromkeys(_SCHEMES)
             )
-        return httpx2.Client(timeout=limits, follow_redirects=True, headers=user_agent, proxy=access.proxy or None)
-    except (ValueError, httpx2.InvalidURL) as error:  # of the environment: those of the settings were looked at
-        proxy = proxy_in_use(access, access.endpoint)
-        raise UserError(ErrorKind.PROXY_FAILED, proxy=proxy, reason=str(error)) from error
+        proxy = access.resolve_proxy() or None
+        return httpx2.Client(timeout=limits, follow_redirects=True, headers=user_agent, proxy=proxy)
+    except (ValueError, httpx2.InvalidURL):  # of the environment: those of the settings were looked at
+        shown = proxy_in_use(access, access.endpoint)
+        # What the error says may hold a piece of a password.
+        raise UserError(ErrorKind.PROXY_FAILED, proxy=shown, reason="address") from None
 
 
 def headers(access: HubAccess) -> dict[str, str]:
@@ -83,5 +86,5 @@ def proxy_in_use(access: HubAccess, url: str) -> str:
             return ""
         known = getproxies()
         proxy = known.get(parts.scheme) or known.get("all", "")
-    shown = urlsplit(proxy if "://" in proxy or not proxy else f"http://{proxy}")
-    return f"{shown.scheme}://{shown.netloc.rpartition('@')[2]}" if shown.netloc else ""
+    shown = without_name(proxy).rstrip("/")
+    return shown if "://" in shown or not shown else f"http://{shown}"

@@ -32,6 +32,7 @@ _NO_ACCESS = frozenset(  # failures that another way to the hub, or another toke
         ErrorKind.TOKEN_REJECTED,
         ErrorKind.OFFLINE,
         ErrorKind.PROXY_FAILED,
+        ErrorKind.KEYRING_CLOSED,
         ErrorKind.ADDRESS_INVALID,
         ErrorKind.CERTIFICATE_REFUSED,
         ErrorKind.HUB_ANSWER_STRANGE,

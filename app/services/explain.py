@@ -13,6 +13,7 @@ from app.services.explain_catalog import CATALOG_CARDS
 from app.services.explain_devices import device_crashed
 from app.services.explain_draft import draft_unused
 from app.services.explain_hub import HUB_CARDS
+from app.services.explain_secrets import SECRET_CARDS
 from app.services.explanation import (
     Action,
     ActionKind,
@@ -211,6 +212,7 @@ _CARDS: dict[ErrorKind, Callable[[UserError], Explanation]] = {
     **MODEL_FILE_CARDS,
     **CATALOG_CARDS,
     **HUB_CARDS,
+    **SECRET_CARDS,
     ErrorKind.EMPTY_PROMPT: _plain(
         QT_TRANSLATE_NOOP("Explain", "There is nothing to send"),
         QT_TRANSLATE_NOOP("Explain", "Type a message first."),

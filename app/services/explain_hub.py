@@ -26,10 +26,6 @@ def _endpoint_setting() -> Action:
     return _open_setting("hub.endpoint")
 
 
-def _proxy_setting() -> Action:
-    return _open_setting("hub.proxy")
-
-
 def _go_online() -> Action:
     return Action(ActionKind.GO_ONLINE, translate("Explain", "Go online"))
 
@@ -189,12 +185,6 @@ HUB_CARDS: dict[ErrorKind, Callable[[UserError], Explanation]] = {
         retry,
     ),
     ErrorKind.HUB_UNREACHABLE: _unreachable,
-    ErrorKind.PROXY_FAILED: _card(
-        QT_TRANSLATE_NOOP("Explain", "The proxy does not let Hearth through"),
-        QT_TRANSLATE_NOOP("Explain", "{proxy} said: {reason}. Check its address in the settings, then try again."),
-        retry,
-        _proxy_setting,
-    ),
     ErrorKind.CERTIFICATE_REFUSED: _card(
         QT_TRANSLATE_NOOP("Explain", "The connection is not safe"),
         QT_TRANSLATE_NOOP(
@@ -232,15 +222,6 @@ HUB_CARDS: dict[ErrorKind, Callable[[UserError], Explanation]] = {
         ),
         retry,
         _endpoint_setting,
-    ),
-    ErrorKind.NO_KEYRING: _card(
-        QT_TRANSLATE_NOOP("Explain", "The token is kept until Hearth ends"),
-        QT_TRANSLATE_NOOP(
-            "Explain",
-            "This computer has no place for passwords that Hearth can use, or it is locked, so Hearth will ask for the "
-            "token again next time. Unlock it and enter the token once more to keep it.",
-        ),
-        _enter_token,
     ),
     ErrorKind.HASH_MISMATCH: _card(
         QT_TRANSLATE_NOOP("Explain", "The download is damaged"),

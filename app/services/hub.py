@@ -14,15 +14,17 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from app.core.errors import ErrorKind, UserError
 from app.core.hub_values import HubDetails, SearchPage, SearchQuery
 from app.hub.access import HubAccess, normal_endpoint, normal_proxy
-from app.hub.token_store import TokenStore
+from app.hub.proxy_address import split_password
+from app.hub.secret_store import SecretStore
 from app.services.hub_access import (
-    ACCESS_SETTINGS,
+    ENDPOINT,
     OFFLINE,
     TOKEN_ENDPOINTS,
     access_of,
     kept_endpoints,
     with_endpoint,
 )
+from app.services.proxy_password import ProxyPassword
 from app.services.settings import SettingsService
 from app.services.tasks import Task, Tasks
 
@@ -68,14 +70,15 @@ class HubService(QObject):
         cache_folder: Path,
         environment: Mapping[str, str],
         parent: QObject | None = None,
-        tokens: TokenStore | None = None,
+        secrets: SecretStore | None = None,
     ) -> None:
         super().__init__(parent)
         self._settings = settings
         self._tasks = tasks
         self._cache_folder = cache_folder
         self._environment = environment
-        self._tokens = tokens or TokenStore()
+        self._secrets = secrets or SecretStore()
+        self.proxy = ProxyPassword(settings, tasks, self._secrets, self)
         self._connections = _Connections()
         self._query = SearchQuery()
         self._searching: Task[SearchPage] | None = None
@@ -85,13 +88,14 @@ class HubService(QObject):
         self._pause.setInterval(TYPING_PAUSE_MS)
         self._pause.timeout.connect(self._start_search)
         settings.changed.connect(self._on_setting_changed)
+        self.proxy.changed.connect(self.access_changed)
 
     def access(self) -> HubAccess:
         """How the hub is reached now. Never waits: its token is looked up when a request is made.
 
         Raises UserError ADDRESS_INVALID for settings that cannot be used.
         """
-        return access_of(self._settings.value, self._tokens, self._cache_folder, self._environment)
+        return access_of(self._settings.value, self._secrets, self._cache_folder, self._environment)
 
     @property
     def is_offline(self) -> bool:
@@ -114,7 +118,7 @@ class HubService(QObject):
         except UserError:
             return False
         is_kept = access.endpoint in kept_endpoints(self._settings.value)
-        return is_kept or bool(self._tokens.held(access.endpoint) or access.token)
+        return is_kept or bool(self._secrets.held(access.endpoint) or access.token)
 
     def search(self, query: SearchQuery, at_once: bool = False) -> None:
         """Search soon, or `at_once`; ends in `searched` or `search_failed` unless another search comes before."""
@@ -167,7 +171,7 @@ class HubService(QObject):
         def work(access: HubAccess) -> tuple[str, str, UserError | None]:
             account = self._with_client(replace(access, find_token=lambda: token), lambda client: client.account())
             try:
-                self._tokens.keep(access.endpoint, token)
+                self._secrets.keep(access.endpoint, token)
             except UserError as error:
                 return account, access.endpoint, error
             return account, access.endpoint, None
@@ -179,7 +183,7 @@ class HubService(QObject):
 
         def work(access: HubAccess) -> str:
             try:
-                self._tokens.forget(access.endpoint)
+                self._secrets.forget(access.endpoint)
             except UserError as error:
                 if error.kind is not ErrorKind.NO_KEYRING:
                     raise
@@ -231,7 +235,14 @@ class HubService(QObject):
             milliseconds = round((time.monotonic() - began_s) * 1000)
             return HubTest(None, milliseconds, proxy_in_use(access, access.endpoint), account)
 
-        self._run(work, on_done, lambda error: on_done(HubTest(error)))
+        was_refused = self._secrets.ask_again()
+
+        def tell(test: HubTest) -> None:
+            on_done(test)
+            if was_refused and test.error is None:  # others may have failed for want of it
+                self.access_changed.emit()
+
+        self._run(work, tell, lambda error: tell(HubTest(error)))
 
     def _ask(
         self,
@@ -309,7 +320,7 @@ class HubService(QObject):
         self._settings.set_value(TOKEN_ENDPOINTS, with_endpoint(kept, endpoint, is_kept))
 
     def _on_setting_changed(self, key: str) -> None:
-        if key in ACCESS_SETTINGS and key != TOKEN_ENDPOINTS:
+        if key in (ENDPOINT, OFFLINE):
             self.access_changed.emit()
 
 
@@ -319,14 +330,17 @@ class _Connections:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._client: HubClient | None = None
+        self._proxy = ""  # with its password, which no access tells
 
     def to(self, access: HubAccess) -> HubClient:
-        """The client for an access, another one if it has changed."""
+        """The client for an access, another one if it has changed. May wait for the keyring."""
         from app.hub.client import HubClient
 
+        proxy = access.resolve_proxy()
         with self._lock:
-            if self._client is None or self._client.access != access:
+            if self._client is None or (self._client.access, self._proxy) != (access, proxy):
                 before, self._client = self._client, HubClient(access)
+                self._proxy = proxy
                 if before is not None:
                     before.close()
             return self._client
@@ -347,7 +361,10 @@ def _at(access: HubAccess, endpoint: str | None) -> HubAccess:
 
 def _through(access: HubAccess, proxy: str | None) -> HubAccess:
     """Raises UserError ADDRESS_INVALID."""
-    return replace(access, proxy=access.proxy if proxy is None else normal_proxy(proxy))
+    if proxy is None:
+        return access
+    _, password = split_password(proxy)
+    return replace(access, proxy=normal_proxy(proxy), find_proxy_password=lambda: password or None)
 
 
 def _no_account(client: HubClient) -> str:

@@ -10,6 +10,8 @@ from PySide6.QtCore import QByteArray, Qt
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QFileDialog, QMainWindow, QSplitter, QVBoxLayout, QWidget
 
+from app.core.errors import UserError
+from app.services.explain import explain
 from app.services.help_topics import load_help_topics
 from app.services.profile import Profile
 from app.ui.adoption import Adoption
@@ -165,6 +167,7 @@ class MainWindow(QMainWindow):
         self.chat_page.sight_requested.connect(self._show_chat)
         self.chat_page.open_file_requested.connect(self._choose_file)
         self.chat_page.welcome.models_requested.connect(self._page("models"))
+        self._profile.hub.proxy.failed.connect(self._on_proxy_failed)
 
     def _slots(self) -> dict[str, Callable[[], object]]:
         chat = self.chat_page
@@ -197,6 +200,11 @@ class MainWindow(QMainWindow):
             self.resize(*DEFAULT_SIZE_PX)
 
     # -- what keys and widgets ask for
+
+    def _on_proxy_failed(self, error: UserError) -> None:
+        """Also at the start, where an older version left the password in the settings."""
+        explanation = explain(error)
+        self.notices.show_notice(f"{explanation.title}. {explanation.text}", topic="proxy password")
 
     def _show_chat(self) -> None:
         self.show_page("chat")

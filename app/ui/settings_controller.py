@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 
 from app.core.events import DevicesListed
 from app.core.settings import Value
+from app.services.hub_access import PROXY
 from app.services.profile import Profile
 from app.ui.pages.settings_page import SettingsPage
 from app.ui.token_requests import TokenRequests
@@ -23,7 +24,7 @@ class SettingsController(QObject):
         self._profile = profile
         self.page = SettingsPage(parent)
         self._tokens = TokenRequests(profile.hub, parent)
-        self.page.set_values(profile.settings.values())
+        self._show_values()
         self.page.set_data_folder(str(profile.paths.data))
         self.page.setting_changed.connect(self._on_page_changed)
         self.page.open_folder_requested.connect(self._open_folder)
@@ -62,6 +63,7 @@ class SettingsController(QObject):
         hub.token_tested.connect(tests.show_token)
         hub.token_forgotten.connect(tests.show_forgotten)
         hub.access_changed.connect(self._show_token)
+        hub.access_changed.connect(self._show_values)
         self._show_token()
 
     def _test_endpoint(self) -> None:
@@ -74,10 +76,16 @@ class SettingsController(QObject):
         self.page.hub_tests.set_has_token(self._profile.hub.has_token)
 
     def _on_page_changed(self, key: str, value: Value) -> None:
-        self._profile.settings.set_value(key, value)
+        if key == PROXY:
+            self._profile.hub.proxy.set_proxy(str(value or ""))
+        else:
+            self._profile.settings.set_value(key, value)
 
     def _on_setting_changed(self, key: str) -> None:
-        self.page.set_values(self._profile.settings.values())
+        self._show_values()
+
+    def _show_values(self) -> None:
+        self.page.set_values(self._profile.settings.values() | {PROXY: self._profile.hub.proxy.shown})
 
     def _open_folder(self) -> None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._profile.paths.data)))

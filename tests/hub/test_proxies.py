@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -12,6 +14,7 @@ from app.core.errors import ErrorKind, UserError
 from app.hub.access import DIRECT, HubAccess, choose_access
 from app.hub.client import HubClient
 from app.hub.http_client import headers, open_client, proxy_in_use
+from app.hub.proxy_address import split_password, with_password, without_name
 from tests.hub.hub_server import HubServer
 from tests.hub.proxy_server import ProxyServer
 
@@ -36,7 +39,7 @@ def check() -> Callable[..., None]:
     """Asks a hub whether it is there."""
 
     def ask(endpoint: str, proxy: str = "") -> None:
-        client = HubClient(HubAccess(endpoint, proxy=proxy))
+        client = HubClient(choose_access({}, endpoint, proxy))
         try:
             client.check()
         finally:
@@ -80,12 +83,38 @@ def test_a_proxy_with_a_password(hub: HubServer, check: Callable[..., None]) -> 
         with pytest.raises(UserError) as raised:
             check(hub.url, proxy.url)
         assert raised.value.kind is ErrorKind.PROXY_FAILED
-        assert "407" in raised.value.string("reason")
+        assert raised.value.string("reason") == "password"
         with pytest.raises(UserError) as raised:
             check(hub.url, proxy.url.replace("http://", "http://me:wrong@"))
-        assert "wrong" not in str(raised.value)
+        assert raised.value == UserError(ErrorKind.PROXY_FAILED, proxy=proxy.url, reason="password")
         check(hub.url, proxy.url.replace("http://", "http://me:secret@"))
     assert len(hub.requests) == 1
+
+
+@pytest.mark.parametrize("password", ["se/cr#t", "a@b:c?d", "p%40ss", "ü x", "50%"])
+def test_passwords_are_taken_as_they_are_typed(
+    hub: HubServer, check: Callable[..., None], password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ProxyServer("me@work", unquote(password)) as proxy:
+        check(hub.url, proxy.url.replace("http://", f"http://me@work:{password}@"))
+        assert len(proxy.targets) == 1
+        monkeypatch.setenv("HTTP_PROXY", proxy.url.replace("http://", f"http://me%40work:{quote(password, '%')}@"))
+        check(hub.url)
+        assert len(proxy.targets) == 2
+
+
+def test_a_password_that_the_keyring_does_not_give(hub: HubServer) -> None:
+    def refuse() -> str:
+        raise UserError(ErrorKind.KEYRING_CLOSED, reason="locked")
+
+    with ProxyServer("me", "secret") as proxy:
+        address = proxy.url.replace("http://", "http://me@")
+        for endpoint in (hub.url, hub.url.replace("http://", "https://")):
+            client = HubClient(HubAccess(endpoint, proxy=address, find_proxy_password=refuse))
+            with pytest.raises(UserError) as raised:
+                client.check()
+            client.close()
+            assert raised.value == UserError(ErrorKind.KEYRING_CLOSED, reason="locked")
 
 
 def test_a_proxy_that_is_not_there(hub: HubServer, check: Callable[..., None]) -> None:
@@ -105,6 +134,11 @@ def test_a_proxy_of_the_environment_that_makes_no_sense(
         check(hub.url)
     assert raised.value.kind is ErrorKind.PROXY_FAILED
     assert raised.value.string("proxy") == "ftp://files.example:21"
+    for address in ("ftp://me:secret@files.example:21", "http://me:sec#ret@proxy:8080", "http://me:sec/ret@proxy:8080"):
+        monkeypatch.setenv("ALL_PROXY", address)
+        with pytest.raises(UserError) as raised:
+            check(hub.url)
+        assert "sec" not in "".join(traceback.format_exception(raised.value))
 
 
 def test_socks_proxies_can_be_used() -> None:
@@ -122,8 +156,10 @@ def test_a_name_that_nobody_has(check: Callable[..., None]) -> None:
 
 
 def test_passwords_of_proxies_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    access = HubAccess(proxy="http://me:secret@proxy:8080")
+    access = choose_access({}, proxy="http://me:secret@proxy:8080")
     assert proxy_in_use(access, access.endpoint) == "http://proxy:8080"
+    assert access.resolve_proxy() == "http://me:secret@proxy:8080"
+    assert "secret" not in repr(access)
     assert proxy_in_use(HubAccess(proxy=DIRECT), "https://x") == ""
     monkeypatch.setenv("HTTPS_PROXY", "me:secret@proxy:8080")
     assert proxy_in_use(HubAccess(), "https://x") == "http://proxy:8080"
@@ -157,6 +193,34 @@ def test_addresses_that_are_none(text: str) -> None:
         with pytest.raises(UserError) as raised:
             choose_access({}, **arguments)
         assert raised.value.kind is ErrorKind.ADDRESS_INVALID
+
+
+def test_addresses_with_passwords_that_are_none_do_not_tell_them() -> None:
+    for arguments in ({"endpoint": "https://me:secret@hub.example"}, {"proxy": "http://me:secret@proxy:99999"}):
+        with pytest.raises(UserError) as raised:
+            choose_access({}, **arguments)
+        assert raised.value.kind is ErrorKind.ADDRESS_INVALID
+        assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("typed", "bare", "password"),
+    [
+        ("http://proxy:8080", "http://proxy:8080", ""),
+        ("http://me:secret@proxy:8080", "http://me@proxy:8080", "secret"),
+        ("me:secret@proxy", "me@proxy", "secret"),
+        ("http://me@proxy", "http://me@proxy", ""),
+        ("http://:secret@proxy", "http://@proxy", "secret"),
+        ("me:a://b@proxy", "me@proxy", "a://b"),
+        ("socks5://me@work:p@ss:word@[::1]:1080", "socks5://me@work@[::1]:1080", "p@ss:word"),
+        ("", "", ""),
+        ("@", "@", ""),
+    ],
+)
+def test_passwords_in_addresses_are_found(typed: str, bare: str, password: str) -> None:
+    assert split_password(typed) == (bare, password)
+    assert split_password(bare) == (bare, "")
+    assert without_name(with_password(bare, password)) == without_name(typed)
 
 
 def test_proxies_are_read_leniently() -> None:

@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 from app.core.errors import ErrorKind, UserError
 from app.core.hub_values import HubDetails, SearchPage, SearchQuery
 from app.hub.remote_header import RemoteHeader
-from app.hub.token_store import Keyring, KeyringProblemError, TokenStore
+from app.hub.secret_store import Keyring, KeyringProblemError, SecretStore
 from app.services.hub import HubService, HubTest
 from app.services.settings import SettingsService
 from app.services.tasks import Tasks
@@ -70,7 +70,7 @@ def open_service(settings: SettingsService, tmp_path: Path, wallet: Wallet) -> I
     services: list[HubService] = []
 
     def make(find_keyring: Callable[[], Keyring] = lambda: wallet, **environment: str) -> HubService:
-        service = HubService(settings, tasks, tmp_path / "cache", environment, None, TokenStore(find_keyring))
+        service = HubService(settings, tasks, tmp_path / "cache", environment, None, SecretStore(find_keyring))
         services.append(service)
         return service
 
@@ -306,7 +306,7 @@ def test_making_the_service_asks_nothing_and_starts_nothing(hub: HubServer, open
 
 def test_the_libraries_are_not_imported_before_they_are_needed(hub: HubServer) -> None:
     code = (
-        "import sys, app.services.hub, app.services.explain, app.hub.client, app.hub.token_store\n"
+        "import sys, app.services.hub, app.services.explain, app.hub.client, app.hub.secret_store\n"
         "print([name for name in ('huggingface_hub', 'httpx2', 'keyring') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import keyring
+import pytest
+from keyring.backend import KeyringBackend
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QPalette
-from PySide6.QtWidgets import QApplication
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QLineEdit
 
 from app.core.messages import MessageState
+from app.ui.buttons import Button
 from app.ui.pages.data_folder import DataFolder
 from app.ui.pages.device_list import DeviceList
 from tests.ui.window.conftest import OpenWindow, quit_hearth
@@ -128,3 +135,60 @@ def test_settings_survive_a_restart(open_window: OpenWindow) -> None:
     again = open_window()
     assert again.profile.settings.value("answers.system_prompt") == "be kind"
     assert again.profile.settings.value("sampling.top_k") == 7
+
+
+class Drawer(KeyringBackend):
+    """A keyring that holds its passwords in memory."""
+
+    priority = 5  # type: ignore[assignment]  # a class property there
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passwords: dict[str, str] = {}
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return self.passwords.get(username)
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.passwords[username] = password
+
+    def delete_password(self, service: str, username: str) -> None:
+        del self.passwords[username]
+
+
+@pytest.fixture
+def drawer() -> Iterator[Drawer]:
+    before = keyring.get_keyring()
+    drawer = Drawer()
+    keyring.set_keyring(drawer)
+    yield drawer
+    keyring.set_keyring(before)
+
+
+def test_the_field_of_the_proxy_shows_dots_for_a_password(open_window: OpenWindow, drawer: Drawer) -> None:
+    person = open_window()
+    field = person.page("settings").field("hub.proxy")
+    edit = field.findChild(QLineEdit)
+    edit.setFocus()
+    QTest.keyClicks(edit, "http://me:s3cret@proxy:8080")
+    QTest.keyClick(edit, Key.Key_Return)
+    assert edit.text() == "http://me:••••••••@proxy:8080"
+    person.wait(lambda: drawer.passwords == {"proxy http://me@proxy:8080": "s3cret"})
+    buttons = person.page("settings").findChildren(Button)
+    reset = next(button for button in buttons if button.accessibleName().startswith("Reset to defaults: Downloads"))
+    reset.click()
+    assert edit.text() == ""
+    person.wait(lambda: drawer.passwords == {})
+    reset.click()
+    assert edit.text() == "http://me:••••••••@proxy:8080"
+    person.wait(lambda: drawer.passwords == {"proxy http://me@proxy:8080": "s3cret"})
+    folder = person.profile.paths.data
+    quit_hearth(person.window, person.profile)
+    assert not [file for file in folder.rglob("*") if file.is_file() and b"s3cret" in file.read_bytes()]
+
+
+def test_a_proxy_password_that_cannot_be_kept_is_told(open_window: OpenWindow, drawer: Drawer) -> None:
+    drawer.priority = 0
+    person = open_window()
+    set_field(person, "hub.proxy", "http://me:s3cret@proxy:8080")
+    person.wait(lambda: any("kept until Hearth ends" in notice for notice in person.notices))
