@@ -336,8 +336,8 @@ def _hub() -> dict[str, SettingWords]:
             translate("SettingWords", "Proxy"),
             translate(
                 "SettingWords",
-                "For example http://proxy:8080, http://name:password@proxy:8080 or socks5://localhost:1080. The password goes "
-                "where this computer keeps passwords. Empty: the proxy of the system. direct: none.",
+                "For example http://proxy:8080, http://name:password@proxy:8080 or socks5://localhost:1080. The "
+                "password goes where this computer keeps passwords. Empty: the proxy of the system. direct: none.",
             ),
         ),
     }
