@@ -356,7 +356,8 @@ class _Reader:
         if kind is None:
             raise corrupt(f"the tensor {name!r} has the unknown type {type_number}")
         elements = math.prod(dimensions)
-        if elements > _INT64_MAX or (dimensions and dimensions[0] % kind.block_elements):
+        row = dimensions[0] if dimensions else 1  # one without dimensions holds one number
+        if elements > _INT64_MAX or row % kind.block_elements:
             raise corrupt(f"the tensor {name!r} has the impossible shape {list(dimensions)}")
         return TensorInfo(name, dimensions, kind, offset)
 

@@ -61,6 +61,7 @@ BROKEN: dict[str, tuple[bytes, ErrorKind]] = {
         gguf(llama_keys(), [Tensor("token_embd.weight", (16, 356)), *llama_tensors()[1:]]),
         ErrorKind.CORRUPT,
     ),
+    "no shape": (gguf(llama_keys(), [Tensor("token_embd.weight", ()), *llama_tensors()[1:]]), ErrorKind.CORRUPT),
     "tensor missing": (gguf(llama_keys(), llama_tensors()[:-1]), ErrorKind.LOAD_FAILED),
     "unknown architecture": (
         gguf({"general.architecture": "mystery"}, llama_tensors()),

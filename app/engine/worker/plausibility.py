@@ -140,8 +140,8 @@ class _Checks:
         table = next((each for each in self._header.tensors if each.name == "token_embd.weight"), None)
         if table is None:
             raise corrupt("there is no token_embd.weight")
-        if table.dimensions[0] != embedding:
-            raise corrupt(f"token_embd.weight is {table.dimensions[0]} wide instead of {embedding}")
+        if table.dimensions[:1] != (embedding,):
+            raise corrupt(f"token_embd.weight is of the shape {list(table.dimensions)}, not {embedding} wide")
 
     def _integer(self, name: str, low: int, high: int, *, required: bool = False, default: int = 0) -> int:
         """The whole number under a key of the architecture; the default when it is absent and may be."""

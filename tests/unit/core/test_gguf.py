@@ -211,6 +211,7 @@ HUGE = 1 << 62
         gguf({}, [Tensor("a", (8,), type=4)]),
         gguf({}, [Tensor("a", (8,), type=1000)]),
         gguf({}, [Tensor("a", (33,), type=2, data=b"")]),
+        gguf({}, [Tensor("a", (), type=2, data=b"")]),
         gguf({}, [Tensor("a", (HUGE, 4), data=b"")]),
         gguf({}, [Tensor("a", (1 << 33, 1 << 33), data=b"")]),
     ],

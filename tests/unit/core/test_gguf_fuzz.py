@@ -3,6 +3,7 @@
 The examples that are written out are those that once found something, or that nobody should have to find again.
 """
 
+import contextlib
 import io
 import struct
 from typing import Any
@@ -17,7 +18,21 @@ from app.core.gguf import MAX_HEADER_BYTES, GgufArray, GgufHeader, read_header, 
 from app.core.header_findings import find_in_header
 from app.core.model_shape import shape_of
 from app.core.speed import SpeedModel
-from tests.fixtures.gguf_bytes import ARRAY, F32, I32, STRING, U64, Array, Tensor, Typed, gguf, tiny_llama
+from app.engine.worker.plausibility import TOKENS_KEY, check_header
+from tests.fixtures.gguf_bytes import (
+    ARRAY,
+    EMBEDDING,
+    F32,
+    I32,
+    STRING,
+    U64,
+    Array,
+    Tensor,
+    Typed,
+    gguf,
+    llama_keys,
+    tiny_llama,
+)
 
 ABOUT_THE_FILE = {
     ErrorKind.FILE_EMPTY,
@@ -158,6 +173,21 @@ def test_sizes_without_sense_have_a_shape_or_none(keys: dict[str, Any], architec
     layers = header.integer(f"{architecture}.block_count") or 0
     if 1 <= layers <= 512:
         assert shape_of(header, ()).layers == layers
+
+
+@bounded
+@given(st.lists(st.lists(st.integers(0, 33), max_size=3), min_size=1, max_size=9), st.integers(0, 9))
+@example([[]], 0)
+def test_tensors_of_any_shape_are_checked(shapes: list[list[int]], table: int) -> None:
+    """By what looks at a file before llama.cpp does."""
+    names = ["token_embd.weight" if place == table else f"blk.0.{place}.weight" for place in range(len(shapes))]
+    data = gguf(llama_keys(), [Tensor(name, tuple(shape)) for name, shape in zip(names, shapes, strict=True)])
+    header = read_header(data, keep=(TOKENS_KEY,))
+    is_right = False
+    with contextlib.suppress(UserError):
+        check_header(header)
+        is_right = True
+    assert is_right == (table < len(shapes) and shapes[table][:1] == [EMBEDDING])
 
 
 signed = st.builds(Typed, st.just(I32), st.integers(-(1 << 31), (1 << 31) - 1))
