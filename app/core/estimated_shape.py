@@ -58,7 +58,7 @@ def described_shape(header: GgufHeader, size_bytes: int) -> ModelShape:
     if not header.is_complete:
         known = replace(known, merges=_merges(header, known.vocabulary))
     header_bytes = header.data_offset if header.is_complete else _header_bytes(header, known)
-    kind = quantization_of_type(header.integer("general.file_type") or -1)
+    kind = quantization_of_type(header.integer("general.file_type"))
     bits = kind.bits_per_weight if kind is not None else _USUAL_BITS
     return _with_weights(known, max(0, size_bytes - header_bytes), bits, _shared_experts(header))
 

@@ -143,9 +143,9 @@ def quantization_named(name: str) -> Quantization | None:
     return _quantization(match["name"], bool(match["dynamic"])) if match else None
 
 
-def quantization_of_type(number: int) -> Quantization | None:
-    """What a header's `general.file_type` says; None for a number that is not known or was taken back."""
-    name = _NAMES_OF_TYPES.get(number, "")
+def quantization_of_type(number: int | None) -> Quantization | None:
+    """What a header's `general.file_type` says; None where it says nothing, nothing known or what was taken back."""
+    name = "" if number is None else _NAMES_OF_TYPES.get(number, "")
     return Quantization(name, _BITS[name]) if name in _BITS else None
 
 

@@ -9,47 +9,8 @@ from pathlib import Path
 from app.core.errors import ErrorKind, UserError
 from app.core.gguf import GgufHeader, read_header, read_prefix
 from app.core.library import FoundFile, LibraryModel
-from app.core.quantizations import quantization_named, quantization_of
+from app.core.quantizations import quantization_of, quantization_of_type
 
-# `general.file_type` (llama.cpp's enum llama_ftype)
-_FILE_TYPES = {
-    0: "F32",
-    1: "F16",
-    2: "Q4_0",
-    3: "Q4_1",
-    7: "Q8_0",
-    8: "Q5_0",
-    9: "Q5_1",
-    10: "Q2_K",
-    11: "Q3_K_S",
-    12: "Q3_K_M",
-    13: "Q3_K_L",
-    14: "Q4_K_S",
-    15: "Q4_K_M",
-    16: "Q5_K_S",
-    17: "Q5_K_M",
-    18: "Q6_K",
-    19: "IQ2_XXS",
-    20: "IQ2_XS",
-    21: "Q2_K_S",
-    22: "IQ3_XS",
-    23: "IQ3_XXS",
-    24: "IQ1_S",
-    25: "IQ4_NL",
-    26: "IQ3_S",
-    27: "IQ3_M",
-    28: "IQ2_S",
-    29: "IQ2_M",
-    30: "IQ4_XS",
-    31: "IQ1_M",
-    32: "BF16",
-    36: "TQ1_0",
-    37: "TQ2_0",
-    38: "MXFP4",
-    39: "NVFP4",
-    40: "Q1_0",
-    41: "Q2_0",
-}
 _PREFIX_BYTES = 64 * 1024  # what stands before the vocabulary takes a few thousand
 _NO_LANGUAGE_MODELS = ("clip", "")  # projectors, and files that say nothing of themselves
 
@@ -108,7 +69,5 @@ def _describe(found: FoundFile, header: GgufHeader) -> LibraryModel:
 
 
 def _quantization(path: Path, header: GgufHeader) -> str:
-    named = quantization_of("/".join(path.parts[-2:]))
-    if named is None:
-        named = quantization_named(_FILE_TYPES.get(header.integer("general.file_type") or 0, ""))
+    named = quantization_of("/".join(path.parts[-2:])) or quantization_of_type(header.integer("general.file_type"))
     return named.name if named is not None else ""

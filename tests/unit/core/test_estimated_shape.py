@@ -7,7 +7,7 @@ from app.core.estimated_shape import ListedFigures, described_shape, listed_shap
 from app.core.fit import MachineMemory, judge, need_of
 from app.core.gguf import read_header, read_prefix
 from app.core.speed import SpeedModel
-from tests.fixtures.gguf_bytes import gguf, llama_keys, llama_tensors, tiny_llama
+from tests.fixtures.gguf_bytes import STRING, Array, gguf, llama_keys, llama_tensors, tiny_llama
 from tests.fixtures.planned_models import PLANNED_MODELS, planned_model
 
 PREFIX_BYTES = 64 * 1024
@@ -92,3 +92,11 @@ def test_any_figures_make_a_shape(size_bytes: int, parameters: int | None) -> No
 def test_every_planned_model_has_a_prefix_to_judge_by() -> None:
     for model in PLANNED_MODELS:
         assert described_shape(model.header, model.header.needed_bytes) == model.shape
+
+
+def test_weights_at_full_precision_are_known_as_such() -> None:
+    """F32 is number 0 of the file types: that is not the same as none."""
+    keys = llama_keys(general__file_type=0) | {"end": Array(STRING, [b"x"] * 1000)}
+    data = gguf(keys)
+    shape = described_shape(read_prefix(data[:-5000], len(data)), 1 << 24)
+    assert shape.embedding_bytes == 4 * shape.embedding * shape.vocabulary

@@ -1,0 +1,33 @@
+"""What a header tells the list of models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.core.library import FoundFile, Owner
+from app.hub.model_facts import read_facts
+from tests.fixtures.gguf_bytes import tiny_llama
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "quantization"),
+    [
+        ("tern-7b.gguf", {}, ""),
+        ("tern-7b.gguf", {"general__file_type": 0}, "F32"),
+        ("tern-7b.gguf", {"general__file_type": 15}, "Q4_K_M"),
+        ("tern-7b.gguf", {"general__file_type": 1024}, ""),
+        ("tern-7b.Q8_0.gguf", {"general__file_type": 15}, "Q8_0"),
+    ],
+)
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_quantization_is_that_of_the_name_or_else_of_the_header(
+    tmp_path: Path, name: str, keys: dict[str, Any], quantization: str, whole: bool
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(tiny_llama(**keys))
+    found = FoundFile(Owner.HEARTH, (str(path),), path.stat().st_size)
+    model, _ = read_facts(found, whole=whole)
+    assert model.quantization == quantization
