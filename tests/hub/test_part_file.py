@@ -45,6 +45,11 @@ def test_what_was_synced_is_taken_up(target: Path) -> None:
     other.open()
     assert other.written.spans == ()
     assert part_path(target).stat().st_size == 0
+    with other.writer() as file:
+        file.write(CONTENT)
+    once_more = PartFile(target, IDENTITY)  # after a kill: the bytes are the other's
+    once_more.open()
+    assert once_more.written.spans == ()
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)

@@ -25,7 +25,7 @@ _FAT_LIMIT_BYTES = 2**32 - 1  # FAT32 holds no larger file
 class Identity:
     """Which content a part belongs to. Two with the same digest and size may be continued by each other."""
 
-    digest: str  # sha256 of the whole file, or git's sha1 of its blob
+    digest: str  # sha256 of the whole file, or git's sha1 of its blob; empty: unknown, never continued
     size_bytes: int
 
 
@@ -60,11 +60,11 @@ class PartFile:
         return self._written
 
     def open(self) -> None:
-        """Take up what an earlier run left, if it is of the same content. Raises OSError."""
+        """Take up what an earlier run left, if it is surely of the same content. Raises OSError."""
         self.target.parent.mkdir(parents=True, exist_ok=True)
-        self._written = self._synced = self._remembered()
+        self._written = self._synced = self._remembered() if self._identity.digest else ByteRanges()
         if not self._written.spans:
-            self.path.unlink(missing_ok=True)
+            remove_part(self.target)  # with its journal, which would be believed later
         with self.path.open("ab") as file:
             if self._identity.size_bytes > _FAT_LIMIT_BYTES >= self._written.end:
                 kept_bytes = file.seek(0, os.SEEK_END)
@@ -108,7 +108,10 @@ class PartFile:
             "done": written.spans,
         }
         fresh = self._journal.with_name(self._journal.name + ".new")
-        fresh.write_text(json.dumps(data), "utf-8")
+        with fresh.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(data))
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may leave its name without its text
         fresh.replace(self._journal)
         self._synced = written
 
@@ -125,8 +128,8 @@ class PartFile:
             file.truncate(self._identity.size_bytes)
             os.fsync(file.fileno())
         self.path.replace(self.target)
-        remove_part(self.target)  # the journal
         _sync_folder(self.target.parent)
+        remove_part(self.target)  # the journal
 
 
 def remove_part(target: Path) -> None:

@@ -70,10 +70,9 @@ class LinkSource:
             return self._link
 
     def wear_out(self, link: Link | None) -> None:
-        """An address does not work any more: the next `link` is another, unless it already is."""
-        with self._lock:
-            if self._link is link:
-                self._link = None
+        """An address does not work any more: the next `link` is another, unless it already is. Never waits."""
+        if self._link is link:  # should a fresh one come just now, it is asked for once more
+            self._link = None
 
     def _ask(self) -> RemoteFile:
         prepare_library()
@@ -103,9 +102,12 @@ class LinkSource:
             url = str(target)
             if size and target.origin != response.request.url.origin:
                 break  # a signed address elsewhere: all that is to be known was said on the way
-        if commit and not file.commit:
-            self._file = replace(file, commit=commit)  # a download is of one version, though `main` may move on
-        return self._checked(RemoteFile(Link(url, sent), digest, _size(size), commit))
+        found = self._checked(RemoteFile(Link(url, sent), digest, _size(size), commit))
+        # A download is of one version, though `main` may move on.
+        self._file = replace(
+            file, commit=file.commit or commit, sha256=file.sha256 or found.digest, size_bytes=found.size_bytes
+        )
+        return found
 
     def _checked(self, found: RemoteFile) -> RemoteFile:
         """The same, if it is what was to be downloaded."""
