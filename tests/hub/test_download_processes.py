@@ -153,8 +153,9 @@ def test_a_disk_that_fills_up_is_told_and_what_came_is_kept(
 
     monkeypatch.setattr("app.hub.download.transfer.free_bytes", lambda folder: 1 << 40)  # as before others filled it
     with pytest.raises(UserError) as told:
-        Transfer(HubAccess(tiny_hub.url), (FILE,), folder).run()
+        Transfer(HubAccess(tiny_hub.url), (DownloadFile(REPO, NAME),), folder).run()
     assert told.value.kind is ErrorKind.DISK_SPACE
+    assert 0 < told.value.integer("needed_bytes") < len(CONTENT)
     kept_bytes = part_path(folder / NAME).stat().st_size
     assert kept_bytes > 500_000
     ballast.unlink()

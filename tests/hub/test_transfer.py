@@ -204,6 +204,91 @@ def test_another_file_of_the_same_name_is_not_touched(
     assert (folder / NAME).read_bytes() == CONTENT
 
 
+def test_a_name_that_is_taken_in_the_meantime_is_not_touched(
+    transfer_of: Callable[..., Transfer], file: DownloadFile, folder: Path, hub: HubServer
+) -> None:
+    hub.cdn.bytes_per_second = 2_000_000
+    running = Running(transfer_of(file))
+    running.until(lambda: running.transfer.snapshot().done_bytes > 0)
+    (folder / NAME).write_bytes(b"the person's own")
+    running.end()
+    assert running.error == UserError(ErrorKind.NAME_TAKEN, path=str(folder / NAME))
+    assert (folder / NAME).read_bytes() == b"the person's own"
+    hub.requests.clear()
+    transfer_of(file, replaces=True).run()
+    assert (folder / NAME).read_bytes() == CONTENT
+    assert not hub.seen("cdn")  # all was there already
+
+
+def test_what_no_digest_vouches_for_is_not_continued(
+    transfer_of: Callable[..., Transfer], file: DownloadFile, folder: Path, hub: HubServer
+) -> None:
+    unknown = DownloadFile(REPO, NAME)
+    no_hub = Fault(FaultKind.STATUS, status=200, body=CONTENT)  # tells neither a commit nor a digest
+    hub.fail_next("*/resolve/*", no_hub, method="HEAD", times=9)
+    hub.cdn.bytes_per_second = 1_000_000
+    running = Running(transfer_of(unknown))
+    running.until(lambda: running.transfer.snapshot().done_bytes > 500_000)
+    running.stop()
+    hub.cdn.bytes_per_second = None
+    newer = bytes(reversed(CONTENT))
+    hub.add_repo(REPO, {NAME: newer})
+    transfer_of(unknown).run()
+    assert (folder / NAME).read_bytes() == newer
+
+
+def test_a_file_of_the_same_size_is_not_taken_for_one_without_a_digest(
+    transfer_of: Callable[..., Transfer], file: DownloadFile, folder: Path, hub: HubServer
+) -> None:
+    hub.fail_next("*/resolve/*", Fault(FaultKind.STATUS, status=200, body=CONTENT), method="HEAD")
+    folder.mkdir(parents=True)
+    (folder / NAME).write_bytes(bytes(len(CONTENT)))
+    with pytest.raises(UserError) as told:
+        transfer_of(DownloadFile(REPO, NAME)).run()
+    assert told.value.kind is ErrorKind.NAME_TAKEN
+
+
+def test_what_a_killed_run_left_beside_a_complete_file_goes(
+    transfer_of: Callable[..., Transfer], file: DownloadFile, folder: Path
+) -> None:
+    folder.mkdir(parents=True)
+    (folder / NAME).write_bytes(CONTENT)
+    for left in (part_path(folder / NAME), lock_path(folder / NAME), folder / f"{NAME}.part.json"):
+        left.write_bytes(b"{}")
+    transfer_of(file).run()
+    assert names(folder) == {NAME}
+
+
+def test_a_model_of_several_files_is_there_when_all_are(
+    transfer_of: Callable[..., Transfer], hub: HubServer, folder: Path
+) -> None:
+    paths = ("a-00001-of-00002.gguf", "a-00002-of-00002.gguf")
+    hub.add_repo(REPO, dict.fromkeys(paths, CONTENT))
+    files = tuple(DownloadFile(REPO, path) for path in paths)
+    hub.cdn.bytes_per_second = 3_000_000
+    running = Running(transfer_of(*files))
+    running.until(lambda: running.transfer.snapshot().done_bytes > len(CONTENT))
+    running.stop()
+    assert not list(folder.glob("*.gguf"))
+    hub.cdn.bytes_per_second = None
+    transfer_of(*files).run()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == dict.fromkeys(paths, CONTENT)
+    assert len(hub.seen("cdn", containing=paths[0])) == 1
+
+
+def test_of_a_model_of_several_files_nothing_is_left_when_nobody_wants_it(
+    transfer_of: Callable[..., Transfer], hub: HubServer, folder: Path
+) -> None:
+    files = tuple(DownloadFile(REPO, f"a-0000{number}-of-00002.gguf") for number in (1, 2))
+    hub.add_repo(REPO, {file.path: CONTENT for file in files})
+    hub.cdn.bytes_per_second = 3_000_000
+    running = Running(transfer_of(*files))
+    running.until(lambda: running.transfer.snapshot().done_bytes > len(CONTENT))
+    running.stop()
+    discard_parts(files, folder)
+    assert names(folder) == set()
+
+
 def test_a_disk_without_room_is_told_before_the_download(
     transfer_of: Callable[..., Transfer], file: DownloadFile, hub: HubServer
 ) -> None:

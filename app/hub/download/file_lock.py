@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,14 +40,11 @@ class FileLock:
         file, self._file = self._file, None
         if file is None:
             return
-        if sys.platform != "win32":
-            self._path.unlink(missing_ok=True)  # while it is still ours: nobody else can have locked this very file
-        file.close()
         if sys.platform == "win32":  # an open file cannot be removed there; whoever has it by now keeps it
-            try:
-                self._path.unlink(missing_ok=True)
-            except OSError:
-                return
+            file.close()
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)  # elsewhere while it is ours: nobody else has locked this very file
+        file.close()
 
     def _is_still_there(self, file: BinaryIO) -> bool:
         try:

@@ -68,7 +68,10 @@ class Surroundings:
 
 
 class FileTransfer:
-    """Brings one file to `target`. The caller holds the lock of the target. One thread, but for `done_bytes`."""
+    """Brings one file to where it waits for the name of `target`, whose lock the caller holds.
+
+    One thread, but for `done_bytes`.
+    """
 
     def __init__(self, around: Surroundings, file: DownloadFile, target: Path) -> None:
         self._around = around
@@ -93,8 +96,8 @@ class FileTransfer:
             except Exception as problem:
                 self._wait_out(problem)
 
-    def fetch(self, found: RemoteFile) -> str:
-        """Bring the file to its place; the digest that it was checked against, empty without one.
+    def fetch(self, found: RemoteFile) -> PartFile:
+        """Bring the whole file and check it; what is returned only waits for its name.
 
         Raises UserError, StoppedError, and OSError for what the disk refuses.
         """
@@ -105,12 +108,11 @@ class FileTransfer:
             self._fetch_missing(part, running_hash, found)
             self._verify(part, running_hash)
             if running_hash.is_right:
-                part.finish()
-                return found.digest
+                return part
             part.discard()
             running_hash.start_over()
-            if attempt < _ATTEMPTS and self.ask().digest != found.digest:
-                raise UserError(ErrorKind.CHANGED_ON_HUB, repo=self._file.repo, path=self._file.path)
+            if attempt < _ATTEMPTS:
+                self.ask()  # a file that was replaced on the hub is told as such
         raise UserError(ErrorKind.HASH_MISMATCH, path=str(self._target))
 
     def _fetch_missing(self, part: PartFile, running_hash: RunningHash, found: RemoteFile) -> None:

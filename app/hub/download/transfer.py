@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from app.hub.download.file_transfer import VERIFYING, FileTransfer, Standing, Su
 from app.hub.download.interruptible import StoppedError
 from app.hub.download.lane_count import MOST_LANES
 from app.hub.download.limiter import RateLimiter
-from app.hub.download.part_file import lock_path, part_path, remove_part
+from app.hub.download.part_file import PartFile, lock_path, part_path, remove_part
 from app.hub.download.remote_file import RemoteFile
 from app.hub.download.running_hash import RunningHash
 from app.hub.download.trouble import disk_trouble
@@ -39,7 +41,7 @@ class Snapshot:
 
 
 class Transfer:
-    """Downloads the files of one item into a folder, one after the other.
+    """Downloads the files of one item into a folder, one after the other; they get their names when all are there.
 
     `run` is called in a thread of its own, everything else from any thread.
     """
@@ -82,49 +84,66 @@ class Transfer:
         targets = [target_of(self._folder, file) for file in self._files]
         if len({str(target).casefold() for target in targets}) < len(targets):
             raise UserError(ErrorKind.UNSAFE_NAME, path=self._files[0].path)
-        with open_client(self._access, SILENCE_TIMEOUT_S) as client:
+        with ExitStack() as locks, open_client(self._access, SILENCE_TIMEOUT_S) as client:
             around = Surroundings(
                 client, self._access, self._limiter, self._most_lanes, self._stop, self._on_standing_changed
             )
-            for number, target in enumerate(targets):
-                self._bring(around, number, target)
+            parts = [self._bring(around, locks, number, target) for number, target in enumerate(targets)]
+            self._put_in_place(parts)
         return self._files
 
     def _on_standing_changed(self, standing: Standing) -> None:
         self._standing = standing
 
-    def _bring(self, around: Surroundings, number: int, target: Path) -> None:
-        """One file, under its lock."""
-        file = self._files[number]
-        try:
+    def _bring(self, around: Surroundings, locks: ExitStack, number: int, target: Path) -> PartFile | None:
+        """One file, whole and verified; None if it is in its place already. Its lock is held until the end of all."""
+        with self._as_user_error(number, target):
             target.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(lock_path(target))
             self._wait_for(lock, target)
-            try:
-                size_bytes = self._bring_locked(around, number, target)
-            finally:
-                lock.release()
-        except OSError as problem:
-            needed_bytes = _missing_bytes(file, target)
-            raise disk_trouble(problem, str(target), needed_bytes, free_bytes(target.parent)) from problem
-        self._progress = (self._progress[0] + size_bytes, None)
+            locks.callback(lock.release)
+            part = self._bring_locked(around, number, target)
+        self._progress = (self._progress[0] + self._files[number].size_bytes, None)
+        return part
 
-    def _bring_locked(self, around: Surroundings, number: int, target: Path) -> int:
+    def _bring_locked(self, around: Surroundings, number: int, target: Path) -> PartFile | None:
         file = self._files[number]
         if file.sha256 and file.size_bytes and self._is_there(target, file.sha256, file.size_bytes):
-            return file.size_bytes  # nothing is asked of the hub then
+            return None  # nothing is asked of the hub then
         transfer = FileTransfer(around, file, target)
         self._standing = Standing()
         found = transfer.ask()
         self._learn(number, found)
         if not file.sha256 and self._is_there(target, found.digest, found.size_bytes):
-            return found.size_bytes
-        if target.exists() and not self._replaces:
-            raise UserError(ErrorKind.NAME_TAKEN, path=str(target))
+            return None
+        self._require_name(target)
         self._require_space(target)
         self._progress = (self._progress[0], transfer)
-        transfer.fetch(found)
-        return found.size_bytes
+        return transfer.fetch(found)
+
+    def _put_in_place(self, parts: Sequence[PartFile | None]) -> None:
+        """All files of a model or none: some of them would be a model that nobody can load or see."""
+        for part in parts:
+            if part is not None:
+                self._require_name(part.target)  # again: a download takes hours
+        for number, part in enumerate(parts):
+            if part is not None:
+                with self._as_user_error(number, part.target):
+                    part.finish()
+
+    @contextmanager
+    def _as_user_error(self, number: int, target: Path) -> Iterator[None]:
+        """Raises UserError in place of what the disk refuses."""
+        try:
+            yield
+        except OSError as problem:
+            needed_bytes = _missing_bytes(self._files[number], target)
+            raise disk_trouble(problem, str(target), needed_bytes, free_bytes(target.parent)) from problem
+
+    def _require_name(self, target: Path) -> None:
+        """Raises UserError NAME_TAKEN for a file that is not to be replaced."""
+        if target.exists() and not self._replaces:
+            raise UserError(ErrorKind.NAME_TAKEN, path=str(target))
 
     def _wait_for(self, lock: FileLock, target: Path) -> None:
         while not lock.acquire():
@@ -138,13 +157,15 @@ class Transfer:
 
     def _is_there(self, target: Path, digest: str, size_bytes: int) -> bool:
         """Whether the file was downloaded before, by whomever: then its content is what counts."""
-        if _size_of(target) != size_bytes or not target.is_file():
+        if not digest or _size_of(target) != size_bytes or not target.is_file():
             return False
         self._standing = VERIFYING
         present = RunningHash(target, digest, size_bytes)
         while not present.catch_up(lambda: size_bytes, _HASH_SLICE_S):
             if self._stop.is_set():
                 raise StoppedError
+        if present.is_right:
+            remove_part(target)  # of a Hearth that was killed, or of before somebody else brought the file
         return present.is_right
 
     def _learn(self, number: int, found: RemoteFile) -> None:
@@ -186,12 +207,11 @@ def discard_parts(files: tuple[DownloadFile, ...], folder: Path) -> None:
         try:
             target = target_of(folder, file)
             lock = FileLock(lock_path(target))
-            if not part_path(target).exists() or not lock.acquire():
-                continue
-            try:
-                remove_part(target)
-            finally:
-                lock.release()
+            if lock.acquire():
+                try:
+                    remove_part(target)
+                finally:
+                    lock.release()
         except (OSError, UserError):
             continue
 
