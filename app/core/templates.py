@@ -19,8 +19,8 @@ def choose_format(token_texts: Collection[str], model_name: str, catalog_templat
     """The format for a model without a usable template.
 
     `token_texts` are the texts of the control and added tokens, `model_name` is the file's own name or its path's,
-    `catalog_template` what the catalogue says of the model, if it knows it. Words in a name count only for models that
-    chat: a base model named "mistral" gets the plain format.
+    `catalog_template` what the catalogue says of the model, if it knows it. Words in a name that calls itself "base"
+    tell nothing.
     """
     named = _named(model_name)
     by_catalog = format_named(catalog_template)

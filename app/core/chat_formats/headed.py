@@ -16,7 +16,7 @@ _ALPACA = ChatFormat(
     assistant=("### Response:\n", "{eos}\n\n"),
     system=("", "\n\n"),
     default_system=_BELOW,
-    names=("alpaca", "wizardcoder", "mythomax"),
+    names=("alpaca", "codealpaca", "metamath", "mythomax", "nous-hermes", "platypus", "wizardcoder"),
     stops=("### Instruction:",),
 )
 _ALPACA_FASTCHAT = ChatFormat(

@@ -34,7 +34,7 @@ _VICUNA = ChatFormat(
     default_system=(
         _CURIOUS_USER + "The assistant gives helpful, detailed, and polite answers to the user's questions."
     ),
-    names=("vicuna", "wizardlm", "llava"),
+    names=("vicuna", "camel-13b", "camel-33b", "capybara", "gorilla", "llava", "wizardlm"),
     stops=("USER:",),
 )
 _AIROBOROS_V1 = replace(

@@ -34,6 +34,10 @@ CHATML = {"<|im_start|>", "<|im_end|>"}
         ({"<s>", "</s>"}, "llama-2-7b-chat.Q4_K_M", "llama-2"),
         ({"<s>", "</s>"}, "zephyr-7b-beta", "zephyr"),
         ({"<s>", "</s>"}, "vicuna-13b", "vicuna"),
+        ({"<s>", "</s>"}, "Nous-Hermes-Llama2-13b", "alpaca"),
+        (CHATML, "Nous-Hermes-2-Mistral-7B-DPO", "chatml"),
+        ({"<s>", "</s>"}, "Mistral-7B-codealpaca-lora", "alpaca"),
+        ({"<s>", "</s>"}, "Nous-Capybara-34B", "vicuna"),
         ({"<s>", "</s>"}, "some-llama", "plain"),
         ({"<s>", "</s>"}, "mistral-7b-base", "plain"),
         (set(), "", "plain"),
@@ -70,6 +74,24 @@ def test_the_catalogue_knows_better(template: str, model_name: str, expected: st
 def test_every_template_that_the_catalogue_names_is_in_the_table() -> None:
     named = {row.get("template", "") for row in json.loads(CATALOG.read_text("utf-8"))["models"]}
     assert {name for name in named - IN_THE_FILE if format_named(name) is None} == set()
+
+
+# What the vocabulary of these tells: all have control tokens of their own.
+TOLD_BY_TOKENS = frozenset({"chatml", "command-r", "mistral-v3", "oasst-llama", "phi-4", "qwen3.5"})
+
+
+def test_names_tell_no_other_format_than_the_catalogue() -> None:
+    """As where a file was not downloaded from the catalogue, and carries no template."""
+    wrong = []
+    for row in json.loads(CATALOG.read_text("utf-8"))["models"]:
+        expected = format_named(row.get("template", ""))
+        if expected in (None, PLAIN) or not row.get("files") or expected.name in TOLD_BY_TOKENS:
+            continue
+        stem = row["files"][0]["path"].rpartition("/")[2].removesuffix(".gguf")
+        found = choose_format((), f"{row['name']} {stem}")
+        if found is not expected and found.variant_of != expected.name:
+            wrong.append((row["id"], expected.name, found.name))
+    assert wrong == []
 
 
 def test_names_are_unique() -> None:
