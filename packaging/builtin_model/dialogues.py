@@ -109,8 +109,9 @@ class Corpus:
         self._answers = fixed_answers()
         self._help_ids = list(help_answers())
         self._small_ids = [k for k in self._answers if k not in self._help_ids and k != "out_of_scope"]
-        self._names = [name for name in skills.real_names() if name.lower() not in self.held_out.names]
-        self._words = [word for slot in self._slots.values() for word in slot if word.isalpha()]
+        self._names = [name for name in skills.real_names() if not self.held_out.has_name(name)]
+        words = (word for slot in self._slots.values() for word in slot)
+        self._words = [word for word in words if word.isalpha() and not self.held_out.has_name(word)]
         self._paraphrases = {}
         for intent, questions in read_paraphrases().items():
             kept = [q for q in questions if intent in SKILLS or not self.held_out.has_question(q)]
@@ -196,11 +197,17 @@ class Corpus:
         rng = self.rng
         while True:
             real = rng.random() < 0.4
-            name = skills.adorned(rng, rng.choice(self._names)) if real else skills.invented_name(rng)
+            name = skills.adorned(rng, rng.choice(self._names)) if real else self.invented_name()
             if rng.random() < 0.05:
-                name = f"{name} {skills.invented_name(rng)}"
+                name = f"{name} {self.invented_name()}"
             if not self.held_out.has_name(name):
                 return name
+
+    def invented_name(self) -> str:
+        """One that is not held out, nor has a part that is."""
+        while self.held_out.has_name(name := skills.invented_name(self.rng)):
+            pass
+        return name
 
     def _kind(self, rng: Random, name_known: bool, length: int) -> str:
         shares = self.shares
@@ -213,7 +220,7 @@ class Corpus:
         if kind == "add":
             return self.sum_turn()
         if kind == "repeat":
-            return Turn(*skills.repetition(rng, self._words), "repeat")
+            return Turn(*skills.repetition(rng, self._words, self.invented_name), "repeat")
         if kind == "help":
             weights = [self.boost.get(key, 1.0) for key in self._help_ids]
             intent = rng.choices(self._help_ids, weights)[0]
@@ -272,7 +279,7 @@ class Corpus:
             if rng.random() < 0.5:
                 words.append("".join(rng.choice("asdfghjklqwertyuiopzxcvbnm") for _ in range(rng.randint(3, 9))))
             else:
-                words.append(skills.invented_name(rng).lower())
+                words.append(self.invented_name().lower())
         return " ".join(words)
 
     def _pasted_text(self, written: list[str], templates: list[str]) -> str:

@@ -87,6 +87,7 @@ class Examiner:
     def held_out(self, data: dict) -> Iterator[Score]:
         yield self._intents("help questions", data["help"])
         yield self._intents("help questions after a system prompt", data["help"], SYSTEM_PROMPT)
+        yield self._intents("help questions on the topics added later", data["help_later"])
         yield self._intents("small talk", data["small_talk"])
         names = Score("names recalled")
         for item in data["names"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from string import ascii_lowercase
@@ -110,12 +111,12 @@ def greeting_for(name: str) -> str:
     return f"Nice to meet you, {name}."
 
 
-def repetition(rng: Random, words: list[str]) -> tuple[str, str]:
+def repetition(rng: Random, words: list[str], invent: Callable[[], str]) -> tuple[str, str]:
     """ "Repeat: ..." and what to repeat: teaches copying, which names need, with many tokens at once."""
     chosen = rng.sample(words, rng.randint(2, 14))
     for index in range(len(chosen)):
         if rng.random() < 0.3:
-            name = invented_name(rng)
+            name = invent()
             chosen[index] = rng.choice((name, name, name.lower(), name.upper()))
     text = " ".join(chosen)
     return rng.choice(_REPEAT).format(text), text
