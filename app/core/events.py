@@ -241,6 +241,16 @@ class TemplateChecked:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelLost:
+    """The model loaded before is gone: it made room for what the request wanted, which did not come.
+
+    The closing event of the request follows.
+    """
+
+    request_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Unloaded:
     """Answer to an unload request."""
 
@@ -275,6 +285,7 @@ Event = (
     | Forgotten
     | DevicesListed
     | TemplateChecked
+    | ModelLost
     | Unloaded
     | Failed
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.errors import ErrorKind, UserError
-from app.core.events import Event, Failed, LoadCancelled, Loaded, Loading, ModelInfo, Notice
+from app.core.events import Event, Failed, LoadCancelled, Loaded, Loading, ModelInfo, ModelLost, Notice
 from app.core.messages import ConversationId, utc_now
 from app.engine.attempts import Attempt, AttemptJournal, AttemptKind
 from app.engine.client import EngineClient
@@ -266,6 +266,8 @@ class ModelService(QObject):
             self._reload_timer.start()
 
     def _on_event(self, event: Event) -> None:
+        if isinstance(event, ModelLost):
+            self._forget_loaded()
         if isinstance(event, Loaded) and (late := self._superseded.pop(event.request_id, None)):
             self._take_over(late, event.model)
         if self._pending is None or getattr(event, "request_id", None) != self._pending.id:

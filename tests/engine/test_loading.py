@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from app.core.errors import ErrorKind, NoticeKind
-from app.core.events import Failed, Finished, LoadCancelled, Loaded, Loading, Notice, PromptStarted
+from app.core.errors import ErrorKind, NoticeKind, UserError
+from app.core.events import (
+    HOST,
+    Event,
+    Failed,
+    Finished,
+    LoadCancelled,
+    Loaded,
+    Loading,
+    ModelLost,
+    Notice,
+    PromptStarted,
+)
+from app.core.plan import Machine
+from app.engine.attempts import AttemptJournal
 from app.engine.protocol import Load, Unload
+from app.engine.worker import model_loader
+from app.engine.worker.backend import RequestControl
+from app.engine.worker.llama_backend import LlamaBackend
+from app.engine.worker.loaded_model import LoadedModel
 from tests.engine.engine_child import EngineChild, user
 from tests.fixtures import tiny_gguf as tiny
 
@@ -126,3 +144,38 @@ def test_a_file_that_was_replaced_is_loaded_anew(child: EngineChild, models: Pat
     file.unlink()
     shutil.copy(models / "mamba.gguf", file)
     assert child.load(file).last.model.architecture == "mamba"
+
+
+@pytest.mark.logs_warnings
+@pytest.mark.parametrize("is_cancelled", [True, False])
+def test_a_model_that_had_to_make_room_is_told_to_be_lost_when_the_new_one_does_not_come(
+    models: Path, monkeypatch: pytest.MonkeyPatch, is_cancelled: bool
+) -> None:
+    """Where memory holds one of them only, the former one's weights go before it is known whether the new one loads."""
+    backend = LlamaBackend(AttemptJournal(None))
+    backend.load(Load(1, str(models / "gemma.gguf"), 512, threads=1), lambda event: None, RequestControl())
+    (former,) = backend._models()
+
+    def survey(*_: object) -> Machine:
+        return Machine(0 if former.session.model.handle else 1 << 30, threads=1)
+
+    def fail(*_: object) -> None:
+        raise UserError(ErrorKind.LOAD_FAILED, reason="made up")
+
+    monkeypatch.setattr(model_loader, "survey", survey)
+    monkeypatch.setattr(model_loader, "_held_bytes", lambda model: {HOST: 1 << 30 if model is not None else 0})
+    monkeypatch.setattr(LoadedModel, "open_context", fail)
+    control = RequestControl()
+    events: list[Event] = []
+
+    def emit(event: Event) -> None:
+        events.append(event)
+        if is_cancelled:
+            control.stop()
+
+    with nullcontext() if is_cancelled else pytest.raises(UserError):
+        backend.load(Load(2, str(models / "qwen2.gguf"), 512, threads=1), emit, control)
+    told = [type(event) for event in events if not isinstance(event, Loading)]
+    assert told == ([ModelLost, LoadCancelled] if is_cancelled else [ModelLost])
+    assert not backend._models()
+    backend.close()

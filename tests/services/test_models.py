@@ -123,6 +123,25 @@ def test_a_cancelled_load_keeps_the_model_before(qtbot: QtBot, start_profile: St
     assert profile.models.info is not None
 
 
+@pytest.mark.logs_warnings
+def test_a_model_that_made_room_for_one_that_did_not_come_is_loaded_again(
+    qtbot: QtBot, start_profile: StartProfile
+) -> None:
+    slow = {"path": "slow", "duration_ms": 60_000, "replaces": True}
+    profile = start_profile(loads=[slow, {**BROKEN, "replaces": True}, GOOD, BUILTIN])
+    load(qtbot, profile, "/good.gguf")
+    with qtbot.waitSignals(
+        [profile.models.unloaded, profile.models.load_failed, profile.models.loaded], timeout=WAIT_MS
+    ):
+        profile.models.load("/broken.gguf")
+    with qtbot.waitSignal(profile.models.load_progressed, timeout=WAIT_MS):
+        profile.models.load("/slow.gguf")
+    with qtbot.waitSignals([profile.models.load_cancelled, profile.models.loaded], timeout=WAIT_MS):
+        profile.models.cancel_load()
+    assert profile.models.current_path == "/good.gguf"
+    assert not profile.models.is_loading
+
+
 def test_a_cancelled_load_is_not_begun_again(qtbot: QtBot, start_profile: StartProfile) -> None:
     profile = start_profile(loads=[{"path": "slow", "duration_ms": 1_000}, BUILTIN])
     load(qtbot, profile, "/slow.gguf")

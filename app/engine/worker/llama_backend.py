@@ -19,6 +19,7 @@ from app.core.events import (
     Forgotten,
     LoadCancelled,
     Loaded,
+    ModelLost,
     Notice,
     Unloaded,
 )
@@ -95,7 +96,7 @@ class LlamaBackend:
             emit(Loaded(request.id, self._current.info, control.elapsed_ms()))
             return
         if self._current is not None and self._current.differs_in_length(request):
-            self._resize(self._current, request)
+            self._resize(self._current, request, emit)
             emit(Loaded(request.id, self._current.info, control.elapsed_ms()))
             return
         gpus = chosen_gpus(list_devices(), request.device) if request.gpu_layers else ()
@@ -104,12 +105,15 @@ class LlamaBackend:
                 for gpu in gpus:
                     attempts.enter_context(self._attempt(AttemptKind.DEVICE, gpu.name, request.path))
                 self._current = self._load(request, emit, control)
+        except LoadCancelledError:
+            self._restore_former(request, emit)
+            emit(LoadCancelled(request.id))
+        except BaseException:
+            self._restore_former(request, emit)
+            raise
+        else:
             self._bring_draft(self._current, emit, control)
             emit(Loaded(request.id, self._current.info, control.elapsed_ms()))
-        except LoadCancelledError:
-            emit(LoadCancelled(request.id))
-        finally:
-            self._restore_former()
 
     @property
     def is_answering(self) -> bool:
@@ -243,13 +247,14 @@ class LlamaBackend:
             self._current.session.close()
             self._current = None
 
-    def _resize(self, loaded: LoadedSession, request: Load) -> None:
+    def _resize(self, loaded: LoadedSession, request: Load, emit: Emit) -> None:
         """Change the length of the context; the weights stay, and so does what was read."""
         try:
             loaded.session.resize(loaded.wanted_length(request))
         except UserError as error:
             if loaded.session.model.context is None:
                 self._close_models()
+                emit(ModelLost(request.id))
             raise UserError(error.kind, **{"path": request.path, **error.details}) from None
         self._current = replace(loaded, request=request)
 
@@ -263,8 +268,8 @@ class LlamaBackend:
             self._store_options = wanted
         return self._store
 
-    def _restore_former(self) -> None:
-        """Make the former model's context anew if it was given back for a new model that did not come."""
+    def _restore_former(self, request: Load, emit: Emit) -> None:
+        """Make the former model's context anew if it was given back for a model that did not come, or say it's lost."""
         if self._session is None or self._session.model.context is not None:
             return
         try:
@@ -276,6 +281,7 @@ class LlamaBackend:
         except UserError as error:
             log.warning("the former model is lost: %s", error)
             self._close_models()
+            emit(ModelLost(request.id))
 
     def _loaded(self) -> Session:
         if self._session is None:

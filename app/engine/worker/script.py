@@ -59,7 +59,10 @@ class AnswerRule:
 
 @dataclass(frozen=True, slots=True)
 class LoadRule:
-    """How a model loads; on devices whose name begins with `device` only."""
+    """How a model loads; on devices whose name begins with `device` only.
+
+    `replaces`: the model before has to go first, and is lost when this one does not come.
+    """
 
     path: str = ""
     name: str = "Scripted model"
@@ -68,6 +71,7 @@ class LoadRule:
     error: UserError | None = None
     crash: Crash | None = None
     device: str = ""
+    replaces: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from app.core.events import (
     Loaded,
     Loading,
     ModelInfo,
+    ModelLost,
     Notice,
     PromptProgress,
     PromptStarted,
@@ -104,8 +105,13 @@ class ScriptedBackend:
         return self._journal.attempt(AttemptKind.DEVICE, device, path, self.engine_name)
 
     def _play_load(self, request: Load, rule: LoadRule, device: str, emit: Emit, control: RequestControl) -> bool:
+        is_lost = rule.replaces and self._model is not None
+        if is_lost:
+            self._model = None
         for step in range(_LOAD_STEPS + 1):
             if control.is_stopped:
+                if is_lost:
+                    emit(ModelLost(request.id))
                 emit(LoadCancelled(request.id))
                 return False
             emit(Loading(request.id, step / _LOAD_STEPS))
@@ -113,6 +119,8 @@ class ScriptedBackend:
         if rule.crash is not None:
             _die(rule.crash)
         if rule.error is not None:
+            if is_lost:
+                emit(ModelLost(request.id))
             raise rule.error
         self._model = rule
         self._context_length = request.context_length or rule.context_length
