@@ -54,6 +54,7 @@ class SecretStore:
         self._known: dict[str, str | None] = {}
         self._reading: dict[str, threading.Event] = {}
         self._refused: dict[str, str] = {}  # name → reason: asked in vain; nobody waits for these again
+        self._is_awaited = False  # the person has asked, and may be typing a password
 
     def secret(self, name: str) -> str | None:
         """What is kept under a name; None if there is nothing. Raises UserError KEYRING_CLOSED.
@@ -67,7 +68,8 @@ class SecretStore:
             if answered is None:
                 answered = self._reading[name] = threading.Event()
                 threading.Thread(target=self._read, args=(name, answered), name="hearth-keyring", daemon=True).start()
-        is_answered = answered.wait(READ_LIMIT_S)
+            limit_s = WRITE_LIMIT_S if self._is_awaited else READ_LIMIT_S
+        is_answered = answered.wait(limit_s)
         with self._lock:
             if not is_answered:
                 log.info("the keyring does not answer")
@@ -77,7 +79,7 @@ class SecretStore:
     def ask_again(self) -> bool:
         """Ask the keyring once more for what it refused, as it may be unlocked now; whether that is anything."""
         with self._lock:
-            was_refused = bool(self._refused)
+            was_refused = self._is_awaited = bool(self._refused)
             self._refused.clear()
             self._reading = {name: event for name, event in self._reading.items() if not event.is_set()}
         return was_refused

@@ -131,6 +131,17 @@ def test_a_keyring_that_refused_is_asked_again_only_on_demand(wallet: Wallet) ->
     assert not store.ask_again()
 
 
+def test_a_person_who_asked_has_time_to_type_a_password(wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secret_store, "READ_LIMIT_S", 0.05)
+    SecretStore(lambda: wallet).keep(HUB, "hf_a")
+    wallet.unlocked.clear()
+    store = SecretStore(lambda: wallet)
+    assert refusal_of(store).string("reason") == "timeout"
+    store.ask_again()
+    threading.Timer(0.3, wallet.unlocked.set).start()
+    assert store.secret(HUB) == "hf_a"
+
+
 def test_what_is_taken_out_can_be_put_back(wallet: Wallet) -> None:
     SecretStore(lambda: wallet).keep(HUB, "hf_a")
     store = SecretStore(lambda: wallet)
