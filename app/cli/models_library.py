@@ -104,10 +104,10 @@ def adopt(arguments: argparse.Namespace, paths: Paths) -> int:
 
 def _look(paths: Paths) -> list[LibraryModel]:
     """The library, with files that came or went since the window looked."""
-    folder = str(settings_of(paths)["downloads.folder"] or "").strip() or str(paths.models)
+    chosen = str(settings_of(paths)["downloads.folder"] or "").strip()
+    own_folder = Path(chosen).expanduser() if chosen else paths.models
     with open_library(paths) as library:
-        folders = [str(Path(folder).expanduser()), *library.folders()]
-        scan = look(library.list(), folders, library.seen())
+        scan = look(library.list(), own_folder, library.folders(), library.seen(), Places.of_this_user())
         library.add(scan.fresh, utc_now())
         return [replace(model, is_missing=model.path in scan.missing) for model in library.list()]
 

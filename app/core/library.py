@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+NEVER_READ_NS = 0
+"""In place of the time of a file's last change: its header was not read yet, or not whole."""
+
 
 class Owner(StrEnum):
     """Whose file it is. Only Hearth's own are ever renamed, moved or deleted."""

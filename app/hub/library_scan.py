@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from app.core.errors import UserError
-from app.core.library import FoundFile, LibraryModel, Owner
+from app.core.library import NEVER_READ_NS, FoundFile, LibraryModel, Owner
+from app.hub.adopt.places import Places
+from app.hub.adopt.programs import find_everywhere
 from app.hub.folder_scan import scan_folder
 from app.hub.model_facts import read_facts
 
@@ -25,7 +28,7 @@ class Known(Protocol):
 
     @property
     def modified_ns(self) -> int:
-        """When the first was changed."""
+        """When the first was changed; `NEVER_READ_NS` at first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +39,36 @@ class Scan:
     missing: frozenset[str]
 
 
-def look(models: Iterable[LibraryModel], folders: Iterable[str], known: Mapping[str, Known]) -> Scan:
-    """Read the headers of files in `folders` and of `models` that are new or have changed since they were `known`."""
+def look(
+    models: Iterable[LibraryModel],
+    own_folder: Path,
+    folders: Iterable[str],
+    known: Mapping[str, Known],
+    places: Places,
+) -> Scan:
+    """Read the headers of files that are new or have changed since they were `known`.
+
+    Looked at are `own_folder`, where Hearth puts what it downloads, the other watched `folders`, and the files of
+    `models` wherever they are. What another program keeps at its `places` is that program's, also in a watched folder
+    or when the person just opened it.
+    """
     wanted: dict[str, FoundFile] = {}
     missing = set()
-    for folder in folders:
-        for found in scan_folder(Path(folder), Owner.HEARTH):
+    for folder in (own_folder, *map(Path, folders)):
+        for found in scan_folder(folder, Owner.HEARTH):
             wanted[found.path] = found
     for model in models:
         size = _size(model.parts)
         if size is None:
             missing.add(model.path)
         else:
-            wanted[model.path] = FoundFile(
-                model.owner, model.parts, size, _name_of_another_program(model), model.sha256, model.repo, model.commit
-            )
+            wanted[model.path] = _as_listed(model, size, known.get(model.path))
     changed = [found for found in wanted.values() if _has_changed(found, known.get(found.path))]
-    return Scan(tuple(read_models(changed, whole=True)), frozenset(missing))
+    may_be_theirs = {
+        found.path for found in changed if _is_first_seen(found, known) and own_folder not in Path(found.path).parents
+    }
+    owned = _with_owners(changed, may_be_theirs, places) if may_be_theirs else changed
+    return Scan(tuple(read_models(owned, whole=True)), frozenset(missing))
 
 
 def read_models(found: Sequence[FoundFile], *, whole: bool) -> list[tuple[LibraryModel, int]]:
@@ -66,9 +82,28 @@ def read_models(found: Sequence[FoundFile], *, whole: bool) -> list[tuple[Librar
     return models
 
 
-def _name_of_another_program(model: LibraryModel) -> str:
-    """What is not written in the file, and would be lost with another look at it."""
-    return model.name if model.is_read_only else ""
+def _as_listed(model: LibraryModel, size_bytes: int, known: Known | None) -> FoundFile:
+    """A file of the library; one that was replaced has neither the hash nor the commit of the one before."""
+    found = FoundFile(model.owner, model.parts, size_bytes, sha256=model.sha256, repo=model.repo, commit=model.commit)
+    is_read = known is not None and known.modified_ns != NEVER_READ_NS
+    return replace(found, sha256="", commit="") if is_read and _has_changed(found, known) else found
+
+
+def _is_first_seen(found: FoundFile, known: Mapping[str, Known]) -> bool:
+    """Whether nobody has looked yet whose file it is. What Hearth downloaded is known by its repository."""
+    before = known.get(found.path)
+    is_new = before is None or before.modified_ns == NEVER_READ_NS
+    return is_new and found.owner is Owner.HEARTH and not found.repo
+
+
+def _with_owners(found: Iterable[FoundFile], may_be_theirs: Collection[str], places: Places) -> list[FoundFile]:
+    """The same files; those of other programs as their programs know them."""
+    theirs = {os.path.realpath(part): each for each in find_everywhere(places) for part in each.parts}
+    owned = []
+    for each in found:
+        owner = theirs.get(os.path.realpath(each.path)) if each.path in may_be_theirs else None
+        owned.append(replace(owner, parts=each.parts, size_bytes=each.size_bytes) if owner else each)
+    return owned
 
 
 def _has_changed(found: FoundFile, known: Known | None) -> bool:

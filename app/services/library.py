@@ -14,7 +14,7 @@ from typing import TypeVar
 from PySide6.QtCore import QObject, Qt, Signal
 
 from app.core.errors import UserError
-from app.core.library import FoundFile, LibraryModel
+from app.core.library import NEVER_READ_NS, FoundFile, LibraryModel
 from app.core.messages import utc_now
 from app.hub.adopt.places import Places
 from app.hub.adopt.programs import find_everywhere
@@ -111,10 +111,12 @@ class LibraryService(QObject):
         def on_known(known: tuple[list[LibraryModel], list[str], dict[str, Seen]]) -> None:
             models, folders, seen = known
             self._on_read((models, folders))
-            watched = self.folders
+            own, places = self._own_folder(), self._places()
             if self._scan is not None:
                 self._scan.cancel()
-            self._scan = self._tasks.run(lambda: look(models, watched, seen), self._on_scanned, self.failed.emit)
+            self._scan = self._tasks.run(
+                lambda: look(models, own, folders, seen, places), self._on_scanned, self.failed.emit
+            )
 
         self._store.run(work, on_known, self.failed.emit)
 
@@ -165,8 +167,8 @@ class LibraryService(QObject):
         """Put these into the library. They stay where they are, and theirs."""
 
         def on_read(models: list[tuple[LibraryModel, int]]) -> None:
-            # Marked as never looked at, so that the next scan reads the rest of each header at its leisure.
-            quick = [(model, 0) for model, _ in models]
+            # So the next scan reads the rest of each header at its leisure.
+            quick = [(model, NEVER_READ_NS) for model, _ in models]
             self._change(lambda stores: stores.models.add(quick, utc_now(), show=True), self.scan)
 
         self._tasks.run(lambda: read_models(found, whole=False), on_read, self.failed.emit)
@@ -175,7 +177,7 @@ class LibraryService(QObject):
         """Do not offer these again."""
 
         def work(stores: Stores) -> None:
-            models = [(LibraryModel(each.path, each.name, each.owner, each.parts, 0), 0) for each in found]
+            models = [(LibraryModel(each.path, each.name, each.owner, each.parts, 0), NEVER_READ_NS) for each in found]
             stores.models.add(models, utc_now())
             stores.models.hide([each.path for each in found])
 

@@ -11,11 +11,10 @@ from datetime import datetime
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from app.core.library import LibraryModel, Owner
+from app.core.library import NEVER_READ_NS, LibraryModel, Owner
+from app.core.quantizations import split_paths
 from app.storage.database import Database
 from app.storage.tables import ModelFileRow, ModelFolderRow
-
-_NEVER_SEEN_NS = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +58,16 @@ class ModelFileStore:
 
     def remember(self, use: ModelUse) -> None:
         """A file was loaded: it is in the library now, whatever was known of it before."""
-        fresh = LibraryModel(
-            use.path, use.name, Owner.HEARTH, (use.path,), use.size_bytes, use.architecture, use.parameters
-        )
+        parts = split_paths(use.path)
+        fresh = LibraryModel(use.path, use.name, Owner.HEARTH, parts, use.size_bytes, use.architecture, use.parameters)
         with self._database.session() as session:
             row = session.get(ModelFileRow, use.path)
             if row is None:
-                row = ModelFileRow(**_values(fresh, _NEVER_SEEN_NS, use.used_at))
+                row = ModelFileRow(**_values(fresh, NEVER_READ_NS, use.used_at))
                 session.add(row)
             elif row.owner == Owner.HEARTH.value:  # of other programs' files the name is what they call it
                 row.name = use.name
+            row.parts = _parts_json(parts)
             row.size_bytes, row.architecture, row.parameters = use.size_bytes, use.architecture, use.parameters
             row.last_used_at = use.used_at
             row.is_hidden = False
@@ -77,7 +76,7 @@ class ModelFileStore:
         """Put models with the times of their files (nanoseconds) into the library, or replace what was known of them.
 
         What a person did stays: the name they gave, the template, when it was used, and that it was taken off the list
-        unless `show`. A hash goes when the file has changed.
+        unless `show`. Hash and commit go when the file has changed.
         """
         with self._database.session() as session:
             for model, modified_ns in models:
@@ -86,12 +85,12 @@ class ModelFileStore:
                 if known is None:
                     session.add(ModelFileRow(**values))
                     continue
-                is_same = (known.size_bytes, known.modified_ns) == (model.size_bytes, modified_ns)
-                if not model.sha256 and is_same:
-                    values["sha256"] = known.sha256
-                for kept in ("repo", "revision"):
-                    values[kept] = values[kept] or getattr(known, kept)
-                values["parameters"] = values["parameters"] or known.parameters
+                is_same = known.size_bytes == model.size_bytes and known.modified_ns in (modified_ns, NEVER_READ_NS)
+                kept = ("repo", "parameters", "sha256", "revision") if is_same else ("repo", "parameters")
+                for name in kept:
+                    values[name] = values[name] or getattr(known, name)
+                if known.owner == model.owner.value and model.is_read_only:  # it is called as its program calls it
+                    values["name"] = known.name or values["name"]
                 del values["added_at"], values["last_used_at"]
                 for name, value in values.items():
                     setattr(known, name, value)

@@ -49,6 +49,8 @@ class ModelsController(QObject):
         self._tree: FamilyTree | None = None
         self._library = LibraryView(parent)
         self._recommended.tree_requested.connect(self._on_tree_requested)
+        self._recommended.download_requested.connect(self._download)
+        self._recommended.use_requested.connect(self.use_requested)
         self._templates = TemplateController(profile, self._library, notices, parent)
         self.page = ModelsPage(self._recommended, self._hub.view, self._library, parent)
         self._connect_library()
@@ -100,7 +102,7 @@ class ModelsController(QObject):
         updates.checked.connect(self._on_update_checked)
         updates.not_found.connect(self._on_update_not_found)
         updates.failed.connect(self._on_failed)
-        models.files_changed.connect(library.refresh)
+        models.files_changed.connect(library.scan)  # whose the file is that was opened
         models.loaded.connect(self._show_library)
 
     def _show_library(self) -> None:
@@ -181,6 +183,7 @@ class ModelsController(QObject):
         panel.show_in_folder_requested.connect(show_in_folder)
         downloads.listed.connect(self._show_downloads)
         downloads.changed.connect(panel.set_download)
+        downloads.changed.connect(self._show_here)
         downloads.finished.connect(self._on_download_ended)
         downloads.failed.connect(self._on_download_ended)
         downloads.cancelled.connect(self._on_download_cancelled)
@@ -188,6 +191,10 @@ class ModelsController(QObject):
 
     def _show_downloads(self) -> None:
         self.page.downloads.set_downloads(self._profile.downloads.downloads)
+        self._show_here()
+
+    def _show_here(self) -> None:
+        """Let every button that downloads know what is here, and what is on its way."""
         on_the_way: dict[str, Download] = {}
         here: dict[str, str] = {}
         for download in self._profile.downloads.downloads:
@@ -197,12 +204,13 @@ class ModelsController(QObject):
             else:
                 on_the_way[key] = download
         known = {model.sha256: model.path for model in self._profile.library.models if model.sha256}
-        for details in (self._recommended.details, self._hub.view.details):
-            files = details.sheet.files if details.sheet is not None else ()
-            by_hash = {
-                choice.key: known[part.sha256] for choice in files for part in choice.parts[:1] if part.sha256 in known
-            }
-            details.set_here({**by_hash, **here}, on_the_way)
+        details = self._hub.view.details
+        offered = (*self._recommended.choices, *(details.sheet.files if details.sheet is not None else ()))
+        for choice in offered:
+            if choice.parts and (path := known.get(choice.parts[0].sha256)):
+                here.setdefault(choice.key, path)
+        self._recommended.set_here(here, on_the_way)
+        details.set_here(here, on_the_way)
 
     def _on_other_folder(self, name: str, folder: str) -> None:
         self._profile.downloads.use_folder(DownloadId(name), Path(folder))
@@ -223,12 +231,15 @@ class ModelsController(QObject):
 
     def _connect_details(self, details: ModelDetails) -> None:
         details.download_requested.connect(self._on_download)
+        details.file_chosen.connect(self._show_here)
         details.use_requested.connect(self.use_requested)
         details.show_in_hub_requested.connect(self._on_show_in_hub)
 
     def _on_download(self, choice: FileChoice) -> None:
         details = self._recommended.details if self.page.current is ModelsView.RECOMMENDED else self._hub.view.details
-        name = details.sheet.name if details.sheet is not None else choice.path
+        self._download(choice, details.sheet.name if details.sheet is not None else choice.path)
+
+    def _download(self, choice: FileChoice, name: str) -> None:
         self._profile.downloads.add(choice.parts, name, quantization=choice.quantization)
         self._show_downloads()
 
@@ -281,6 +292,7 @@ class ModelsController(QObject):
         self._judging = None
         self._row_verdicts.set_figures(rows.figures)
         self._recommended.set_rows(catalog, rows)
+        self._show_here()
 
     def _on_catalog_failed(self, error: UserError) -> None:
         explanation = explain(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import sys
@@ -15,10 +16,12 @@ from pytestqt.qtbot import QtBot
 
 from app.core.errors import ErrorKind, UserError
 from app.core.library import FoundFile, LibraryModel, Owner
+from app.core.messages import utc_now
 from app.hub.adopt.places import Places
 from app.services.library import DUPLICATES, LibraryService, Trashed
 from app.services.store import StoreService
 from app.services.tasks import Tasks
+from app.storage.models import ModelUse
 from tests.fixtures import tiny_gguf as tiny
 from tests.fixtures.small_drive import drive
 
@@ -173,16 +176,157 @@ def test_what_was_declined_is_offered_only_when_asked_for(library: Library, qtbo
     assert [each.path for each in offered(library, again=True)] == [each.path for each in found]
 
 
-def test_files_of_other_programs_are_never_moved_or_deleted(library: Library, tmp_path: Path) -> None:
-    path = elsewhere(library)
+def everything_under(folder: Path) -> dict[str, tuple[int, int, int, bytes | str]]:
+    """What is in a folder, to the last bit: kind and rights, identity, time of the last change, content."""
+    found: dict[str, tuple[int, int, int, bytes | str]] = {}
+    for path in sorted(folder.rglob("*")):
+        status = path.lstat()
+        content = str(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else b""
+        found[str(path.relative_to(folder))] = status.st_mode, status.st_ino, status.st_mtime_ns, content
+    return found
+
+
+def programs_with_models(home: Path) -> None:
+    """A home in which several programs keep one model each."""
+    plain = model_file(home / ".lmstudio" / "models" / "acme" / "Tiny-GGUF" / "tiny-Q4_0.gguf")
+    content = plain.read_bytes()
+    sha256 = digest(plain)
+    models = home / ".ollama" / "models"
+    layers = [{"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{sha256}", "size": len(content)}]
+    files = {
+        models / "blobs" / f"sha256-{sha256}": content + b"1",
+        models / "manifests" / "registry.ollama.ai" / "library" / "tiny" / "1b": json.dumps(
+            {"layers": layers}
+        ).encode(),
+        home / ".cache" / "gpt4all" / "tiny-Q4_0.gguf": content + b"12",
+        home / ".cache" / "llama.cpp" / "acme_tiny.gguf": content + b"123",
+        home / ".config" / "Jan" / "data" / "llamacpp" / "models" / "t" / "model.gguf": content + b"1234",
+        home / ".cache" / "huggingface" / "hub" / "models--a--b" / "blobs" / ("b" * 64): content + b"12345",
+    }
+    for path, data in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    snapshot = home / ".cache" / "huggingface" / "hub" / "models--a--b" / "snapshots" / ("c" * 40)
+    snapshot.mkdir(parents=True)
+    (snapshot / "tiny.gguf").symlink_to(Path("..", "..", "blobs", "b" * 64))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the hub's cache is made of links")
+def test_nothing_of_other_programs_is_ever_changed(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "share").mkdir()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    programs_with_models(library.home)
+    before = everything_under(library.home)
     library.open()
     library.service.adopt(offered(library))
-    library.until(lambda: len(library.service.models) == 1)
-    library.service.trash(str(path))
-    library.service.move(str(path), str(tmp_path / "drive"))
+    library.until(lambda: len(library.service.models) == 6 and all(m.has_template for m in library.service.models))
+    assert len({model.owner for model in library.service.models}) == 6
+    for model in library.service.models:
+        assert model.is_read_only
+        library.service.rename(model.path, "Mine")
+        library.service.trash(model.path)
+        library.service.move(model.path, str(tmp_path / "there"))
+        library.service.compute_hash(model.path)
+    library.until(lambda: all(m.name == "Mine" and m.sha256 for m in library.service.models))
+    with library._qtbot.waitSignal(library.service.duplicates_found, timeout=WAIT_MS):
+        library.service.find_duplicates()
+    for model in library.service.models:
+        library.service.remove(model.path)
+    library.until(lambda: library.service.models == [])
     library.scan()
-    assert path.is_file()
-    assert not library.service.is_busy(str(path))
+    assert everything_under(library.home) == before
+    assert not (tmp_path / "there").exists()
+
+
+def opened(library: Library, path: Path, size_bytes: int = 0) -> None:
+    """What is stored when a person opened a file and it was loaded."""
+    use = ModelUse(str(path), "Opened", size_bytes or path.stat().st_size, "llama", 1, utc_now())
+    with library._qtbot.waitSignal(library.service.listed, timeout=WAIT_MS):
+        library.store.run(lambda stores: stores.models.remember(use), lambda _: library.service.refresh())
+
+
+@pytest.mark.parametrize("how", ["opened", "watched"])
+def test_a_file_of_another_program_is_theirs_however_it_came_to_the_list(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    (tmp_path / "share").mkdir()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    path = elsewhere(library)
+    mine = model_file(tmp_path / "mine" / "mine.gguf")
+    before = everything_under(library.home)
+    library.open()
+    if how == "opened":
+        opened(library, path)
+        opened(library, mine)
+        library.scan()
+    else:
+        library.service.add_folder(str(path.parents[3]))
+        library.service.add_folder(str(mine.parent))
+    library.until(
+        lambda: {m.owner for m in library.service.models if m.has_template} == {Owner.LM_STUDIO, Owner.HEARTH}
+    )
+    theirs = library.service.model(str(path))
+    assert theirs is not None
+    assert (theirs.owner, theirs.repo) == (Owner.LM_STUDIO, "acme/Tiny-GGUF")
+    library.service.trash(str(path))
+    library.service.move(str(path), str(tmp_path / "there"))
+    with library._qtbot.waitSignal(library.service.trashed, timeout=WAIT_MS):
+        library.service.trash(str(mine))  # comes after the others
+    assert everything_under(library.home) == before
+    assert not mine.exists()
+
+
+def test_what_hearth_downloaded_stays_hearths_where_others_see_it(library: Library) -> None:
+    path = elsewhere(library)
+    library.open()
+    library.service.adopt([FoundFile(Owner.HEARTH, (str(path),), path.stat().st_size, repo="acme/Tiny-GGUF")])
+    library.until(lambda: len(library.service.models) == 1 and library.only().has_template)
+    assert library.only().owner is Owner.HEARTH
+
+
+def test_a_split_model_that_was_opened_moves_with_all_its_parts(library: Library, tmp_path: Path) -> None:
+    first = model_file(tmp_path / "here" / "m-00001-of-00002.gguf")
+    second = Path(shutil.copy(first, first.with_name("m-00002-of-00002.gguf")))
+    library.open()
+    opened(library, first, 2 * first.stat().st_size)
+    library.scan()
+    library.until(lambda: library.only().has_template)
+    assert library.only().parts == (str(first), str(second))
+    assert library.only().size_bytes == 2 * first.stat().st_size
+    library.service.move(str(first), str(tmp_path / "there"))
+    library.until(lambda: library.only().path == str(tmp_path / "there" / first.name))
+    assert [path.exists() for path in (first, second)] == [False, False]
+
+
+def test_a_file_that_was_replaced_has_neither_the_hash_nor_the_commit_of_the_one_before(library: Library) -> None:
+    path = model_file(library.own / "a.gguf")
+    library.open()
+    found = FoundFile(Owner.HEARTH, (str(path),), path.stat().st_size, "", digest(path), "acme/Tiny-GGUF", "c" * 40)
+    library.service.adopt([found])
+    library.until(lambda: len(library.service.models) == 1 and library.only().commit == "c" * 40)
+    library.scan()
+    assert library.only().sha256 == digest(path)
+    model_file(path, template=None)
+    os.utime(path, ns=(1, 1))
+    library.scan()
+    library.until(lambda: not library.only().has_template)
+    assert (library.only().sha256, library.only().commit, library.only().repo) == ("", "", "acme/Tiny-GGUF")
+
+
+def test_the_name_of_another_program_comes_back(library: Library) -> None:
+    programs_with_models(library.home)
+    library.open()
+    found = [each for each in offered(library) if each.owner is Owner.OLLAMA]
+    library.service.adopt(found)
+    library.until(lambda: library.names() == ["tiny:1b"])
+    library.service.rename(found[0].path, "Mine")
+    os.utime(found[0].path, ns=(1, 1))  # it is read again
+    library.scan()
+    library.until(lambda: library.names() == ["Mine"])
+    library.service.rename(found[0].path, "")
+    library.until(lambda: library.names() == ["tiny:1b"])
 
 
 def test_names_are_the_persons_and_the_file_keeps_its_own(library: Library) -> None:

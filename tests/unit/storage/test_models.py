@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.core.library import LibraryModel, Owner
+from app.core.library import NEVER_READ_NS, LibraryModel, Owner
 from app.storage.database import Database
 from app.storage.models import ModelFileStore, ModelUse, Seen
 
@@ -89,6 +89,19 @@ def test_the_hash_of_a_file_that_has_changed_is_forgotten(store: ModelFileStore)
     store.set_hash(SMALL.path, "b" * 64)
     store.add([(SMALL, 8)], LATER)
     assert store.list()[0].sha256 == ""
+
+
+def test_a_hash_that_was_computed_before_the_first_whole_look_is_kept(store: ModelFileStore) -> None:
+    store.add([(SMALL, NEVER_READ_NS)], NOON)
+    store.set_hash(SMALL.path, "b" * 64)
+    store.add([(SMALL, 7)], LATER)
+    assert store.list()[0].sha256 == "b" * 64
+
+
+def test_a_split_model_that_was_loaded_has_all_its_parts(store: ModelFileStore) -> None:
+    first, second = "/m/big-00001-of-00002.gguf", "/m/big-00002-of-00002.gguf"
+    store.remember(use(first, "Big", NOON))
+    assert store.list()[0].parts == (first, second)
 
 
 def test_what_another_program_calls_its_file_stays_its_name(store: ModelFileStore) -> None:
