@@ -21,6 +21,7 @@ _LAST_WORDS = (
     re.compile(r"what\(\):\s*(?P<words>.+)"),
     re.compile(r"(?P<words>terminate called .+)"),
     re.compile(r"Fatal Python error: (?P<words>.+)"),
+    re.compile(r"(?P<words>Timeout \([\d:.]+\)!)"),  # app.engine.worker.last_resort
     re.compile(r"(?P<words>(?:MemoryError|ModuleNotFoundError|ImportError|OSError|RuntimeError)\b.*)"),
 )
 _WINDOWS_SIGNALS = {0xC0000005: "ACCESS_VIOLATION", 0xC000001D: "ILLEGAL_INSTRUCTION", 0xC0000409: "ABORT"}

@@ -25,11 +25,17 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from app.engine.worker.last_resort import LastResort
+
 RENDER_LIMIT_S = 2.0
+_STUCK_AFTER_S = 15.0
 _TEMPLATE_FILE = "<template>"  # what Jinja calls a template that is no file
 _MEMORY_LIMIT_BYTES = 512 * 1024 * 1024
 _LARGEST_COUNT = 1_000_000
 """Numbers beyond this are refused where they could blow up a text: repetition, width, indentation, precision."""
+_WIDEST_INDENT = 100  # of JSON
+_LONGEST_TEXT = 50_000_000  # characters that one step may write
+_LAST_RESORT = LastResort(_STUCK_AFTER_S)  # the process has one timer
 
 
 class TemplateError(Exception):
@@ -68,18 +74,29 @@ class _Environment(ImmutableSandboxedEnvironment):
             raise TemplateError("text repeated too often")
         if operator == "%" and isinstance(left, str):
             _refuse_wide(left)
+            _refuse_long(left.count("%") * _longest(right))
         return super().call_binop(context, operator, left, right)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805  # as in Jinja
         # Named like this by Jinja, so that templates may use any keyword.
         _refuse_large(args, kwargs)
+        text = getattr(__obj, "__self__", None)
+        if isinstance(text, str):
+            args = _bounded(__obj.__name__, text, args)
         return super().call(__context, __obj, *args, **kwargs)
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
         wrapped = super().wrap_str_format(value)
-        if wrapped is not None:
-            _refuse_wide(str(value.__self__))
-        return wrapped
+        if wrapped is None:
+            return None
+        text = str(value.__self__)
+        _refuse_wide(text)
+
+        def format_text(*args: Any, **kwargs: Any) -> str:
+            _refuse_long(text.count("{") * _longest((args, kwargs)))
+            return wrapped(*args, **kwargs)
+
+        return format_text
 
     def unsafe_undefined(self, obj: Any, attribute: str) -> NoReturn:
         raise TemplateError(f"{attribute!r} is out of bounds for templates")
@@ -108,12 +125,50 @@ def _refuse_wide(text: str) -> None:
         raise TemplateError("field too wide")
 
 
-def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter that refuses huge numbers (`center(10**10)` would fill the memory in one step)."""
+def _refuse_long(characters: int) -> None:
+    if characters > _LONGEST_TEXT:
+        raise TemplateError("text too long")
+
+
+def _longest(values: Any) -> int:
+    """The length of the longest text among the arguments of a format."""
+    match values:
+        case str():
+            return len(values)
+        case tuple():
+            return max(map(_longest, values), default=0)
+        case dict():
+            return max(map(_longest, values.values()), default=0)
+    return 0
+
+
+def _bounded(name: str, text: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments of a text's method, of those that make a long text of short ones in one step."""
+    match name, args:
+        case "replace", (str(old), str(new), *_):
+            _refuse_long(text.count(old) * len(new))
+        case "join", (parts, *rest):
+            parts = list(parts)
+            _refuse_long(len(parts) * len(text) + sum(len(part) for part in parts if isinstance(part, str)))
+            return (parts, *rest)
+        case "expandtabs" | "indent", (int(width), *_):
+            _refuse_long((text.count("\t") + text.count("\n")) * width)
+    return args
+
+
+def _guarded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter that refuses huge numbers and texts (`center(10**10)` would fill the memory in one step)."""
+    given = 1 if hasattr(function, "jinja_pass_arg") else 0  # by Jinja, before the value
 
     def call(*args: Any, **kwargs: Any) -> Any:
         _refuse_large(args[1:], kwargs)
-        return function(*args, **kwargs)
+        before, value, more = args[:given], args[given], args[given + 1 :]
+        if name == "join":
+            separator = str(more[0] if more else kwargs.get("d", ""))
+            (value,) = _bounded(name, separator, (value,))
+        elif isinstance(value, str):
+            _bounded(name, value, (*more, *kwargs.values()))
+        return function(*before, value, *more, **kwargs)
 
     # Jinja's note of what it must pass first.
     for mark in ("jinja_pass_arg", "jinja_async_variant"):
@@ -133,11 +188,14 @@ def _to_json(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
+    if _is_large(indent, _WIDEST_INDENT):
+        raise TemplateError("number too large")
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
 def _format_filter(value: str, *args: Any, **kwargs: Any) -> str:
     _refuse_wide(str(value))
+    _refuse_long(str(value).count("%") * _longest((args, kwargs)))
     _refuse_large(args, kwargs)
     return str(value) % (kwargs or args)
 
@@ -163,7 +221,7 @@ def _make_environment(now: Callable[[], datetime]) -> _Environment:
     environment = _Environment(
         trim_blocks=True, lstrip_blocks=True, extensions=[jinja2.ext.loopcontrols, _GenerationBlock], cache_size=0
     )
-    environment.filters = {name: _guarded(function) for name, function in environment.filters.items()}
+    environment.filters = {name: _guarded(name, function) for name, function in environment.filters.items()}
     environment.filters["tojson"] = _to_json
     environment.filters["format"] = _format_filter
     environment.globals["raise_exception"] = _raise_exception
@@ -212,7 +270,8 @@ def _run_bounded(work: Callable[[], str], limit_s: float) -> str:
     """Run `work` in a thread that is interrupted when it takes too long or makes the process grow too much.
 
     Python code is interrupted between two of its steps; single steps that could take long are refused by the
-    environment. This needs neither signals nor another process and works on every system.
+    environment, as far as they are known. In one that is not the process ends: better the engine than the computer.
+    This needs neither signals nor another process and works on every system.
     """
     outcome: list[str | BaseException] = []
 
@@ -224,10 +283,11 @@ def _run_bounded(work: Callable[[], str], limit_s: float) -> str:
                 outcome.append(error)
 
     thread = threading.Thread(target=run, name="template", daemon=True)
-    thread.start()
-    thread.join(0.05)
-    if thread.is_alive():
-        _watch(thread, outcome, limit_s)
+    with _LAST_RESORT.watching():
+        thread.start()
+        thread.join(0.05)
+        if thread.is_alive():
+            _watch(thread, outcome, limit_s)
     match outcome[0] if outcome else _TimeUpError():
         case str(text):
             return text
