@@ -61,8 +61,8 @@ class Load:
     "f16", "q8_0" or "q4_0". `state_folder`: where the states of conversations are kept between runs, "" for nowhere.
     `draft_model`: a file with a small model of the same vocabulary that guesses ahead, "" for none; of one that cannot
     be used a Notice tells, and the model is loaded without. `template`: a chat template in place of the file's, or one
-    of the table by `core.template_check.named_template`; "" is the file's. `catalog_template`: the catalogue's word for
-    the format, for when the file has no usable one.
+    of the table by `core.template_check.named_template`; "" is the file's, or the best of the table where that is of no
+    use.
     """
 
     id: int
@@ -77,7 +77,6 @@ class Load:
     state_limit_bytes: int = 0
     draft_model: str = ""
     template: str = ""
-    catalog_template: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +170,8 @@ class Devices:
 class CheckTemplate:
     """Try a chat template on the fixed dialogues: that of a model file, or another with this file's vocabulary.
 
-    `path` may be empty where `template` is given; the two and `catalog_template` are as in Load. Nothing is loaded.
+    `path` may be empty where `template` is given; the two are as in Load. `catalog_template`: the catalogue's word for
+    the format, which is suggested where the file has no usable one. Nothing is loaded.
     """
 
     id: int

@@ -74,7 +74,7 @@ class ConversationFormat:
         )
 
 
-def choose_known(vocabulary: Vocabulary, model_name: str, catalog_template: str = "") -> ChatFormat:
+def choose_known(vocabulary: Vocabulary, model_name: str) -> ChatFormat:
     """The format of Hearth's table for a model whose own template is missing or unusable."""
     texts = (*vocabulary.control_texts.values(), *vocabulary.user_defined_texts.values())
-    return choose_format(frozenset(text.decode("utf-8", "replace") for text in texts), model_name, catalog_template)
+    return choose_format(frozenset(text.decode("utf-8", "replace") for text in texts), model_name)

@@ -25,13 +25,11 @@ class FormatChoice:
         """`file_template` is empty when the file has none."""
         self._vocabulary = vocabulary
         self._file_template = file_template
-        self._model_name = model_name
         self.known = choose_known(vocabulary, model_name)
         """The format of the table for when nothing else works."""
 
-    def choose(self, template: str, catalog_template: str, tell: Tell) -> ConversationFormat:
-        """By `Load.template` and `Load.catalog_template`; tells of what could not be used."""
-        self.known = choose_known(self._vocabulary, self._model_name, catalog_template)
+    def choose(self, template: str, tell: Tell) -> ConversationFormat:
+        """By `Load.template`; tells of what could not be used."""
         if (wanted := template_format(template)) is not None:
             return ConversationFormat.known(wanted, self._vocabulary)
         if not template:

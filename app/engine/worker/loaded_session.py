@@ -43,8 +43,7 @@ class LoadedSession:
 
     def differs_in_template(self, request: Load) -> bool:
         """Whether a request wants this with another chat template."""
-        mine = self.request
-        alike = replace(request, template=mine.template, catalog_template=mine.catalog_template)
+        alike = replace(request, template=self.request.template)
         return alike != request and self.session.model.context is not None and self.serves(alike)
 
     def wanted_length(self, request: Load) -> int:

@@ -100,9 +100,7 @@ class Session:
     def use_template(self, request: Load, emit: Emit) -> None:
         """Talk to the model with the template that a request wants; what was read stays read."""
         self.chat_format = self._formats.choose(
-            request.template,
-            request.catalog_template,
-            lambda kind, details: emit(Notice(request.id, kind, details)),
+            request.template, lambda kind, details: emit(Notice(request.id, kind, details))
         )
 
     @property
