@@ -17,8 +17,9 @@ from app.hub import secret_store
 from app.hub.secret_store import SecretStore
 
 PROGRAMS = ("dbus-daemon", "gnome-keyring-daemon")
-BUS = """<busconfig><type>session</type><listen>unix:path={socket}</listen><auth>EXTERNAL</auth><policy context="default">
-<allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy></busconfig>"""
+BUS = """<busconfig><type>session</type><listen>unix:path={socket}</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow own="*"/><allow send_destination="*"/>
+<allow receive_sender="*"/></policy></busconfig>"""
 WAIT_S = 20
 PROXY = "proxy http://me@proxy:8080"
 
