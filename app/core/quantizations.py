@@ -160,17 +160,12 @@ class FileGroup:
 
     parts: tuple[str, ...]
     size_bytes: int | None  # of all parts; None while one of them is unknown
-    missing: tuple[int, ...]  # numbers, from 1, of the parts that are not there
+    is_complete: bool  # all parts are there
 
     @property
     def path(self) -> str:
         """The file that is opened: the first part."""
         return self.parts[0]
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether all parts are there."""
-        return not self.missing
 
     @property
     def quantization(self) -> Quantization | None:
@@ -209,10 +204,10 @@ def split_paths(path: str) -> tuple[str, ...]:
 def _group(found: dict[int, tuple[str, int | None]], count: int) -> FileGroup:
     numbers = sorted(found)
     sizes = [found[number][1] for number in numbers]
-    missing = tuple(number for number in range(1, count + 1) if number not in found)
-    is_known = not missing and None not in sizes
+    is_complete = len(found) == count  # the numbers were found to lie between 1 and the count
+    is_known = is_complete and None not in sizes
     return FileGroup(
         tuple(found[number][0] for number in numbers),
         sum(size for size in sizes if size is not None) if is_known else None,
-        missing,
+        is_complete,
     )

@@ -21,6 +21,8 @@ from app.core.quantizations import group_files
 MAX_TEXT = 300
 MAX_TAGS = 200
 MAX_FILES = 20_000
+MAX_MODELS = 1000  # on a page; the hub itself sends no more
+MAX_PATH = 1024  # characters
 MAX_TEMPLATE = 1_000_000  # characters
 MAX_FIGURE = 2**53
 CARD_NAME = "README.md"
@@ -41,7 +43,7 @@ def read_list(body: bytes) -> tuple[HubModel, ...]:
     found = _load(body)
     if not isinstance(found, list):
         raise AnswerError("no list")
-    return tuple(model for model in map(read_model, found) if model is not None)
+    return tuple(model for model in map(read_model, found[:MAX_MODELS]) if model is not None)
 
 
 def read_model(item: object) -> HubModel | None:
@@ -135,6 +137,8 @@ def _parts(siblings: object) -> Iterator[HubPart]:
         fields = _object(entry)
         path, stored = fields.get("rfilename"), _object(fields.get("lfs"))
         if not isinstance(path, str) or not path.lower().endswith(".gguf"):
+            continue
+        if len(path) > MAX_PATH or not path.isprintable():  # a terminal would obey it, or a window show another name
             continue
         try:
             safe_path(path)

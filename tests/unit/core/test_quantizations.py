@@ -1,3 +1,5 @@
+import tracemalloc
+
 import gguf
 import pytest
 
@@ -96,11 +98,11 @@ def test_parts_of_a_split_file_are_one_model() -> None:
     ]
     big = tuple(f"Q8_0/big-Q8_0-0000{number}-of-00003.gguf" for number in (1, 2, 3))
     assert group_files(files) == (
-        FileGroup(big, 60, ()),
-        FileGroup(("small-Q4_0.gguf",), 7, ()),
-        FileGroup(("other/big-Q8_0-00001-of-00003.gguf",), None, (2, 3)),
-        FileGroup(("unknown-Q4_0.GGUF",), None, ()),
-        FileGroup(("odd-00004-of-00002.gguf",), 3, ()),
+        FileGroup(big, 60, True),
+        FileGroup(("small-Q4_0.gguf",), 7, True),
+        FileGroup(("other/big-Q8_0-00001-of-00003.gguf",), None, False),
+        FileGroup(("unknown-Q4_0.GGUF",), None, True),
+        FileGroup(("odd-00004-of-00002.gguf",), 3, True),
     )
     first = group_files(files)[0]
     assert (first.path, first.is_complete) == (big[0], True)
@@ -108,3 +110,12 @@ def test_parts_of_a_split_file_are_one_model() -> None:
     assert not group_files(files)[2].is_complete
     assert split_paths(big[1]) == big
     assert split_paths("small-Q4_0.gguf") == ("small-Q4_0.gguf",)
+
+
+def test_a_split_file_that_claims_many_parts_takes_no_room_for_them() -> None:
+    tracemalloc.start()
+    groups = group_files((f"model{number}-00001-of-99999.gguf", 1) for number in range(1000))
+    taken_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert not any(group.is_complete for group in groups)
+    assert taken_bytes < 10_000_000

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from app.core.hub_reference import is_repo
 from app.hub.answers import (
+    MAX_MODELS,
     AnswerError,
     has_card,
     parameters_in_name,
@@ -85,9 +86,19 @@ def test_a_sound_answer_is_read_whole() -> None:
     assert (details.base_models, details.context_length) == (("maker/base",), 9)
 
 
-@pytest.mark.parametrize("path", ["../a.gguf", "/a.gguf", "a/../../b.gguf", "C:\\a.gguf", "a\x00.gguf", ""])
-def test_paths_that_lead_elsewhere_are_left_out(path: str) -> None:
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("../a.gguf", "/a.gguf", "a/../../b.gguf", "C:\\a.gguf", "a\x00.gguf", ""),
+        *("a\x1b[2J.gguf", "a\n.gguf", "a\u202efugg.gguf", "a\x9b1m.gguf", "a" * 2000 + ".gguf"),
+    ],
+)
+def test_paths_that_lead_elsewhere_or_deceive_are_left_out(path: str) -> None:
     assert read_details(with_change(("siblings", 0, "rfilename"), path)).files == ()
+
+
+def test_a_page_without_end_is_cut() -> None:
+    assert len(read_list(b"[" + b",".join([json.dumps(SOUND).encode()] * (MAX_MODELS + 5)) + b"]")) == MAX_MODELS
 
 
 @pytest.mark.parametrize(
