@@ -67,7 +67,7 @@ class DownloadList:
             self._cancelled_s.setdefault(download.id, time.monotonic())
         else:
             self._cancelled_s.pop(download.id, None)
-        self._save([(self._position(download.id), download)])
+        self.save()
 
     def drop(self, download_id: DownloadId) -> None:
         """Take off the list for good."""
@@ -95,9 +95,10 @@ class DownloadList:
         self.save()
 
     def save(self) -> None:
-        """Store all."""
+        """Store all: places that were stored at different times would not make one order."""
         self._saved_s = time.monotonic()
-        self._save(list(enumerate(self._downloads)))
+        rows, now = list(enumerate(self._downloads)), utc_now()
+        self._store.run(lambda stores: stores.downloads.save(rows, now), None, self._on_failed)
 
     def save_sometimes(self) -> None:
         """Store all if that was some time ago: called while bytes come in."""
@@ -114,10 +115,10 @@ class DownloadList:
 
         def on_read(found: tuple[list[Download], list[Download]]) -> None:
             known, old = found
-            ids = {download.id for download in known}
+            added = {download.id for download in self._downloads}  # in the meantime
             now_s = time.monotonic()
             self._cancelled_s |= {each.id: now_s for each in known if each.state is DownloadState.CANCELLED}
-            self._downloads = [*known, *(download for download in self._downloads if download.id not in ids)]
+            self._downloads = [*(download for download in known if download.id not in added), *self._downloads]
             self.is_loaded = True
             on_loaded(old)
 
@@ -130,10 +131,6 @@ class DownloadList:
 
     def _position(self, download_id: DownloadId) -> int:
         return next(number for number, known in enumerate(self._downloads) if known.id == download_id)
-
-    def _save(self, rows: list[tuple[int, Download]]) -> None:
-        now = utc_now()
-        self._store.run(lambda stores: stores.downloads.save(rows, now), None, self._on_failed)
 
 
 def _is_of(download: Download, files: Sequence[DownloadFile]) -> bool:
