@@ -13,7 +13,7 @@ from app.core.errors import ErrorKind, UserError
 from app.hub.access import HubAccess
 from app.hub.download.interruptible import StoppedError
 from app.hub.download.limiter import RateLimiter
-from app.services.tasks import report_bug
+from app.services.tasks import Tasks, report_bug
 
 if TYPE_CHECKING:
     from app.hub.download.transfer import Transfer
@@ -22,24 +22,27 @@ if TYPE_CHECKING:
 class DownloadWorker:
     """Runs a transfer; `look` tells how it stands. Main thread only, but for the thread within.
 
-    What a transfer needs is imported by the thread: it takes longer than the window may wait.
+    What a transfer needs is imported by the thread: it takes longer than the window may wait. The thread is started by
+    one of `tasks`, since whoever starts a thread waits until it runs. It is a daemon: a disk that answers no more must
+    not keep the program from ending, and a kill costs no more than the last two seconds.
     """
 
-    def __init__(self, access: HubAccess, download: Download, limiter: RateLimiter, connections: int) -> None:
+    def __init__(
+        self, tasks: Tasks, access: HubAccess, download: Download, limiter: RateLimiter, connections: int
+    ) -> None:
         self._begin = (access, download, limiter, connections)
         self._meter = SpeedMeter()
         self._transfer: Transfer | None = None
         self._path = ""
         self._error: UserError | None = None
         self._is_stopped = False
-        # No daemon: what was received is noted before the program ends.
-        self._thread = threading.Thread(target=self._run, name="hearth-download", daemon=False)
-        self._thread.start()
+        self._ended = threading.Event()
+        tasks.run(threading.Thread(target=self._run, name="hearth-download", daemon=True).start)
 
     @property
     def has_ended(self) -> bool:
         """Whether the thread is over."""
-        return not self._thread.is_alive()
+        return self._ended.is_set()
 
     def stop(self) -> None:
         """End soon; what came so far stays."""
@@ -49,7 +52,7 @@ class DownloadWorker:
 
     def join(self, seconds: float) -> None:
         """Wait for the thread, for so long at most."""
-        self._thread.join(max(0.0, seconds))
+        self._ended.wait(max(0.0, seconds))
 
     def look(self, download: Download) -> Download:
         """The download as it stands now."""
@@ -70,7 +73,7 @@ class DownloadWorker:
             done_bytes=seen.done_bytes or download.done_bytes,  # none is known before the hub has answered
             total_bytes=total_bytes,
             bytes_per_second=self._meter.bytes_per_second,
-            seconds_left=self._meter.seconds_left(total_bytes - seen.done_bytes),
+            seconds_left=self._meter.seconds_left(total_bytes - seen.done_bytes) if total_bytes else None,
             wait_reason=standing.wait_reason,
             retry_in_s=max(0, retry_in_s),
             error=standing.cause,
@@ -107,6 +110,8 @@ class DownloadWorker:
         except Exception as bug:
             self._error = UserError(ErrorKind.UNEXPECTED, reason=type(bug).__name__)
             report_bug(bug)
+        finally:
+            self._ended.set()
 
     def _carry_out(self) -> None:
         from app.hub.download.transfer import Transfer, target_of

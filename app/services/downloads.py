@@ -163,14 +163,19 @@ class DownloadService(QObject):
     def use_folder(self, download_id: DownloadId, folder: Path) -> None:
         """Download to another place, from the beginning; after a full disk, for example."""
         download = self._list.find(download_id)
+        place = str(folder.absolute())
         if download is None or download.state is DownloadState.DONE:
+            return
+        if place == download.folder:
+            self.resume(download_id)
             return
         self._stop(download_id)
         if download_id in self._leaving:
-            self._unwanted[download_id] = download  # its part is still being written
+            self._unwanted.setdefault(download_id, download)  # its part is still being written
         else:
             self._discard_parts(download)
-        moved = replace(_at_rest(download, DownloadState.QUEUED), folder=str(folder.absolute()), done_bytes=0)
+        # What a person agreed to was about a file in the other folder.
+        moved = replace(_at_rest(download, DownloadState.QUEUED), folder=place, done_bytes=0, replaces=False)
         self._put(moved)
         self._arrange()
 
@@ -230,7 +235,7 @@ class DownloadService(QObject):
             worker.join(deadline_s - time.monotonic())
             if download_id in self._workers:
                 download = self._list.require(download_id)
-                self._list.note(worker.outcome(download) if worker.has_ended else worker.look(download))
+                self._list.note(worker.look(download))  # what has just ended is found, and told, at the next start
         if self._list.is_loaded:
             self._list.save()
 
@@ -273,7 +278,7 @@ class DownloadService(QObject):
             return
         started = replace(_at_rest(download, DownloadState.RUNNING), wait_reason=WaitReason.CONNECTING)
         connections = self._settings.integer("downloads.connections")
-        self._workers[download.id] = DownloadWorker(access, started, self._limiter, connections)
+        self._workers[download.id] = DownloadWorker(self._tasks, access, started, self._limiter, connections)
         self._put(started)
 
     def _rest(self, download_id: DownloadId, state: DownloadState) -> None:

@@ -286,6 +286,21 @@ def test_the_list_survives_the_end_of_the_program(start: Start, hub: HubServer) 
     assert hub.seen("cdn", containing="one")[-1].headers["range"] != "bytes=0-"
 
 
+def test_what_is_complete_in_the_last_moment_is_told_at_the_next_start(start: Start) -> None:
+    queue = start()
+    added = queue.add("one")
+    path = queue.own / "maker" / "one" / "one.gguf"
+    deadline = time.monotonic() + WAIT_MS / 1000
+    while not path.exists() or len(list(path.parent.iterdir())) > 1:  # no event is handled, so nothing is noticed
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    queue.end()
+    assert queue.finished == []
+    later = start()
+    later.until_state(added, DownloadState.DONE)
+    assert [download.path for download in later.finished] == [str(path)]
+
+
 def test_the_end_of_the_program_does_not_wait_for_a_dead_connection(start: Start, hub: HubServer) -> None:
     hub.fail_next("/files/*", Fault(FaultKind.STALL, at_byte=500_000))
     queue = start()
@@ -301,6 +316,17 @@ def test_what_is_added_before_the_database_is_open_is_not_lost(start: Start) -> 
     assert queue.states() == [DownloadState.QUEUED]
     queue.open()
     queue.until(lambda: len(queue.finished) == 1)
+
+
+def test_what_is_added_before_the_database_is_open_comes_last(start: Start) -> None:
+    queue = start(hub__offline=True)
+    for name in ("one", "two"):
+        queue.add(name)
+    queue.end()
+    later = start(is_open=False)
+    later.add("three")
+    later.open()
+    assert later.names() == ["one", "two", "three"]
 
 
 def test_a_failure_is_told_and_can_be_tried_again(start: Start, hub: HubServer) -> None:
@@ -342,6 +368,35 @@ def test_another_file_of_that_name_is_replaced_only_when_told(start: Start) -> N
     queue.service.replace(added.id)
     queue.until_state(added, DownloadState.DONE)
     assert place.read_bytes() == CONTENT
+
+
+def test_a_file_in_another_folder_is_not_replaced_because_one_in_the_first_was_to_be(
+    start: Start, tmp_path: Path
+) -> None:
+    queue = start()
+    places = [queue.own / "maker" / "one" / "one.gguf", tmp_path / "other" / "one.gguf"]
+    for place in places:
+        place.parent.mkdir(parents=True)
+        place.write_bytes(b"mine")
+    added = queue.add("one")
+    queue.until_state(added, DownloadState.FAILED)
+    queue.service.replace(added.id)
+    queue.service.use_folder(added.id, tmp_path / "other")
+    queue.until_state(added, DownloadState.FAILED)
+    assert queue.now(added).error == UserError(ErrorKind.NAME_TAKEN, path=str(places[1]))
+    assert [place.read_bytes() for place in places] == [b"mine", b"mine"]
+
+
+def test_the_folder_where_it_is_already_costs_nothing(start: Start, hub: HubServer) -> None:
+    hub.cdn.bytes_per_second = SLOW_BYTES_PER_S
+    queue = start()
+    added = queue.add("one")
+    queue.until_received(added)
+    queue.service.pause(added.id)
+    queue.service.use_folder(added.id, Path(added.folder))
+    hub.cdn.bytes_per_second = None
+    queue.until_state(added, DownloadState.DONE)
+    assert hub.seen("cdn")[-1].headers["range"] != "bytes=0-"
 
 
 def test_another_folder(start: Start, hub: HubServer, tmp_path: Path) -> None:
@@ -415,6 +470,16 @@ def test_what_runs_when_the_hours_end_goes_on_in_the_next(start: Start, hub: Hub
     queue.settings.set_value("downloads.at_night", False)
     queue.until_state(added, DownloadState.DONE)
     assert hub.seen("cdn")[-1].headers["range"] != "bytes=0-"
+
+
+def test_no_time_is_told_while_the_size_is_not_known(start: Start, hub: HubServer) -> None:
+    hub.add_repo("maker/split", {"a.gguf": CONTENT, "b.gguf": CONTENT})
+    hub.cdn.bytes_per_second = 2 * SLOW_BYTES_PER_S
+    queue = start()
+    added = queue.service.add([DownloadFile("maker/split", path) for path in ("a.gguf", "b.gguf")], "split")
+    queue.until(lambda: queue.now(added).total_bytes == 2 * len(CONTENT))
+    assert len(queue.changes) > 4
+    assert all(told.seconds_left is None or told.total_bytes for _, told in queue.changes)
 
 
 def test_the_limit_holds_and_can_be_lifted(start: Start) -> None:

@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from app.hub.download.part_file import lock_path
 from tests.hub.faults import Fault, FaultKind
 from tests.hub.hub_server import HubServer
 
@@ -40,15 +43,17 @@ downloads.failed.connect(lambda download: print(download.error, flush=True))
 if adds:
     downloads.add([DownloadFile("maker/tiny", "tiny.gguf")], "Tiny")
 profile.store.open()
+if ends_after_ms := int(sys.argv[3]):
+    QTimer.singleShot(ends_after_ms, application.quit)
 application.exec()
 profile.shut_down()
 """
 
 
 @contextmanager
-def program(data: Path, hub: HubServer, what: str) -> Iterator[subprocess.Popen[str]]:
+def program(data: Path, hub: HubServer, what: str, ends_after_ms: int = 0) -> Iterator[subprocess.Popen[str]]:
     environment = {**os.environ, "HF_ENDPOINT": hub.url, "QT_QPA_PLATFORM": "offscreen"}
-    command = [sys.executable, "-c", PROGRAM, str(data), what]
+    command = [sys.executable, "-c", PROGRAM, str(data), what, str(ends_after_ms)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
         try:
             yield process
@@ -60,6 +65,17 @@ def received_bytes(data: Path) -> int:
     for journal in data.rglob("*.part.json"):
         return sum(end - begin for begin, end in json.loads(journal.read_text())["done"])
     return 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no file here keeps whoever opens it waiting")
+def test_a_disk_that_does_not_answer_lets_the_program_end(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    target = data / "models" / "maker" / "tiny" / "tiny.gguf"
+    target.parent.mkdir(parents=True)
+    os.mkfifo(lock_path(target))
+    with HubServer() as hub, program(data, hub, "add", ends_after_ms=1500) as process:
+        assert process.wait(WAIT_S) == 0
+        assert not hub.requests  # it did wait there
 
 
 def test_two_resets_and_a_kill_cost_a_person_nothing(tmp_path: Path) -> None:
