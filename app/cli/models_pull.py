@@ -85,7 +85,10 @@ class _Run:
         self._line_length = 0
 
     def follow(self) -> tuple[DownloadFile, ...] | None:
-        """Run to the end, showing how it goes; None after Ctrl+C. Raises what the transfer raises."""
+        """Run to the end, showing how it goes; None after Ctrl+C.
+
+        Raises what the transfer raises, and OutputError, after which nothing runs on unseen.
+        """
         thread = threading.Thread(target=self._carry_out, name="hearth-pull")
         thread.start()
         tick = 0
@@ -96,8 +99,10 @@ class _Run:
                 self._show(snapshot, tick)
                 tick += 1
         except KeyboardInterrupt:
+            pass  # the transfer tells how far it came
+        finally:
             self._transfer.stop()
-        thread.join()  # what came so far is noted first
+            thread.join()  # what came so far is noted first
         self._clear_line()
         if isinstance(self._problem, StoppedError):
             return None

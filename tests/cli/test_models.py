@@ -171,6 +171,19 @@ def test_ctrl_c_keeps_what_came_and_the_same_command_goes_on(
     assert all(wanted and not wanted.startswith("bytes=0-") for wanted in ranges)
 
 
+def test_a_download_ends_with_its_reader(
+    hub: HubServer, hearth: Hearth, environment: dict[str, str], model: bytes, folder: Path
+) -> None:
+    fill(hub, model)
+    hub.cdn.bytes_per_second = len(model) // 60
+    with hearth.start("models", "pull", f"{REPO}:Q4_K_M", "--json", environment=environment) as process:
+        assert process.stdout is not None
+        assert b"progress" in process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(WAIT_S) == 1
+    assert not (folder / "tiny.Q4_K_M.gguf").exists()
+
+
 def _part_bytes(folder: Path) -> int:
     """Real bytes on disk: a part may be made as long as the file at once."""
     if not folder.is_dir():
