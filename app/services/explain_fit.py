@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 from app.core.fit import FitKind, Need, Verdict
 from app.core.header_findings import Finding, FindingKind
 from app.core.quantizations import Quality, Quantization
 from app.core.speed import words_per_second
 from app.services.wording import locale, memory_size, number, translate
 
-_SLOW_WORDS = 1.0  # a second
+COMFORTABLE_WORDS = 4.0  # a second: as fast as one reads aloud; less is slow
 _ROUND_STEPS = ((10, 1), (50, 5), (200, 10))  # below so many words a second the figure is told in such steps
 _FAST_STEP = 50
+
+
+class FitLevel(Enum):
+    """A verdict at a glance, for the sign beside its words."""
+
+    UNKNOWN = "unknown"
+    GOOD = "good"  # it runs
+    FAIR = "fair"  # it runs slowly, or once other programs are closed
+    POOR = "poor"  # it does not run
+
+
+def fit_level(verdict: Verdict) -> FitLevel:
+    """How well it runs."""
+    if verdict.kind is FitKind.TOO_LARGE:
+        return FitLevel.POOR
+    return FitLevel.GOOD if verdict.kind.runs_now and not _is_slow(verdict) else FitLevel.FAIR
 
 
 def verdict_words(verdict: Verdict) -> str:
@@ -41,9 +59,11 @@ def verdict_short(verdict: Verdict) -> str:
     """The verdict in a word or two, for lists."""
     match verdict.kind:
         case FitKind.ON_GPU | FitKind.PARTLY_ON_GPU | FitKind.ON_CPU:
-            if verdict.tokens_per_second is None or words_per_second(verdict.tokens_per_second) >= _SLOW_WORDS:
+            if _is_slow(verdict):
+                return translate("ExplainFit", "Runs slowly")
+            if verdict.tokens_per_second is None:
                 return translate("ExplainFit", "Runs here")
-            return translate("ExplainFit", "Runs slowly")
+            return translate("ExplainFit", "Runs well")
         case FitKind.TIGHT:
             return translate("ExplainFit", "Memory is short")
         case FitKind.TOO_LARGE:
@@ -85,7 +105,7 @@ def need_words(need: Need) -> str:
 def speed_words(tokens_per_second: float) -> str:
     """A speed as a reader feels it: words a second, no more exact than it is known."""
     words = words_per_second(tokens_per_second)
-    if words < _SLOW_WORDS / 2:
+    if words < 0.5:
         return translate("ExplainFit", "less than one word in two seconds")
     if round(words) <= 1:
         return translate("ExplainFit", "about one word a second")
@@ -167,3 +187,8 @@ def _warning_words(finding: Finding) -> str:
             return translate("ExplainFit", "To talk about images it needs a second file, its projector (mmproj).")
         case _:
             raise AssertionError(f"no words for {finding.kind}")
+
+
+def _is_slow(verdict: Verdict) -> bool:
+    rate = verdict.tokens_per_second
+    return rate is not None and words_per_second(rate) < COMFORTABLE_WORDS

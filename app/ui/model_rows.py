@@ -53,7 +53,7 @@ def describe_model(model: ModelRow) -> str:
 def describe_parameters(count: int) -> str:
     """A number of parameters in words."""
     locale, translate = QLocale(), QCoreApplication.translate
-    if count >= 1_000_000_000:
+    if count >= 999_500_000:  # else some of a billion would be told as 999.9 million
         return translate("ModelRows", "{0} billion parameters").format(locale.toString(count / 1_000_000_000, "f", 1))
     return translate("ModelRows", "{0} million parameters").format(locale.toString(count / 1_000_000, "f", 1))
 

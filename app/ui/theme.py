@@ -36,6 +36,7 @@ class ThemeColors:
     link: str
     error: str
     warning: str
+    good: str
     # code on `raised`
     code_keyword: str
     code_string: str
@@ -65,6 +66,7 @@ LIGHT = ThemeColors(
     link="#1d5c9e",
     error="#a4231b",
     warning="#7a4b00",
+    good="#2f6b2f",
     code_keyword="#8a2f72",
     code_string="#2f6b2f",
     code_comment="#6b6359",
@@ -92,6 +94,7 @@ DARK = ThemeColors(
     link="#8ab8ee",
     error="#ffb4a8",
     warning="#f2c078",
+    good="#a5cf8d",
     code_keyword="#e3a3d8",
     code_string="#a5cf8d",
     code_comment="#a39a8f",

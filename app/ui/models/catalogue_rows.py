@@ -7,15 +7,13 @@ from dataclasses import dataclass
 
 from app.core.catalog import Catalog, CatalogModel
 from app.core.estimated_shape import ListedFigures, listed_shape
-from app.core.fit import MachineMemory, judge, usual_context
+from app.core.fit import MachineMemory, Verdict, judge, usual_context
 from app.core.speed import SpeedModel, model_key, words_per_second
-from app.services.explain_fit import verdict_short
+from app.services.explain_fit import FitLevel, fit_level, verdict_short
 from app.services.wording import file_size, translate
 from app.ui.models.catalogue_sheets import file_choices, row_figures
 from app.ui.models.row_list import ListRow
 from app.ui.models.sheet import FileChoice
-
-COMFORTABLE_WORDS = 4.0  # a second: as fast as one reads aloud
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +26,29 @@ class RowFigures:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueRow:
-    """One model, ready to be shown and filtered. `runs_well`: it may be recommended."""
+    """One model, ready to be shown and filtered. `verdict` is on `suggested`; None: it does not run, or no size."""
 
     model: CatalogModel
     row: ListRow
     suggested: FileChoice | None
     searched: str  # everything that a search looks at, in lower case
-    runs_here: bool = False
-    runs_well: bool = False
+    verdict: Verdict | None = None
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether there is memory for it now."""
+        return self.verdict is not None and self.verdict.kind.runs_now
+
+    @property
+    def runs_well(self) -> bool:
+        """Whether it runs, and not slowly as far as is known: it may be recommended."""
+        return self.verdict is not None and fit_level(self.verdict) is FitLevel.GOOD
+
+    @property
+    def words_per_second(self) -> float:
+        """How fast it writes; 0: not known."""
+        rate = self.verdict.tokens_per_second if self.verdict is not None else None
+        return words_per_second(rate) if rate is not None else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +69,25 @@ def judge_rows(catalog: Catalog, machine: MachineMemory, speed: SpeedModel, cach
         for choice in choices:
             if choice.size_bytes:
                 figures[choice.key] = RowFigures(row_figures(model, choice), model.context_length or 0)
-        words, runs_here, runs_well = _judge(model, suggested, machine, speed, cache_type)
+        verdict = _judge(model, suggested, machine, speed, cache_type)
+        words, level = "", FitLevel.UNKNOWN
+        if not model.runs:
+            words, level = translate("Catalogue", "Does not run"), FitLevel.POOR
+        elif verdict is not None:
+            words, level = verdict_short(verdict), fit_level(verdict)
         note = file_size(suggested.size_bytes) if suggested is not None and suggested.size_bytes else ""
         searched = " ".join((model.name, model.family, model.organisation, model.summary, model.licence)).lower()
-        row = ListRow(model.id, model.name, model.summary, note, words)
-        rows.append(CatalogueRow(model, row, suggested, searched, runs_here, runs_well))
+        row = ListRow(model.id, model.name, model.summary, note, words, level)
+        rows.append(CatalogueRow(model, row, suggested, searched, verdict))
     return CatalogueRows(tuple(rows), figures)
 
 
 def _judge(
     model: CatalogModel, choice: FileChoice | None, machine: MachineMemory, speed: SpeedModel, cache_type: str
-) -> tuple[str, bool, bool]:
-    """The verdict in a word or two, whether it runs here, and whether it runs well."""
-    if not model.runs:
-        return translate("Catalogue", "Does not run"), False, False
-    if choice is None or not choice.size_bytes:
-        return "", False, False
-    verdict = judge(
+) -> Verdict | None:
+    if not model.runs or choice is None or not choice.size_bytes:
+        return None
+    return judge(
         listed_shape(row_figures(model, choice)),
         usual_context(model.context_length or 0),
         machine,
@@ -81,7 +96,3 @@ def _judge(
         model=model_key(choice.path, choice.size_bytes),
         quantization=choice.quantization,
     )
-    runs = verdict.kind.runs_now
-    rate = verdict.tokens_per_second
-    is_fast = rate is None or words_per_second(rate) >= COMFORTABLE_WORDS
-    return verdict_short(verdict), runs, runs and is_fast

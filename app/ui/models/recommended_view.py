@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from enum import Enum
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.core.catalog import Catalog, CommercialUse, ModelKind
+from app.core.downloads import Download
 from app.ui.buttons import Button, ButtonKind
 from app.ui.flow_layout import FlowLayout
 from app.ui.labels import hint
+from app.ui.models.best_cards import BestCards
+from app.ui.models.best_models import best_models
 from app.ui.models.catalogue_rows import CatalogueRow, CatalogueRows
 from app.ui.models.catalogue_sheets import sheet_of_row
 from app.ui.models.details import ModelDetails
+from app.ui.models.list_header import ListHeader
 from app.ui.models.master_detail import MasterDetail
 from app.ui.models.row_list import ListRow, RowList
-from app.ui.models.sheet import ModelSheet
+from app.ui.models.sheet import FileChoice, ModelSheet
 
 SMALL_PARAMETERS = 4_000_000_000
 
@@ -37,6 +40,8 @@ class RecommendedView(QWidget):
     """Shows rows that were judged elsewhere."""
 
     tree_requested = Signal()
+    download_requested = Signal(object, str)  # FileChoice, and the name of the model
+    use_requested = Signal(object)  # path as str
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -44,10 +49,15 @@ class RecommendedView(QWidget):
         self._rows: tuple[CatalogueRow, ...] = ()
         self._search = ""
         self._filters: set[Filter] = set()
+        self._shown_key = ""  # of the details
         self.details = ModelDetails(self)
         self.list = RowList(self.tr("Recommended models"), self)
         self.list.chosen.connect(self._on_chosen)
         self.list.opened.connect(self._on_opened)
+        self.best = BestCards()
+        self.best.details_requested.connect(self._on_details_wished)
+        self.best.download_requested.connect(self.download_requested)
+        self.best.use_requested.connect(self.use_requested)
         self._message = hint(self.tr("Loading the list of models…"), self)
         left = QWidget(self)
         column = QVBoxLayout(left)
@@ -57,6 +67,7 @@ class RecommendedView(QWidget):
         column.addWidget(self._message)
         column.addWidget(self.list, 1)
         left.setFocusProxy(self.list)
+        self._header = ListHeader(self.best, self.list)
         self._panes = MasterDetail(left, self.details, self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -88,22 +99,59 @@ class RecommendedView(QWidget):
     def _refresh(self) -> None:
         if self._catalog is None:
             return
-        best = [] if self._search or self._filters else best_for(self._rows)
-        rows = [*_group(self.tr("Best for this computer"), best, "best:")]
+        rows: list[ListRow] = []
         for family, members in by_family(row for row in self._rows if self._matches(row)):
-            rows += _group(family, members)
+            rows += [ListRow("", family), *(member.row for member in members)]
         self.list.set_rows(rows)
+        self._show_best()
         self._message.setVisible(not rows)
         self._message.setText(self.tr("Nothing in the list fits. Other words or fewer filters may find it."))
         if self._panes.is_wide and not self.list.current_key:
+            self._show_first()
+
+    def _show_best(self) -> None:
+        """Offer the best ones, as long as nothing is searched for."""
+        is_searching = bool(self._search.strip() or self._filters)
+        if not is_searching:
+            self.best.set_models(best_models(self._rows))
+            self._order_tabs()
+        self._header.set_wanted(not is_searching and bool(self.best.cards))
+
+    def _show_first(self) -> None:
+        """Fill the details: with the first of the best, or else of the list."""
+        if self._header.is_wanted and self._shown_key:
+            return
+        if self._header.is_wanted:
+            self._show(self.best.cards[0].best.row.model.id)
+        else:
             self.list.choose_first()
+
+    def _order_tabs(self) -> None:
+        """From the filters to the cards, and from there to the list."""
+        before: QWidget = self._tree
+        for card in self.best.cards:
+            for button in (card.main_button, card.details_button):
+                QWidget.setTabOrder(before, button)
+                before = button
+        QWidget.setTabOrder(before, self.list)
+
+    def set_here(self, here: Mapping[str, str], downloads: Mapping[str, Download]) -> None:
+        """Which files are on this computer (key of the choice → path), and which are on their way."""
+        self.best.set_here(here, downloads)
+        self.details.set_here(here, downloads)
+
+    @property
+    def choices(self) -> tuple[FileChoice, ...]:
+        """The files that can be had with one press now."""
+        shown = self.details.sheet.files if self.details.sheet is not None else ()
+        return (*shown, *(card.choice for card in self.best.cards))
 
     def show_model(self, key: str) -> None:
         """Show the details of a row, whether the list shows it or not."""
-        if self._catalog is None or (model := self._catalog.model(key)) is None:
+        if self._catalog is None or self._catalog.model(key) is None:
             return
         self.list.choose(key)
-        self.details.set_sheet(sheet_of_row(model, self._catalog))
+        self._show(key)
         self._panes.open_details()
 
     def sheet(self) -> ModelSheet | None:
@@ -126,9 +174,9 @@ class RecommendedView(QWidget):
             button.toggled.connect(self._on_filters_changed)
             self._buttons[which] = button
             flow.addWidget(button)
-        tree = Button(self.tr("Family tree"), self, kind=ButtonKind.QUIET)
-        tree.clicked.connect(self.tree_requested)
-        flow.addWidget(tree)
+        self._tree = Button(self.tr("Family tree"), self, kind=ButtonKind.QUIET)
+        self._tree.clicked.connect(self.tree_requested)
+        flow.addWidget(self._tree)
         return flow
 
     def _matches(self, row: CatalogueRow) -> bool:
@@ -156,16 +204,16 @@ class RecommendedView(QWidget):
         self._show(key)
         self._panes.open_details()
 
+    def _on_details_wished(self, key: str) -> None:
+        self.list.choose_none()
+        self._show(key)
+        self._panes.open_details()
+
     def _show(self, key: str) -> None:
-        if self._catalog is not None and (model := self._catalog.model(key.removeprefix("best:"))) is not None:
+        if self._catalog is not None and (model := self._catalog.model(key)) is not None:
+            self._shown_key = key
+            self.best.set_shown("" if self.list.current_key else key)
             self.details.set_sheet(sheet_of_row(model, self._catalog))
-
-
-def _group(title: str, members: Sequence[CatalogueRow], prefix: str = "") -> Iterable[ListRow]:
-    if members:
-        yield ListRow("", title)
-    for member in members:
-        yield replace(member.row, key=prefix + member.row.key)
 
 
 def by_family(rows: Iterable[CatalogueRow]) -> list[tuple[str, list[CatalogueRow]]]:
@@ -180,21 +228,3 @@ def by_family(rows: Iterable[CatalogueRow]) -> list[tuple[str, list[CatalogueRow
         for family, members in families.items()
     }
     return sorted(families.items(), key=lambda item: -newest[item[0]])
-
-
-def best_for(rows: Sequence[CatalogueRow]) -> list[CatalogueRow]:
-    """Up to three of the recommended rows: the largest that runs well, a small fast one, and one for code.
-
-    Where nothing runs well, the smallest that runs at all.
-    """
-    ready = [
-        row
-        for row in rows
-        if row.model.recommended and row.runs_here and row.suggested is not None and row.suggested.parts
-    ]
-    ready.sort(key=lambda row: row.model.parameters or 0)
-    fitting = [row for row in ready if row.runs_well] or ready[:1]
-    chats = [row for row in fitting if row.model.kind in (ModelKind.CHAT, ModelKind.VISION)]
-    codes = [row for row in fitting if row.model.kind is ModelKind.CODE]
-    best = [*chats[-1:], *chats[:1], *codes[-1:]]
-    return list({row.model.id: row for row in best}.values())

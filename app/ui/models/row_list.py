@@ -19,6 +19,8 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QPen
 from PySide6.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
+from app.services.explain_fit import FitLevel
+from app.ui.models.fit_sign import paint_fit_sign, sign_px
 from app.ui.scroll_column import use_slim_scroll_bars
 from app.ui.theme import colors, scaled_font
 
@@ -27,6 +29,7 @@ ROW_ROLE = int(Qt.ItemDataRole.UserRole) + 1
 LINE_PERCENT = 92  # of the second line
 INSET_PX = 4
 RADIUS_PX = 6
+_ONE_LINE = Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextSingleLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class ListRow:
     text: str = ""
     note: str = ""  # at the trailing edge, e.g. the size
     state: str = ""  # below it, e.g. "Runs here"
+    level: FitLevel = FitLevel.UNKNOWN  # the sign before `state`, which says the same in words
 
     @property
     def is_heading(self) -> bool:
@@ -99,7 +103,8 @@ class RowList(QListView):
         self._rows = RowModel(self)
         self._is_restoring = False
         self.setModel(self._rows)
-        self.setItemDelegate(_RowDelegate(self))
+        self._delegate = _RowDelegate(self)
+        self.setItemDelegate(self._delegate)
         self.setFrameShape(QListView.Shape.NoFrame)
         self.setUniformItemSizes(True)
         self.setMouseTracking(True)
@@ -133,6 +138,13 @@ class RowList(QListView):
             self._is_restoring = False
         self.verticalScrollBar().setValue(top)
 
+    def set_header_px(self, header_px: int) -> None:
+        """Leave room above the first row, for something that scrolls with the rows."""
+        if header_px != self._delegate.header_px:
+            self._delegate.header_px = header_px
+            self.setUniformItemSizes(header_px == 0)
+            self.doItemsLayout()
+
     def choose(self, key: str) -> bool:
         """Make a row current and bring it into view; False when it is not there."""
         place = self._rows.place_of(key)
@@ -140,6 +152,10 @@ class RowList(QListView):
             return False
         self.setCurrentIndex(self._rows.index(place))
         return True
+
+    def choose_none(self) -> None:
+        """No row is current any more; nothing is emitted for it."""
+        self.setCurrentIndex(QModelIndex())
 
     def choose_first(self) -> None:
         """Make the first model current."""
@@ -169,15 +185,23 @@ class RowList(QListView):
 
 
 class _RowDelegate(QStyledItemDelegate):
-    """A heading is one line, small and muted, at the bottom of its row."""
+    """A heading is one line, small and muted, at the bottom of its row; `header_px` are left free above the first."""
 
-    def sizeHint(self, option: QStyleOptionViewItem, _index: Index) -> QSize:
-        return QSize(0, round(QFontMetrics(option.font).height() * 2.9))
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.header_px = 0
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        above_px = self.header_px if index.row() == 0 else 0
+        return QSize(0, round(QFontMetrics(option.font).height() * 2.9) + above_px)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         row = index.data(ROW_ROLE)
         if not isinstance(row, ListRow):
             return
+        if index.row() == 0 and self.header_px:
+            option = QStyleOptionViewItem(option)
+            option.rect = QRect(option.rect).adjusted(0, self.header_px, 0, 0)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if row.is_heading:
@@ -228,28 +252,45 @@ def _paint_row(painter: QPainter, option: QStyleOptionViewItem, row: ListRow) ->
     spare = max(0, box.height() - 2 * metrics.height() - 2)
     upper = QRect(box.left(), box.top() + spare // 2, box.width(), metrics.height())
     lower = QRect(box.left(), upper.bottom() + 2, box.width(), metrics.height())
-    _paint_line(painter, upper, (bold, theme.text, row.title), (small, theme.muted, row.note))
-    _paint_line(painter, lower, (small, theme.muted, row.text), (small, theme.muted, row.state))
+    _paint_line(painter, upper, (small, theme.muted, row.note), (bold, theme.text, row.title))
+    taken = _paint_line(painter, lower, (small, theme.muted, row.state), (small, theme.muted, row.text), row.level)
+    if row.state and row.level is not FitLevel.UNKNOWN:
+        side = sign_px(QFontMetrics(small))
+        place = QRect(lower.right() + 1 - taken, lower.center().y() - side // 2, side, side)
+        paint_fit_sign(painter, row.level, QRectF(QStyle.visualRect(option.direction, lower, place)))
 
 
 def _paint_line(
-    painter: QPainter, box: QRect, leading: tuple[QFont, str, str], trailing: tuple[QFont, str, str]
-) -> None:
-    """Two texts at the ends of a line; the trailing one is never cut before it takes half of it."""
+    painter: QPainter,
+    box: QRect,
+    trailing: tuple[QFont, str, str],
+    leading: tuple[QFont, str, str],
+    level: FitLevel = FitLevel.UNKNOWN,
+) -> int:
+    """Two texts at the ends of a line; the trailing one is not cut before it takes half of it.
+
+    Returns the width of the trailing one in px, with room for the sign of `level` before it.
+    """
+    font, colour, text = trailing
+    metrics = QFontMetrics(font)
     taken = 0
-    for (font, colour, text), side in (
-        (trailing, Qt.AlignmentFlag.AlignTrailing),
-        (leading, Qt.AlignmentFlag.AlignLeading),
-    ):
-        if not text:
-            continue
-        metrics = QFontMetrics(font)
-        room = box.width() // 2 if side is Qt.AlignmentFlag.AlignTrailing else box.width() - taken
-        shown = metrics.elidedText(text, Qt.TextElideMode.ElideRight, room)
+    if text:
+        shown = metrics.elidedText(text, Qt.TextElideMode.ElideRight, box.width() // 2)
         painter.setFont(font)
         painter.setPen(QColor(colour))
-        painter.drawText(box, side | Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextSingleLine, shown)
-        taken = metrics.horizontalAdvance(shown) + metrics.averageCharWidth() * 2
+        painter.drawText(box, _ONE_LINE | Qt.AlignmentFlag.AlignTrailing, shown)
+        taken = metrics.horizontalAdvance(shown)
+        if level is not FitLevel.UNKNOWN:
+            taken += sign_px(metrics) * 3 // 2
+    font, colour, text = leading
+    if text:
+        gap = metrics.averageCharWidth() * 2 if taken else 0
+        room = max(0, box.width() - taken - gap)
+        shown = QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, room)
+        painter.setFont(font)
+        painter.setPen(QColor(colour))
+        painter.drawText(box, _ONE_LINE | Qt.AlignmentFlag.AlignLeading, shown)
+    return taken
 
 
 def _text_box(option: QStyleOptionViewItem) -> QRect:

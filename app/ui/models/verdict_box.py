@@ -8,9 +8,11 @@ from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
+from app.services.explain_fit import FitLevel
 from app.services.wording import number
 from app.ui.buttons import Button, ButtonKind
 from app.ui.labels import Label, hint
+from app.ui.models.fit_sign import FitSign
 from app.ui.theme import colors
 
 RADIUS_PX = 8
@@ -19,12 +21,12 @@ MIN_CONTEXT = 512
 
 @dataclass(frozen=True, slots=True)
 class VerdictView:
-    """What the box says. `is_bad`: the model is too large, or cannot chat at all."""
+    """What the box says. `level` is POOR where the model is too large, or cannot chat at all."""
 
     headline: str
     sentences: tuple[str, ...]
     arithmetic: tuple[tuple[str, str], ...]  # what needs memory, and how much
-    is_bad: bool = False
+    level: FitLevel = FitLevel.UNKNOWN
 
 
 class VerdictBox(QWidget):
@@ -35,7 +37,7 @@ class VerdictBox(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._steps: tuple[int, ...] = ()
-        self._is_bad = False
+        self._sign = FitSign(self)
         self._headline = Label("", self, bold=True, wraps=True)
         self._text = hint("", self)
         self._slider_label = Label("", self, percent=92)
@@ -59,7 +61,11 @@ class VerdictBox(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(16, 12, 16, 12)
         layout.setSpacing(4)
-        layout.addWidget(self._headline)
+        headline = QHBoxLayout()
+        headline.setSpacing(6)
+        headline.addWidget(self._sign, 0, Qt.AlignmentFlag.AlignTop)
+        headline.addWidget(self._headline, 1)
+        layout.addLayout(headline)
         layout.addWidget(self._text)
         layout.addWidget(self._slider_row)
         layout.addWidget(self._figures)
@@ -104,7 +110,7 @@ class VerdictBox(QWidget):
 
     def set_verdict(self, verdict: VerdictView) -> None:
         """Show the answer."""
-        self._is_bad = verdict.is_bad
+        self._sign.set_level(verdict.level)
         self._headline.setText(verdict.headline)
         self._text.setText("\n".join(verdict.sentences))
         self._text.setVisible(bool(verdict.sentences))
@@ -144,6 +150,6 @@ class VerdictBox(QWidget):
         theme = colors()
         with QPainter(self) as painter:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            painter.setPen(QPen(QColor(theme.error if self._is_bad else theme.border), 1))
+            painter.setPen(QPen(QColor(theme.error if self._sign.level is FitLevel.POOR else theme.border), 1))
             painter.setBrush(QColor(theme.raised))
             painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), RADIUS_PX, RADIUS_PX)

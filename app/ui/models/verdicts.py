@@ -8,12 +8,12 @@ from functools import partial
 from PySide6.QtCore import QCoreApplication, QObject
 
 from app.core.errors import UserError
-from app.core.fit import FitKind, Verdict, usual_context
+from app.core.fit import Verdict, usual_context
 from app.core.gguf import GgufHeader
 from app.core.header_findings import find_in_header
 from app.hub.remote_header import RemoteHeader
 from app.services.explain import explain
-from app.services.explain_fit import finding_words, verdict_details, verdict_words
+from app.services.explain_fit import FitLevel, finding_words, fit_level, verdict_details, verdict_words
 from app.services.fits import trained_context
 from app.services.profile import Profile
 from app.services.tasks import Task
@@ -133,8 +133,8 @@ def _view(verdict: Verdict, sentences: list[str], blocked: bool) -> VerdictView:
     need = QCoreApplication.translate("Verdicts", "Needs {need}, {free} are free.")
     figures = need.format(need=memory_size(verdict.need.total_bytes), free=memory_size(verdict.free_bytes))
     told = [figures] if verdict.kind.runs_now else []
-    is_bad = blocked or verdict.kind is FitKind.TOO_LARGE
-    headline = verdict_words(verdict)
+    headline, level = verdict_words(verdict), fit_level(verdict)
     if blocked:
         headline = QCoreApplication.translate("Verdicts", "Hearth cannot chat with this file")
-    return VerdictView(headline, (*sentences, *told), tuple(verdict_details(verdict)), is_bad)
+        level = FitLevel.POOR
+    return VerdictView(headline, (*sentences, *told), tuple(verdict_details(verdict)), level)

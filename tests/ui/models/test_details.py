@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.core.downloads import DownloadState
+from app.services.explain_fit import FitLevel
 from app.ui.buttons import Button
 from app.ui.labels import Label
 from app.ui.models.card_view import CardView
@@ -172,7 +173,7 @@ def test_the_arithmetic_folds_out(qtbot: QtBot, details: ModelDetails) -> None:
     assert "512 MB" not in words(details)
     button(details.verdict, "Show the arithmetic").click()
     assert "512 MB" in words(details)
-    details.verdict.set_verdict(VerdictView("Too large", (), (("Weights", "70 GB"),), is_bad=True))
+    details.verdict.set_verdict(VerdictView("Too large", (), (("Weights", "70 GB"),), FitLevel.POOR))
     assert "70 GB" in words(details)
     assert details.verdict.accessibleName() == "Too large"
 

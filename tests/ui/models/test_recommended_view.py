@@ -40,22 +40,19 @@ def keys(view: RecommendedView) -> list[str]:
 
 
 def shown(view: RecommendedView) -> set[str]:
-    return {key for key in keys(view) if not key.startswith("best:")}
+    return set(keys(view))
 
 
-def test_every_row_is_there_below_the_best_ones(view: RecommendedView, catalog: Catalog) -> None:
+def test_every_row_is_there(view: RecommendedView, catalog: Catalog) -> None:
     assert shown(view) == {model.id for model in catalog.models}
     assert len(keys(view)) == len(set(keys(view)))
-    assert view.list.rows[0].title == "Best for this computer"
-    best = [catalog.model(key.removeprefix("best:")) for key in keys(view) if key.startswith("best:")]
-    assert 1 <= len(best) <= 3
-    assert all(model is not None and model.recommended for model in best)
 
 
 def test_the_first_one_is_shown_where_there_is_room(view: RecommendedView) -> None:
     sheet = view.sheet()
     assert sheet is not None
-    assert view.list.current_key == f"best:{sheet.key}"
+    assert sheet.key == view.best.cards[0].best.row.model.id
+    assert view.list.current_key == ""
     assert view.details.main_button.text().startswith("Download (")
 
 
@@ -63,7 +60,6 @@ def test_words_are_searched_in_all_texts(view: RecommendedView, catalog: Catalog
     view.set_search("  QWEN   coder ")
     names = [model.name.lower() for model in catalog.models if model.id in shown(view)]
     assert names
-    assert not [key for key in keys(view) if key.startswith("best:")]
     view.set_search("there is no such model")
     assert not view.list.rows
     assert any(label.isVisible() and "Nothing in the list" in label.text() for label in view.findChildren(Label))

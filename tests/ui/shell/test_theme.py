@@ -36,7 +36,7 @@ def pairs(theme: ThemeColors) -> dict[str, tuple[str, str]]:
     for name in ThemeColors.__dataclass_fields__:
         if name.startswith("code_"):
             found[f"{name} on raised"] = (getattr(theme, name), theme.raised)
-    for name in ("accent", "link", "error", "warning"):
+    for name in ("accent", "link", "error", "warning", "good"):
         found[f"{name} on window"] = (getattr(theme, name), theme.window)
         found[f"{name} on raised"] = (getattr(theme, name), theme.raised)
     found["error on its ground"] = (theme.error, theme.error_ground)
@@ -55,6 +55,13 @@ def test_frames_and_focus_rings_can_be_seen(theme: ThemeColors) -> None:
     for ground in (theme.window, theme.sidebar, theme.raised):
         assert contrast(theme.field_border, ground) >= ENOUGH_FOR_FRAMES
         assert contrast(theme.accent, ground) >= ENOUGH_FOR_FRAMES
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_signs_of_a_verdict_can_be_seen_on_every_ground(theme: ThemeColors) -> None:
+    for ground in (theme.window, theme.raised, theme.hover, theme.selected):
+        for sign in (theme.good, theme.warning, theme.error):
+            assert contrast(sign, ground) >= ENOUGH_FOR_FRAMES
 
 
 @pytest.mark.parametrize(("theme", "expected"), [("light", LIGHT), ("dark", DARK)])

@@ -4,7 +4,9 @@ from app.core.fit import FitKind, Need, Verdict
 from app.core.header_findings import Finding, FindingKind
 from app.core.quantizations import Quality, quantization_named
 from app.services.explain_fit import (
+    FitLevel,
     finding_words,
+    fit_level,
     need_words,
     quality_words,
     quantization_words,
@@ -47,7 +49,15 @@ def test_no_verdict_contradicts_itself() -> None:
 def test_verdicts_for_lists() -> None:
     short = [verdict_short(verdict(kind)) for kind in FitKind]
     assert short == ["Runs here", "Runs here", "Runs here", "Memory is short", "Too large"]
-    assert verdict_short(verdict(FitKind.ON_CPU, 0.5)) == "Runs slowly"
+    assert verdict_short(verdict(FitKind.ON_CPU, 6.0)) == "Runs well"
+    assert verdict_short(verdict(FitKind.ON_CPU, 4.0)) == "Runs slowly"
+
+
+def test_levels_at_a_glance() -> None:
+    levels = [fit_level(verdict(kind)) for kind in FitKind]
+    assert levels == [FitLevel.GOOD, FitLevel.GOOD, FitLevel.GOOD, FitLevel.FAIR, FitLevel.POOR]
+    assert fit_level(verdict(FitKind.ON_GPU, 60.0)) is FitLevel.GOOD
+    assert fit_level(verdict(FitKind.ON_CPU, 0.5)) is FitLevel.FAIR
 
 
 @pytest.mark.parametrize(
