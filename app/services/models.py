@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.errors import ErrorKind, UserError
-from app.core.events import Event, Failed, LoadCancelled, Loaded, Loading, ModelInfo, ModelLost, Notice
+from app.core.events import CLOSING_EVENTS, Event, Failed, LoadCancelled, Loaded, Loading, ModelInfo, ModelLost, Notice
 from app.core.messages import ConversationId, utc_now
 from app.engine.attempts import Attempt, AttemptJournal, AttemptKind
 from app.engine.client import EngineClient
@@ -69,9 +69,8 @@ class ModelService(QObject):
         self._path = self._builtin
         self._failed_path: str | None = None  # what Try again tries
         self._given_up: set[str] = set()  # failed or cancelled since the person chose: falling back must end
-        self._pending: Load | None = None
-        self._superseded: dict[int, Load] = {}  # told to stop, perhaps too late
-        self._is_cancelled = False
+        self._loads: dict[int, Load] = {}  # under way, in the order of sending; all but the last were told to stop
+        self._is_cancelled = False  # so was the last
         self._is_resting = False  # unloaded because nobody used it
         self._past_crash: UserError | None = None  # of the last run, not told yet
         self._loaded_as: LoadOptions | None = None
@@ -232,8 +231,6 @@ class ModelService(QObject):
         self._store.run(lambda stores: stores.models.list(), self._on_files)
 
     def _send(self, path: str) -> None:
-        if self._pending is not None:
-            self._superseded[self._pending.id] = self._pending
         self.cancel_load()
         request = Load(
             self._engine.next_id(),
@@ -241,11 +238,16 @@ class ModelService(QObject):
             state_folder=self._states,
             state_limit_bytes=self._settings.integer("model.state_limit_gb") * _GIB,
         )
-        self._pending = request
+        self._loads[request.id] = request
         self._is_resting = False
         self._is_cancelled = False
         self.load_started.emit(path)
         self._engine.send(request)
+
+    @property
+    def _pending(self) -> Load | None:
+        """The load that is under way and wanted."""
+        return next(reversed(self._loads.values()), None)
 
     def _options(self, path: str) -> LoadOptions:
         return LoadOptions.wanted(path, self._settings, self._choice, self.templates.of(path))
@@ -268,27 +270,34 @@ class ModelService(QObject):
     def _on_event(self, event: Event) -> None:
         if isinstance(event, ModelLost):
             self._forget_loaded()
-        if isinstance(event, Loaded) and (late := self._superseded.pop(event.request_id, None)):
-            self._take_over(late, event.model)
-        if self._pending is None or getattr(event, "request_id", None) != self._pending.id:
+        pending = self._pending
+        request = self._loads.get(getattr(event, "request_id", 0))
+        if request is None:
             return
+        if isinstance(event, CLOSING_EVENTS):
+            del self._loads[request.id]
+        if request is pending:
+            self._follow(request, event)
+        elif isinstance(event, Loaded):  # it was done before it heard that another is wanted
+            self._take_over(request, event.model)
+
+    def _follow(self, request: Load, event: Event) -> None:
+        """What the engine says of the load that is wanted."""
         match event:
             case Loading(fraction=fraction):
                 self.load_progressed.emit(fraction)
             case Notice(kind=kind, details=details):
                 self.noticed.emit(explain_notice(kind, details))
             case Loaded(model=model):
-                self._on_loaded(self._pending, model)
+                self._on_loaded(request, model)
             case LoadCancelled():
-                self._given_up.add(self._pending.path)
-                self._pending = None
+                self._given_up.add(request.path)
                 self.load_cancelled.emit()
                 self._fall_back()
             case Failed(error=error):
-                self._on_load_failed(self._pending, error)
+                self._on_load_failed(request, error)
 
     def _on_loaded(self, request: Load, model: ModelInfo) -> None:
-        self._pending = None
         if request.path == self._failed_path:
             self._failed_path = None
         self._take_over(request, model)
@@ -304,14 +313,13 @@ class ModelService(QObject):
             self.load_failed.emit(crash)
 
     def _take_over(self, request: Load, model: ModelInfo) -> None:
-        """What the engine has now; it may have finished a load before it heard that another is wanted."""
+        """What the engine has now."""
         self._path = request.path
         self._info = model
         self._loaded_as = LoadOptions.of(request)
 
     def _on_load_failed(self, request: Load, error: UserError) -> None:
         log.warning("load failed: %s", error.kind.value)
-        self._pending = None
         self._note_failure(request.path)
         if self._info is not None and request.path == self._path and error.kind is ErrorKind.NOT_ENOUGH_MEMORY:
             self._loaded_as = self._wanted()  # the model as it was goes on; the same request would fail again
@@ -332,19 +340,19 @@ class ModelService(QObject):
             self.settled.emit()
 
     def _on_died(self, error: UserError) -> None:
-        pending, self._pending = self._pending, None
-        self._superseded.clear()
-        if self._is_cancelled:
+        pending, waits = self._pending, len(self._loads) > 1
+        self._loads.clear()
+        if pending is not None and (self._is_cancelled or waits):  # what did not hear that was ended on purpose
             self._journal.strike()
         crashes = self._journal.settle()
         self._forget_loaded()
         if pending is None:
             return
-        if self._is_cancelled:  # it did not hear that and had to be ended
+        if self._is_cancelled:
             self._given_up.add(pending.path)
             self.load_cancelled.emit()
-        elif crashes and crashes[-1].kind is AttemptKind.DRAFT:  # the model itself comes back, the child tells why
-            self._send(pending.path)
+        elif waits or (crashes and crashes[-1].kind is AttemptKind.DRAFT):
+            self._send(pending.path)  # not begun yet, or to come back without the draft model, which the child tells
         elif crashes:
             # What is no fault of the file does not speak against it: the built-in one must run, now without the device.
             if crashes[-1].kind is AttemptKind.DEVICE and pending.path != self._builtin:

@@ -12,6 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from app.core.errors import ErrorKind, UserError
 from app.core.events import Counted
+from app.engine import protocol
 from app.engine.protocol import Count
 from app.services.profile import Profile
 from tests.services.conftest import WAIT_MS, StartProfile
@@ -121,6 +122,38 @@ def test_a_cancelled_load_keeps_the_model_before(qtbot: QtBot, start_profile: St
         profile.models.cancel_load()
     assert profile.models.is_builtin
     assert profile.models.info is not None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes cannot be held there")
+def test_a_load_that_does_not_hear_that_another_is_wanted_is_no_fault_of_the_other(
+    qtbot: QtBot, start_profile: StartProfile
+) -> None:
+    profile = start_profile(loads=[{"path": "deaf", "duration_ms": 60_000}, GOOD, BUILTIN])
+    failures: list[UserError] = []
+    profile.models.load_failed.connect(failures.append)
+    with qtbot.waitSignal(profile.models.load_progressed, timeout=WAIT_MS):
+        profile.models.load("/deaf.gguf")
+    assert profile.engine.pid is not None
+    os.kill(profile.engine.pid, signal.SIGSTOP)  # it is ended when it has not heard the stop for two seconds
+    with qtbot.waitSignal(profile.models.loaded, timeout=WAIT_MS):
+        profile.models.load("/good.gguf")
+    assert profile.models.info is not None
+    assert profile.models.info.name == "Good"
+    assert failures == []
+
+
+def test_a_device_that_ends_the_engine_long_after_a_cancelled_load_is_remembered(
+    qtbot: QtBot, start_profile: StartProfile
+) -> None:
+    gpu = {"name": "Vulkan0", "crash": {"exit_code": 3}}
+    profile = start_profile(loads=[{"path": "slow", "duration_ms": 60_000}, BUILTIN], gpus=[gpu])
+    with qtbot.waitSignal(profile.models.load_progressed, timeout=WAIT_MS):
+        profile.models.load("/slow.gguf")
+    with qtbot.waitSignal(profile.models.load_cancelled, timeout=WAIT_MS):
+        profile.models.cancel_load()
+    with qtbot.waitSignal(profile.engine.died, timeout=WAIT_MS):
+        profile.engine.send(protocol.TestDevice(profile.engine.next_id(), "Vulkan0", ""))
+    assert [attempt.name for attempt in profile.models._journal.failures] == ["Vulkan0"]
 
 
 @pytest.mark.logs_warnings
