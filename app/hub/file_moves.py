@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from app.core.errors import ErrorKind, UserError
+from app.hub.folder_sync import sync_folder
 
 Progress = Callable[[float], None]
 """Told how far a piece of work is, 0 to 1."""
@@ -113,7 +114,7 @@ def _copy(parts: Sequence[Path], targets: Sequence[Path], on_progress: Progress,
         for place, target in enumerate(targets):
             _rename(made[place], target)
             made[place] = target
-        _keep_names(targets[0].parent)
+        sync_folder(targets[0].parent)  # before the originals go
     except BaseException:
         for left in made:
             with suppress(OSError):
@@ -138,16 +139,6 @@ def _copy_file(source: Path, target: Path, counter: _Counter) -> str:
     with suppress(OSError):  # some drives know no times; the header is then read once more
         os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
     return hasher.hexdigest()
-
-
-def _keep_names(folder: Path) -> None:
-    """See to it that the new names are on the disk before the old ones go."""
-    with suppress(OSError):  # Windows opens no folders, and some drives sync none
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _hash(path: Path, counter: _Counter) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from app.core.byte_ranges import ByteRanges
+from app.hub.folder_sync import sync_folder
 
 PART_SUFFIX = ".part"
 _JOURNAL_FORMAT = 1  # a part with a journal of a later format is begun anew by this version
@@ -128,7 +129,7 @@ class PartFile:
             file.truncate(self._identity.size_bytes)
             os.fsync(file.fileno())
         self.path.replace(self.target)
-        _sync_folder(self.target.parent)
+        sync_folder(self.target.parent)
         remove_part(self.target)  # the journal
 
 
@@ -137,17 +138,3 @@ def remove_part(target: Path) -> None:
     part = part_path(target)
     for path in (part, part.with_name(part.name + ".json"), part.with_name(part.name + ".json.new")):
         path.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """The rename itself reaches the disk; where folders cannot be synced the system does it in its own time."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        return
-    finally:
-        os.close(descriptor)
