@@ -111,7 +111,7 @@ class HubClient:
 
     def account(self) -> str:
         """The name of the account that the token belongs to. Raises UserError: TOKEN_REJECTED if to none."""
-        if self.access.resolve_token() is None:
+        if not self.access.resolve_token():
             raise self.access.secret_problem() or UserError(ErrorKind.TOKEN_REJECTED, endpoint=self.access.endpoint)
         name, _, _ = self._ask(f"{self.access.endpoint}/api/whoami-v2", read_account, is_kept=False)
         return name
@@ -192,14 +192,17 @@ class HubClient:
 
     def _key(self, url: str) -> str:
         """Who asks matters: with a token other repositories are seen."""
+        return f"{self._who()} {url}"
+
+    def _who(self) -> str:
+        """A name for whoever the token belongs to, which does not tell it; empty without one."""
         token = self.access.resolve_token()
-        who = hashlib.sha256(token.encode()).hexdigest()[:16] if token else ""
-        return f"{who} {url}"
+        return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()[:16] if token else ""
 
     def _fetch(self, url: str, etag: str, repo: str, revision: str) -> Answer | None:
         """Ask the hub, twice if it stumbles; None when it says that the known answer holds."""
         self.access.require_online()
-        self._limit.require_free()
+        self._limit.require_free(self._who())
         try:
             return self._fetch_once(url, etag, repo, revision)
         except UserError as error:
@@ -216,7 +219,7 @@ class HubClient:
             self._connections() as client,
             client.stream("GET", url, headers=request_headers) as response,
         ):
-            self._limit.note(response)
+            self._limit.note(self._who(), response)
             if response.status_code == 304:
                 return None
             raise_for_status(response, self.access, repo, revision=revision)
@@ -256,20 +259,23 @@ class HubClient:
 
 
 class _RequestLimit:
-    """Until when the hub wants to be left alone, by its headers (500 API requests in 5 minutes without a token)."""
+    """Until when the hub wants to be left alone, by its headers (500 API requests in 5 minutes without a token).
+
+    It counts each account for itself: who enters a token because of the limit is not kept waiting by it.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._free_at_s = 0.0  # by the monotonic clock
+        self._free_at_s: dict[str, float] = {}  # by who asks; of the monotonic clock
 
-    def require_free(self) -> None:
+    def require_free(self, who: str) -> None:
         """Raises UserError RATE_LIMITED instead of asking too often."""
         with self._lock:
-            left_s = self._free_at_s - time.monotonic()
+            left_s = self._free_at_s.get(who, 0.0) - time.monotonic()
         if left_s > 0:
             raise UserError(ErrorKind.RATE_LIMITED, retry_in_s=max(1, round(left_s)))
 
-    def note(self, response: httpx2.Response) -> None:
+    def note(self, who: str, response: httpx2.Response) -> None:
         """Look at an answer: 429, or one that was the last to be had."""
         from huggingface_hub.utils import parse_ratelimit_headers
 
@@ -277,7 +283,7 @@ class _RequestLimit:
         is_used_up = limit is not None and limit.resource_type == "api" and limit.remaining == 0
         if response.status_code == 429 or is_used_up:
             with self._lock:
-                self._free_at_s = time.monotonic() + retry_after_s(response.headers)
+                self._free_at_s[who] = time.monotonic() + retry_after_s(response.headers)
 
 
 def _fits(model: HubModel, max_bytes: int | None) -> bool:

@@ -47,7 +47,8 @@ def open_client(access: HubAccess, read_timeout_s: float = READ_TIMEOUT_S) -> ht
     """A connection pool, for any number of threads; to be closed by whoever opened it. May wait for the keyring.
 
     It follows redirects and takes `Authorization` away when they leave the host. It sends no token by itself: see
-    `headers`. Raises UserError OFFLINE, and PROXY_FAILED for a proxy of the environment that cannot be used.
+    `headers`. Raises UserError OFFLINE; of the environment PROXY_FAILED for a proxy that cannot be used, and
+    CERTIFICATE_REFUSED for certificates (SSL_CERT_FILE, SSL_CERT_DIR) that cannot be read.
     """
     access.require_online()
     import httpx2
@@ -65,14 +66,24 @@ def open_client(access: HubAccess, read_timeout_s: float = READ_TIMEOUT_S) -> ht
         shown = proxy_in_use(access, access.endpoint)
         # What the error says may hold a piece of a password.
         raise UserError(ErrorKind.PROXY_FAILED, proxy=shown, reason="address") from None
+    except OSError as error:
+        named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR", "")
+        reason = f"{named}: {error.strerror or error}"
+        raise UserError(ErrorKind.CERTIFICATE_REFUSED, endpoint=access.endpoint, reason=reason) from error
 
 
 def headers(access: HubAccess) -> dict[str, str]:
-    """What every request to the hub carries: who asks, and the token if there is one. May wait for the keyring."""
+    """What every request to the hub carries: who asks, and the token if there is one. May wait for the keyring.
+
+    Raises UserError TOKEN_REJECTED for a token that no header can hold.
+    """
     prepare_library()
     from huggingface_hub.utils import build_hf_headers
 
-    return build_hf_headers(token=access.resolve_token() or False, library_name="hearth", library_version=__version__)
+    token = access.resolve_token()
+    if token is not None and not (token.isascii() and token.isprintable()):
+        raise UserError(ErrorKind.TOKEN_REJECTED, endpoint=access.endpoint)
+    return build_hf_headers(token=token or False, library_name="hearth", library_version=__version__)
 
 
 def proxy_in_use(access: HubAccess, url: str) -> str:

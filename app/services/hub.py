@@ -169,7 +169,8 @@ class HubService(QObject):
         token = token.strip()
 
         def work(access: HubAccess) -> tuple[str, str, UserError | None]:
-            account = self._with_client(replace(access, find_token=lambda: token), lambda client: client.account())
+            typed = replace(access, token=None, find_token=lambda: token)
+            account = self._with_client(typed, lambda client: client.account())
             try:
                 self._secrets.keep(access.endpoint, token)
             except UserError as error:

@@ -56,3 +56,15 @@ def test_tls_goes_through_a_proxy(secure_hub: HubServer, trusted: None) -> None:
     with ProxyServer() as proxy:
         assert search(secure_hub, proxy.url) == ["maker/tiny"]
     assert proxy.targets == [f"CONNECT {secure_hub.url.removeprefix('https://')}"]
+
+
+@pytest.mark.parametrize("name", ["absent.pem", "nonsense.pem"])
+def test_certificates_that_cannot_be_read_are_told(
+    secure_hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "nonsense.pem").write_text("no certificate")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
+    with pytest.raises(UserError) as raised:
+        search(secure_hub)
+    assert raised.value.kind is ErrorKind.CERTIFICATE_REFUSED
+    assert raised.value.string("reason").startswith(str(tmp_path / name))

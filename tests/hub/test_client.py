@@ -317,6 +317,19 @@ def test_the_last_request_of_the_window_is_noticed(hub: HubServer, open_hub: Ope
     assert failure(lambda: client.search(SearchQuery("b"))).kind is ErrorKind.RATE_LIMITED
 
 
+def test_a_token_that_was_entered_because_of_the_limit_helps_at_once(hub: HubServer, open_hub: Open) -> None:
+    fill(hub)
+    hub.tokens = {"good": set()}
+    tokens: list[str] = []
+    client = open_hub(find_token=lambda: tokens[-1] if tokens else None)
+    hub.fail_next("/api/*", Fault.rate_limit(42))
+    assert failure(lambda: client.search(SearchQuery("tiny"))).kind is ErrorKind.RATE_LIMITED
+    tokens.append("good")
+    assert client.search(SearchQuery("tiny")).models
+    tokens.clear()
+    assert failure(lambda: client.search(SearchQuery("other"))).kind is ErrorKind.RATE_LIMITED
+
+
 def test_gated_repositories_can_be_looked_at(hub: HubServer, open_hub: Open) -> None:
     hub.add_repo("maker/gated", {"a.gguf": GGUF, "README.md": CARD}, gated="manual")
     details = open_hub().details("maker/gated")
@@ -332,6 +345,14 @@ def test_tokens_are_checked(hub: HubServer, open_hub: Open) -> None:
     rejected = UserError(ErrorKind.TOKEN_REJECTED, endpoint=hub.url)
     assert failure(open_hub(token="wrong").account) == rejected
     assert failure(open_hub().account) == rejected
+
+
+@pytest.mark.parametrize("token", ["hf_\u00fc", "hf_a\nX-Evil: 1", "hf_\x00", "\udcff", ""])
+def test_what_can_be_no_token_is_rejected_before_anything_is_sent(hub: HubServer, open_hub: Open, token: str) -> None:
+    for changes in ({"token": token}, {"find_token": lambda: token}):
+        rejected = failure(open_hub(**changes).account)
+        assert rejected == UserError(ErrorKind.TOKEN_REJECTED, endpoint=hub.url)
+    assert hub.requests == []
 
 
 def test_what_is_not_there(hub: HubServer, open_hub: Open) -> None:

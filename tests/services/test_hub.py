@@ -295,6 +295,17 @@ def test_the_test_buttons(hub: HubServer, open_service: Open, qtbot: QtBot) -> N
     assert outcome("test_token").account == "tester"
 
 
+def test_no_token_at_all_is_refused_whatever_the_environment_has(
+    hub: HubServer, open_service: Open, settings: SettingsService, wallet: Wallet, qtbot: QtBot
+) -> None:
+    settings.set_value("hub.endpoint", "")
+    hub.tokens = {"hf_env": set()}
+    service = open_service(HF_ENDPOINT=hub.url, HF_TOKEN="hf_env")
+    with qtbot.waitSignal(service.token_refused, timeout=WAIT_MS):
+        service.set_token("  ")
+    assert wallet.passwords == {}
+
+
 def test_making_the_service_asks_nothing_and_starts_nothing(hub: HubServer, open_service: Open) -> None:
     before = threading.active_count()
     service = open_service()
