@@ -16,7 +16,7 @@ _ALPACA = ChatFormat(
     assistant=("### Response:\n", "{eos}\n\n"),
     system=("", "\n\n"),
     default_system=_BELOW,
-    names=("alpaca", "codealpaca", "metamath", "mythomax", "nous-hermes", "platypus", "wizardcoder"),
+    names=("alpaca", "codealpaca", "metamath", "mpt-7b-instruct", "mythomax", "nous-hermes", "platypus", "wizardcoder"),
     stops=("### Instruction:",),
 )
 _ALPACA_FASTCHAT = ChatFormat(
@@ -44,7 +44,7 @@ _MPT_30B_INSTRUCT = ChatFormat(
     assistant=("### Response\n", "\n\n"),
     system=("", "\n\n"),
     default_system=_BELOW,
-    names=("mpt-30b-instruct", "mpt-7b-instruct"),
+    names=("mpt-30b-instruct",),
     stops=("<|endoftext|>", "### Instruction"),
 )
 _SNOOZY = ChatFormat(
