@@ -52,6 +52,13 @@ class SessionDriver:
     def _open(self) -> None:
         self.session = Session(self.model, {}, self._store, lambda event: None, Load(0, str(self.model.path)))
 
+    def rest(self) -> int:
+        """Put everything away; returns how many times that took."""
+        times = 0
+        while self.session.rest():
+            times += 1
+        return times
+
     def forget(self) -> None:
         """Go on with an empty context."""
         self.session.close_context()

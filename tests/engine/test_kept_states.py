@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -180,7 +181,7 @@ def test_what_was_taken_from_another_conversation_is_there_before_anything_is_re
     stopped = driver.begin(talk, "two")
     stopped.control.stop()
     driver.finish(stopped)
-    driver.session.rest()
+    driver.rest()
     assert store.wait(5)
     driver.session.forget("one")
     store.forget("one")
@@ -215,7 +216,7 @@ def test_a_stop_ends_the_fetching_of_a_state(
     driver = drive(architecture, 2)
     talk = long_talk("cats")
     first = driver.ask(talk, "cats")
-    driver.session.rest()
+    driver.rest()
     assert store.wait(5)
     driver.forget()
     stopped = driver.begin(talk, "cats", is_stopped=True)
@@ -283,7 +284,7 @@ def test_what_was_read_in_a_short_context_is_read_again_where_positions_are_told
             )
             driver.session.resize(length)
         assert driver.ask(talk, "cats").text == expected[length]
-        driver.session.rest()
+        driver.rest()
         assert store.wait(5)
     for length in lengths:
         again = drive("phi3 for long texts", 2, length).ask(talk, "cats")
@@ -326,3 +327,31 @@ def test_a_state_serves_contexts_with_other_numbers_of_conversations(tmp_path: P
         assert saved is not None
         model.close_context()
     model.close()
+
+
+def test_conversations_are_put_away_one_at_a_time(drive: Callable[..., SessionDriver], store: StateStore) -> None:
+    """A copy of a long one takes half a second: whoever asks meanwhile waits for one of them, not for all."""
+    driver = drive("llama", 3)
+    names = ("cats", "dogs", "birds")
+    for name in names:
+        driver.ask(long_talk(name), name)
+    assert driver.session.rest()
+    assert isinstance(driver.ask(long_talk("dogs"), "dogs").last, Finished)
+    assert driver.rest() == len(names) - 1
+    assert not driver.session.rest()
+    assert store.wait(5)
+    driver.forget()
+    assert all(reused(driver.ask(long_talk(name), name)) > MIN_KEPT_TOKENS for name in names)
+
+
+def test_a_child_with_nothing_to_do_puts_all_conversations_away(
+    start: Callable[[str], EngineChild], tmp_path: Path
+) -> None:
+    child = start("qwen2")
+    for name in ("cats", "dogs", "birds"):
+        ask(child, long_talk(name), name)
+    states, end = tmp_path / "states", time.monotonic() + 20
+    while len(list(states.glob("*.state"))) < 3:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert reused(ask(child, long_talk("cats"), "cats")) > MIN_KEPT_TOKENS

@@ -101,8 +101,8 @@ class Backend(Protocol):
     def step(self) -> None:
         """Go on with all answers for a token or a piece of a prompt; never raises for the fault of one."""
 
-    def rest(self) -> None:
-        """Called once when there has been nothing to do for a while: time to put things away."""
+    def rest(self) -> bool:
+        """There has been nothing to do for a while: put one thing away. True: there may be more, call again."""
 
     def load(self, request: Load, emit: Emit, control: RequestControl) -> None:
         """Load a model; on failure or cancellation the one loaded before stays where possible."""

@@ -83,21 +83,30 @@ class ConversationMemory:
         sequence.touch()
 
     def save(self, *, is_last: bool = False) -> None:
-        """Write what has changed to the store, if there is one.
+        """Write what has changed to the store, if there is one."""
+        while self.save_next(is_last=is_last):
+            pass
+
+    def save_next(self, *, is_last: bool = False) -> bool:
+        """Write one of the conversations that have changed; False when there is none.
 
         A state is written whole each time, up to a gigabyte: as long as it is not the last chance, only what has grown
-        by a good part.
+        by a good part. Copying it takes up to half a second, in which nothing else is done.
         """
         for sequence in self._sequences:
             length = len(sequence.tokens)
             grown = length - sequence.saved_length
             least = 1 if is_last else max(_MIN_GROWTH_TOKENS, length // _MIN_GROWTH_SHARE)
             is_worth_it = grown >= least and length >= MIN_KEPT_TOKENS and sequence.conversation_id
-            if is_worth_it and not sequence.is_busy and (saved := _copy_of(sequence)) is not None:
-                sequence.saved_length = length
-                self._write(sequence.conversation_id, saved)
+            if is_worth_it and not sequence.is_busy:
+                sequence.saved_length = length  # also where there is no memory for the copy: not again and again
+                if (saved := _copy_of(sequence)) is not None:
+                    self._write(sequence.conversation_id, saved)
+                return True
         for conversation_id in self._unwritten & self._kept.keys():
             self._write(conversation_id, self._kept[conversation_id])
+            return True
+        return False
 
     def forget(self, conversation_id: str) -> None:
         """Drop what is kept of a conversation in memory."""

@@ -131,11 +131,10 @@ class LlamaBackend:
         if self._session is not None:
             self._session.step()
 
-    def rest(self) -> None:
+    def rest(self) -> bool:
         if not _has_memory_to_spare():
             self._close_parked()
-        for loaded in self._models():
-            loaded.session.rest()
+        return any(loaded.session.rest() for loaded in self._models())
 
     def count(self, request: Count, emit: Emit) -> None:
         session = self._loaded()

@@ -77,7 +77,7 @@ class Worker:
         self._controls: dict[int, RequestControl] = {}  # of waiting and running requests
         self._closing = False
         self._doctor = DoctorThread(writer.write)
-        self._is_rested = True  # nothing has been done since the backend was told to rest
+        self._rest_after_s: float | None = None  # None: the backend has put everything away
         self._thread = threading.Thread(target=self._run, name="engine-worker", daemon=True)
         self._thread.start()
 
@@ -128,15 +128,18 @@ class Worker:
             while not self._closing:
                 for place, (job, control) in enumerate(self._waiting):
                     if control.is_stopped or (place == 0 and self._can_begin(job)):
-                        self._is_rested = False
+                        self._rest_after_s = _REST_AFTER_S
                         del self._waiting[place]
                         return partial(self._serve, job, control)
                 if self._backend.is_answering:
                     return self._backend.step
-                if not self._condition.wait(None if self._is_rested else _REST_AFTER_S):
-                    self._is_rested = True
-                    return self._backend.rest
+                if not self._condition.wait(self._rest_after_s):
+                    return self._rest
         return None
+
+    def _rest(self) -> None:
+        """Have one thing put away; whatever was asked meanwhile comes before the next."""
+        self._rest_after_s = 0.0 if self._backend.rest() else None
 
     def _emit(self, event: Event) -> None:
         self._writer.write(event)

@@ -158,8 +158,9 @@ class ScriptedBackend:
     def step(self) -> None:
         """Nothing goes on."""
 
-    def rest(self) -> None:
+    def rest(self) -> bool:
         """Nothing to put away."""
+        return False
 
     def begin(self, request: Generate, emit: Emit, control: RequestControl) -> None:
         """Play the rule for the last message of the user."""

@@ -119,10 +119,9 @@ class Session:
             for answer in self._scheduler.step():
                 self._memory.release(answer.sequence)
 
-    def rest(self) -> None:
-        """Keep what was read for later runs."""
-        if self._memory is not None:
-            self._memory.save()
+    def rest(self) -> bool:
+        """Keep what was read of one conversation for later runs; False when there is none left."""
+        return self._memory is not None and self._memory.save_next()
 
     def forget(self, conversation_id: str) -> None:
         """Drop what was read of a conversation."""
