@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QCoreApplication, QLocale
 
+from app.core.architectures import CHAT_ARCHITECTURES
 from app.core.catalog import Catalog, CatalogFile, CatalogModel, CommercialUse, ModelKind
 from app.core.downloads import DownloadFile
 from app.core.estimated_shape import ListedFigures
@@ -32,8 +33,15 @@ def sheet_of_row(model: CatalogModel, catalog: Catalog) -> ModelSheet:
         why_not="" if model.runs else model.why_not,
         nearest_key=nearest.id if nearest is not None else "",
         nearest_name=nearest.name if nearest is not None else "",
-        repo=model.files[0].repo if model.files else "",
+        repo=_hub_words(model),
     )
+
+
+def _hub_words(model: CatalogModel) -> str:
+    """What finds more of it on the hub; empty where nothing there would run."""
+    if model.files:
+        return model.files[0].repo
+    return model.family if model.architecture in CHAT_ARCHITECTURES else ""
 
 
 def file_choices(files: Sequence[CatalogFile]) -> tuple[FileChoice, ...]:
