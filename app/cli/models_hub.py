@@ -27,6 +27,7 @@ from app.services.explain_fit import finding_words, need_words
 from app.services.fits import trained_context
 from app.services.wording import file_size, memory_size, number
 
+MORE_PAGES = 20  # of which hardly any answer may fit; the hub allows 500 requests in 5 minutes
 GATES = {Gate.AUTOMATIC: "asks you to accept its terms", Gate.MANUAL: "its author lets people in one by one"}
 
 
@@ -96,7 +97,9 @@ def _search(client: HubClient, query: SearchQuery, limit: int) -> tuple[list[Hub
     """As many answers as are wanted, and the last page."""
     page = client.search(query)
     found = list(page.models)
-    while page.next_cursor and len(found) < limit:
+    for _ in range(MORE_PAGES):
+        if not page.next_cursor or len(found) >= limit:
+            break
         page = client.search(replace(query, cursor=page.next_cursor))
         found += page.models
     return found[:limit], page

@@ -18,6 +18,7 @@ import pytest
 
 from tests.cli.hearth import Hearth, files_under
 from tests.fixtures import tiny_gguf as tiny
+from tests.hub.faults import Fault, FaultKind
 from tests.hub.hub_server import HubServer
 
 REPO = "maker/Tiny-1B-GGUF"
@@ -79,6 +80,14 @@ def test_search_prints_what_the_hub_finds(hub: HubServer, model: bytes, run: Run
     nothing = run("search", "no such model")
     assert (nothing.returncode, nothing.stdout) == (0, "")
     assert "no GGUF model" in nothing.stderr
+
+
+def test_search_ends_though_the_hub_always_has_another_page(hub: HubServer, run: Run) -> None:
+    link = f'<{hub.url}/api/models?cursor=abc>; rel="next"'
+    hub.fail_next("/api/*", Fault(FaultKind.STATUS, status=200, headers={"Link": link}, body=b"[]"), times=1000)
+    done = run("search", "x")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert len(hub.requests) < 30
 
 
 def test_info_of_a_repository(hub: HubServer, model: bytes, run: Run) -> None:
