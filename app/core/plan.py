@@ -385,7 +385,7 @@ class _Planner:
             layers = range(at, min(at + count, shape.layers))
             experts = sum(shape.expert_bytes[layer] for layer in layers if layer < placement.host_experts)
             weights = sum(shape.layer_bytes[layer] for layer in layers) - experts
-            weights += shape.output_bytes if at + count > shape.layers else 0
+            weights += shape.output_bytes if at <= shape.layers < at + count else 0
             computed = self._gpu_compute_bytes(context, gpu.device, placement.gpu_layers, placement.host_experts)
             used = sum(kept[layer] for layer in layers)
             shares.append(DeviceShare(gpu.device, len(layers), weights, used, computed if count else 0))

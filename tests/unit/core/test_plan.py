@@ -164,6 +164,15 @@ def test_cards_are_filled_evenly() -> None:
     assert over_both.placement.gpu_layers == 33
 
 
+def test_a_card_with_no_room_takes_nothing_from_the_others() -> None:
+    shape = dense()
+    made = plan(shape, Machine(64 * GIB, 8, cards(12, 0.05)))
+    assert made.placement.tensor_split == (shape.layers + 1, 0)
+    _, large, small = made.shares
+    assert small.total_bytes == 0
+    assert large.weights_bytes == sum(shape.layer_bytes) + shape.output_bytes
+
+
 def test_experts_that_do_not_fit_stay_in_main_memory() -> None:
     made = plan(mixture(), Machine(32 * GIB, 4, cards(8)))
     assert made.placement.gpu_layers == 49  # attention of all layers
