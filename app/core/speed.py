@@ -130,9 +130,17 @@ def token_bytes(shape: ModelShape, plan: EnginePlan) -> dict[str, int]:
         said = kept if shape.recurrent[layer] else kept * min(CONVERSATION_TOKENS, cells) // cells
         found[device] = found.get(device, 0) + shape.layer_bytes[layer] - experts + said
         found[host] = found.get(host, 0) + used
-    last = plan.shares[-1].device if plan.placement.gpu_layers else HOST
-    found[last] = found.get(last, 0) + shape.output_bytes
+    output = _output_device(plan)
+    found[output] = found.get(output, 0) + shape.output_bytes
     return {device: size for device, size in found.items() if size}
+
+
+def _output_device(plan: EnginePlan) -> str:
+    """Where the output lies: behind the last layers, and so on the last GPU that got any."""
+    if not plan.placement.gpu_layers:
+        return HOST
+    used = [share.device for share, count in zip(plan.shares[1:], plan.placement.tensor_split, strict=False) if count]
+    return used[-1] if used else plan.shares[-1].device
 
 
 def _layer_devices(plan: EnginePlan) -> Iterator[str]:

@@ -68,6 +68,14 @@ def test_the_time_is_the_sum_over_devices() -> None:
     assert SpeedModel({HOST: 4e10}).expected(LLAMA, plan) is None
 
 
+def test_a_card_that_gets_nothing_is_not_waited_for() -> None:
+    """A weak second card, of whose speed nothing is known, must not hide that of the first."""
+    plan = plan_of(LLAMA, 12 * GIB, GIB // 16)
+    assert [share.layers for share in plan.shares] == [0, 32, 0]
+    assert set(token_bytes(LLAMA, plan)) == {"CUDA0"}
+    assert SpeedModel({HOST: 4e10, "CUDA0": 4e11}).expected(LLAMA, plan) is not None
+
+
 def run(model: str, quantization: str, factor: float, devices: str = HOST) -> PastRun:
     return PastRun(devices, model, quantization, 10.0, 10.0 * factor)
 
