@@ -38,6 +38,7 @@ from app.services.rest import EngineRest
 from app.services.settings import SettingsService
 from app.services.store import StoreService
 from app.services.tasks import Tasks
+from app.services.template_survey import TemplateSurvey
 from app.services.templates import TemplateService
 from app.single_instance import SingleInstance
 
@@ -75,6 +76,9 @@ def build_profile(
     hub.access_changed.connect(downloads.reconnect)
     catalog = CatalogService(tasks, settings, hub.access, shipped_catalog(), paths.catalog, parent)
     templates = TemplateService(engine, models.templates, library, catalog, parent)
+    # It sees no scripts of tests and notes no attempts on GPUs: it only reads headers and renders templates.
+    surveyor = EngineClient(engine_command(is_idle=True), paths.survey_log, parent, engine_environment())
+    survey = TemplateSurvey(surveyor, engine, store, library, catalog, templates, parent)
     return Profile(
         paths=paths,
         settings=settings,
@@ -94,6 +98,7 @@ def build_profile(
         catalog=catalog,
         updates=ModelUpdates(tasks, hub.access, parent),
         templates=templates,
+        survey=survey,
     )
 
 

@@ -71,6 +71,11 @@ class Paths:
         return self.cache / "devices.json"
 
     @property
+    def survey_log(self) -> Path:
+        """What the child that looks at chat templates writes to its standard error."""
+        return self.logs / "templates.log"
+
+    @property
     def engine_log(self) -> Path:
         """What llama.cpp prints; no text of conversations."""
         return self.logs / "engine.log"

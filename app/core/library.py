@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from app.core.template_check import TemplateState
+
 NEVER_READ_NS = 0
 """In place of the time of a file's last change: its header was not read yet, or not whole."""
 
@@ -63,6 +65,8 @@ class LibraryModel:
     last_used_at: datetime | None = None
     is_missing: bool = False
     same_as: tuple[str, ...] = ()  # paths of files with the same content
+    template_state: TemplateState = TemplateState.UNKNOWN  # of the template in the file, where that matters
+    template_used: str = ""  # in place of it: a format of the table
 
     @property
     def is_read_only(self) -> bool:

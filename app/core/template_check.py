@@ -39,6 +39,25 @@ class TemplateFindingKind(StrEnum):
         return self in (self.MISSING, self.FAILS, self.NO_GENERATION_PROMPT)
 
 
+class TemplateState(StrEnum):
+    """How the template in a model file stands, in a word."""
+
+    UNKNOWN = ""  # nobody has looked
+    GOOD = "good"  # it is used
+    MISSING = "missing"  # the file has none: another one is used
+    REPLACED = "replaced"  # it cannot be used: another one is
+    DEADLY = "deadly"  # it ended the process that tried it
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateLook:
+    """What was found of the template in a file: `used` names what the model is talked to with where that is another."""
+
+    path: str
+    state: TemplateState
+    used: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class TemplateFinding:
     """One thing worth telling."""

@@ -9,13 +9,16 @@ from pathlib import Path
 PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent
 
 
-def engine_command(backend: str = "llama", attempts: Path | None = None) -> list[str]:
+def engine_command(backend: str = "llama", attempts: Path | None = None, *, is_idle: bool = False) -> list[str]:
     """The command line of the child: this Python with this package, or the frozen build's own executable.
 
     A frozen build for Windows has a console executable beside the windowed one, because the latter has no standard
     streams. `attempts` is the file in which the child notes attempts on GPUs (`app.engine.attempts`).
+    A child that `is_idle` gives way to every other process.
     """
     options = ["--engine"] if backend == "llama" else ["--engine", "--backend", backend]
+    if is_idle:
+        options.append("--idle")
     if attempts is not None:
         options += ["--attempts", str(attempts)]
     if not getattr(sys, "frozen", False):

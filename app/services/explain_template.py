@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from app.core.chat_formats import PLAIN
 from app.core.events import TemplateChecked
-from app.core.template_check import FILE, OWN, Dialogue, TemplateFinding, TemplateFindingKind
+from app.core.library import LibraryModel
+from app.core.template_check import FILE, OWN, Dialogue, TemplateFinding, TemplateFindingKind, TemplateState
 from app.services.wording import translate
 
 
@@ -33,6 +34,20 @@ def explain_shortly(checked: TemplateChecked) -> str:
     verdict = explain_template(checked)
     failing = [finding for finding in checked.findings if finding.kind is TemplateFindingKind.FAILS_ON]
     return " ".join((verdict.summary, *(_note(finding) for finding in failing)))
+
+
+def state_words(model: LibraryModel) -> str:
+    """What a list says of the template in a model file; empty where it is used."""
+    used = translate("Template", "plain lines") if model.template_used == PLAIN.name else model.template_used
+    match model.template_state:
+        case TemplateState.MISSING:
+            return translate("Template", "no chat template: uses {0}").format(used)
+        case TemplateState.REPLACED:
+            return translate("Template", "chat template repaired: uses {0}").format(used)
+        case TemplateState.DEADLY:
+            return translate("Template", "its chat template cannot be used")
+        case _:
+            return ""
 
 
 def dialogue_title(dialogue: Dialogue) -> str:

@@ -21,6 +21,7 @@ from app.services.rest import EngineRest
 from app.services.settings import SettingsService
 from app.services.store import StoreService
 from app.services.tasks import Tasks
+from app.services.template_survey import TemplateSurvey
 from app.services.templates import TemplateService
 
 ENGINE_SHUTDOWN_MS = 1500
@@ -48,6 +49,7 @@ class Profile:
     catalog: CatalogService
     updates: ModelUpdates
     templates: TemplateService
+    survey: TemplateSurvey
 
     def start(self, model: str | None) -> None:
         """Open the database and load the first model, both in the background."""
@@ -57,6 +59,7 @@ class Profile:
     def shut_down(self) -> None:
         """Store what is in flight, then end the engine and the store thread. Waits, but not for long."""
         self.downloads.shut_down()
+        self.survey.shut_down()
         self.library.shut_down()
         self.conversations.flush_drafts()
         self.chat.shut_down()

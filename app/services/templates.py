@@ -42,6 +42,7 @@ class TemplateService(QObject):
         choices.changed.connect(self.changed)
         choices.failed.connect(self.store_failed)
         library.listed.connect(self._on_listed)
+        choices.changed.connect(library.refresh)  # whose list tells of templates
 
     def name_of(self, path: str) -> str:
         """What the model is called; empty for a file that is not in the library."""
@@ -59,7 +60,7 @@ class TemplateService(QObject):
 
     def check(self, path: str, template: str = "") -> int:
         """Try a template with a file, by default the file's own; ends in `checked` or `check_failed`."""
-        request = CheckTemplate(self._engine.next_id(), path, template, self._catalog_template(path))
+        request = CheckTemplate(self._engine.next_id(), path, template, self.suggestion(path))
         self._waiting.add(request.id)
         self._engine.send(request)
         return request.id
@@ -71,16 +72,17 @@ class TemplateService(QObject):
     def keep_suggestion(self, path: str, checked: TemplateChecked) -> None:
         """Where the file's own cannot be used and the catalogue told the right one, use that from now on.
 
-        The engine chooses by what the file says of itself, and so would choose another after a restart.
+        The engine chooses by what the file says of itself, and so would choose another. What the person chose stays.
         """
-        if checked.name == FILE and checked.used != FILE and checked.used == self._catalog_template(path):
+        is_free = checked.name == FILE and not self.template_of(path)
+        if is_free and checked.used != FILE and checked.used == self.suggestion(path):
             self.save(path, named_template(checked.used))
 
     def restore(self, path: str) -> None:
         """Use the file's own again."""
         self._choices.choose(path, "")
 
-    def _catalog_template(self, path: str) -> str:
+    def suggestion(self, path: str) -> str:
         """The catalogue's word for the format of the model that a file was downloaded as; empty: unknown."""
         model, catalog = self._library.model(path), self._catalog.catalog
         if model is None or catalog is None or not model.repo:

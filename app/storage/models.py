@@ -11,8 +11,10 @@ from datetime import datetime
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from app import __version__
 from app.core.library import NEVER_READ_NS, LibraryModel, Owner
 from app.core.quantizations import split_paths
+from app.core.template_check import TemplateLook, TemplateState, template_format
 from app.storage.database import Database
 from app.storage.tables import ModelFileRow, ModelFolderRow
 
@@ -35,6 +37,7 @@ class Seen:
 
     size_bytes: int
     modified_ns: int
+    sha256: str = ""  # empty: not known
 
 
 class ModelFileStore:
@@ -52,9 +55,10 @@ class ModelFileStore:
 
     def seen(self) -> dict[str, Seen]:
         """Every path ever in the library, those that were taken off it as well."""
-        query = select(ModelFileRow.path, ModelFileRow.size_bytes, ModelFileRow.modified_ns)
+        row = ModelFileRow
+        query = select(row.path, row.size_bytes, row.modified_ns, row.sha256)
         with self._database.reading() as session:
-            return {path: Seen(size, modified) for path, size, modified in session.execute(query)}
+            return {path: Seen(*known) for path, *known in session.execute(query)}
 
     def remember(self, use: ModelUse) -> None:
         """A file was loaded: it is in the library now, whatever was known of it before."""
@@ -87,6 +91,8 @@ class ModelFileStore:
                     continue
                 is_same = known.size_bytes == model.size_bytes and known.modified_ns in (modified_ns, NEVER_READ_NS)
                 kept = ("repo", "parameters", "sha256", "revision") if is_same else ("repo", "parameters")
+                if not is_same:
+                    values["template_looked_by"] = ""
                 for name in kept:
                     values[name] = values[name] or getattr(known, name)
                 if known.owner == model.owner.value and model.is_read_only:  # it is called as its program calls it
@@ -108,6 +114,14 @@ class ModelFileStore:
     def set_template(self, path: str, template: str | None) -> None:
         """Use a chat template in place of the file's; None: the file's again."""
         self._set(path, template=template)
+
+    def note_templates(self, looks: Sequence[TemplateLook]) -> None:
+        """Keep what was found of the templates in files, until they or Hearth change."""
+        with self._database.session() as session:
+            for look in looks:
+                values = {"template_state": look.state.value, "template_used": look.used}
+                query = update(ModelFileRow).where(ModelFileRow.path == look.path)
+                session.execute(query.values(values | {"template_looked_by": __version__}))
 
     def templates(self) -> dict[str, str]:
         """All templates that the person put in place of files', by path."""
@@ -180,8 +194,19 @@ def _parts_json(parts: Sequence[str]) -> str:
     return json.dumps(parts if len(parts) > 1 else [])
 
 
+def _template_look(row: ModelFileRow) -> tuple[TemplateState, str]:
+    """What to tell of the template in a file; nothing where the person's own is used."""
+    if row.template_looked_by != __version__ or row.template_state not in TemplateState.__members__.values():
+        return TemplateState.UNKNOWN, ""
+    chosen = template_format(row.template or "")
+    if row.template and chosen is None:
+        return TemplateState.GOOD, ""
+    return TemplateState(row.template_state), chosen.name if chosen is not None else row.template_used
+
+
 def _model(row: ModelFileRow) -> LibraryModel:
     parts = json.loads(row.parts)
+    template_state, template_used = _template_look(row)
     known_owner = row.owner in Owner.__members__.values()
     return LibraryModel(
         path=row.path,
@@ -200,4 +225,6 @@ def _model(row: ModelFileRow) -> LibraryModel:
         commit=row.revision,
         added_at=row.added_at,
         last_used_at=row.last_used_at,
+        template_state=template_state,
+        template_used=template_used,
     )

@@ -23,7 +23,7 @@ class Schema:
 
 
 # Written down, although the folder tells it, so that Alembic is imported only when there is something to do.
-SCHEMA = Schema(3, (Path(__file__).parent / "migrations" / "versions",))
+SCHEMA = Schema(4, (Path(__file__).parent / "migrations" / "versions",))
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,8 @@ class ModelFileRow(Base):
 
     `parts` holds a JSON list, empty where `path` is the only part. `modified_ns` (0: never looked at) and `size_bytes`
     tell whether the header was read of the file as it is now. `template` is what the person put in place of the file's.
-    `is_hidden`: taken off the list, and not to be offered again.
+    `is_hidden`: taken off the list, and not to be offered again. `template_state` and `template_used` are what the
+    version of Hearth in `template_looked_by` found of the template in the file; that is empty where none has looked.
     """
 
     __tablename__ = "model_files"
@@ -160,6 +161,9 @@ class ModelFileRow(Base):
     added_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
     is_hidden: Mapped[bool] = mapped_column(server_default=false())
+    template_state: Mapped[str] = mapped_column(server_default=text("''"))
+    template_used: Mapped[FreeText] = mapped_column(server_default=text("''"))
+    template_looked_by: Mapped[str] = mapped_column(server_default=text("''"))
 
 
 class ModelFolderRow(Base):

@@ -19,6 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+import psutil
+
 from app.core.errors import ErrorKind, UserError
 from app.core.events import CLOSING_EVENTS, Event, Failed, Finished, FinishReason, LoadCancelled, Ready
 from app.core.messages import Usage
@@ -59,6 +61,8 @@ log = logging.getLogger(__name__)
 
 _LAST_GRACE_S = 1.5
 """How long a running request may take to notice that the child is to end."""
+
+_LOWEST_PRIORITY = 19  # by nice(1)
 
 _REST_AFTER_S = 2.0
 """With nothing to do for so long, there is time to put things away."""
@@ -233,10 +237,19 @@ def make_backend(choice: str, journal: AttemptJournal) -> Backend:
     return LlamaBackend(journal)
 
 
+def _give_way() -> None:
+    """Run when nobody else wants to."""
+    if sys.platform == "win32":
+        psutil.Process().nice(psutil.IDLE_PRIORITY_CLASS)
+    else:
+        os.nice(_LOWEST_PRIORITY)
+
+
 def main(argv: Sequence[str]) -> int:
     """Run the child until its input ends. `argv` is what follows `--engine`; returns the exit code."""
     parser = argparse.ArgumentParser(prog="hearth --engine")
     parser.add_argument("--backend", default="llama", help="llama, or scripted:FILE")
+    parser.add_argument("--idle", action="store_true", help="give way to every other process")
     parser.add_argument("--attempts", type=Path, help="the file in which attempts on GPUs are noted")
     options = parser.parse_args(argv)
 
@@ -250,6 +263,8 @@ def main(argv: Sequence[str]) -> int:
     # Ctrl+C in a terminal reaches the whole group; the parent decides what becomes of the child.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
+    if options.idle:  # before there is another thread
+        _give_way()
 
     try:
         journal = AttemptJournal(options.attempts)

@@ -10,6 +10,7 @@ from PySide6.QtCore import QLocale, Qt, Signal
 from PySide6.QtWidgets import QFileDialog, QGridLayout, QInputDialog, QLineEdit, QProgressBar, QVBoxLayout, QWidget
 
 from app.core.library import LibraryModel, Owner
+from app.services.explain_template import state_words
 from app.services.wording import day_words, file_size, number
 from app.ui.buttons import Button, ButtonKind
 from app.ui.flow_layout import FlowLayout
@@ -204,6 +205,8 @@ class LibraryView(QWidget):
         parts += [text for text in (model.quantization, model.architecture) if text]
         if model.is_read_only:
             parts.append(owner_words(model.owner))
+        if words := state_words(model):
+            parts.append(words)
         return ListRow(model.path, model.name, " · ".join(parts), file_size(model.size_bytes), state)
 
     # -- details
@@ -257,6 +260,8 @@ class LibraryView(QWidget):
 
     def _template_text(self, model: LibraryModel) -> str:
         known = self.tr("In the file") if model.has_template else self.tr("None in the file; Hearth uses its own")
+        if words := state_words(model):
+            known = words[0].upper() + words[1:]
         return self._template_words.get(model.path, known)
 
     def _model_buttons(self, body: QWidget, model: LibraryModel) -> FlowLayout:

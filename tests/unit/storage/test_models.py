@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.core.library import NEVER_READ_NS, LibraryModel, Owner
+from app.core.template_check import TemplateLook, TemplateState, named_template
+from app.storage import models
 from app.storage.database import Database
 from app.storage.models import ModelFileStore, ModelUse, Seen
 
@@ -139,3 +141,30 @@ def test_folders_are_watched_until_they_are_not(store: ModelFileStore) -> None:
     store.remove_folder("/models")
     store.remove_folder("/never")
     assert store.folders() == ["/drive"]
+
+
+def test_what_was_found_of_a_template_is_kept_until_the_file_or_hearth_changes(
+    store: ModelFileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found() -> tuple[TemplateState, str]:
+        (model,) = store.list()
+        return model.template_state, model.template_used
+
+    store.add([(SMALL, 5)], NOON)
+    assert found() == (TemplateState.UNKNOWN, "")
+    store.note_templates(
+        [TemplateLook(SMALL.path, TemplateState.REPLACED, "vicuna"), TemplateLook("/none", TemplateState.GOOD)]
+    )
+    store.add([(SMALL, 5)], LATER)
+    assert found() == (TemplateState.REPLACED, "vicuna")
+    store.set_template(SMALL.path, named_template("koala"))
+    assert found() == (TemplateState.REPLACED, "koala")
+    store.set_template(SMALL.path, "{{ messages }}")
+    assert found() == (TemplateState.GOOD, "")
+    store.set_template(SMALL.path, None)
+    with monkeypatch.context() as patch:
+        patch.setattr(models, "__version__", "99")
+        assert found() == (TemplateState.UNKNOWN, "")
+    assert found() == (TemplateState.REPLACED, "vicuna")
+    store.add([(SMALL, 6)], LATER)
+    assert found() == (TemplateState.UNKNOWN, "")
