@@ -107,6 +107,24 @@ def test_the_token_does_not_follow_a_redirect_to_another_host(
         assert not any("authorization" in request.headers for request in other.requests)
 
 
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+@pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://127.0.0.1/x", f"http://{'a' * 300}/", ""])
+def test_a_redirect_to_nowhere_is_strange(
+    transfer_of: Callable[..., Transfer],
+    file: DownloadFile,
+    hub: HubServer,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    location: str,
+) -> None:
+    monkeypatch.setattr("app.hub.download.patience._FIRST_DELAY_S", 0.01)
+    fault = Fault(FaultKind.REDIRECT, location=location)
+    hub.fail_next("*/resolve/*" if method == "HEAD" else "/files/*", fault, method=method, times=99)
+    with pytest.raises(UserError) as told:
+        transfer_of(file).run()
+    assert told.value.kind is ErrorKind.HUB_ANSWER_STRANGE
+
+
 @pytest.mark.parametrize(
     ("repo", "path", "kind"),
     [

@@ -97,6 +97,8 @@ class LinkSource:
                 size = size or told.get("Content-Length", "")
                 break
             target = response.request.url.join(told["Location"])
+            if target.scheme not in ("http", "https") or not target.host:
+                raise UserError(ErrorKind.HUB_ANSWER_STRANGE, endpoint=self._access.endpoint, reason="redirect")
             if target.origin != response.request.url.origin:
                 sent.pop("authorization", None)  # the token is for the hub alone
             url = str(target)

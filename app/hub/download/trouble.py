@@ -61,6 +61,8 @@ def trouble_of(problem: Exception, access: HubAccess, repo: str, path: str) -> T
         return problem.trouble
     if isinstance(problem, (httpx2.StreamError, *_NETWORK_ERRORS)):  # closed under its reader, for example
         return broken_off(access)
+    if isinstance(problem, UnicodeError):  # raised for the name of a host that cannot be one
+        return strange_answer(access, "redirect")
     if isinstance(problem, (httpx2.HTTPError, httpx2.InvalidURL)):
         problem = user_error_of(problem, access, repo, path)
     if not isinstance(problem, UserError):
