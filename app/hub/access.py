@@ -131,6 +131,7 @@ def _address(text: str, schemes: tuple[str, ...], usual: str) -> str:
     try:
         parts = urlsplit(text)
         port_is_legal = parts.port != 0
+        (parts.hostname or "").encode("idna")  # as connecting will do it
     except ValueError:
         raise UserError(ErrorKind.ADDRESS_INVALID, address=text) from None
     is_plain = not any(letter.isspace() or not letter.isprintable() for letter in text)

@@ -186,7 +186,18 @@ def test_the_token_of_the_environment_goes_to_no_address_that_was_typed() -> Non
 
 @pytest.mark.parametrize(
     "text",
-    ["ftp://x", "https://", "https://a b", "https://x?y=1", "http://x:99999", "http://[::1", "x:0", "//"],
+    [
+        "ftp://x",
+        "https://",
+        "https://a b",
+        "https://x?y=1",
+        "http://x:99999",
+        "http://[::1",
+        "x:0",
+        "//",
+        "https://x..y",
+        "x" * 64,
+    ],
 )
 def test_addresses_that_are_none(text: str) -> None:
     for arguments in ({"endpoint": text}, {"proxy": text}):
