@@ -16,7 +16,7 @@ from app.core.errors import ErrorKind, UserError
 from app.core.library import LibraryModel, Owner
 from app.core.messages import utc_now
 from app.hub.adopt.places import Places
-from app.hub.adopt.programs import find_everywhere
+from app.hub.adopt.programs import find_new
 from app.hub.library_scan import look, read_models
 from app.paths import Paths
 from app.services.trash import move_to_trash
@@ -85,10 +85,10 @@ def remove(arguments: argparse.Namespace, paths: Paths) -> int:
 
 def adopt(arguments: argparse.Namespace, paths: Paths) -> int:
     """Put the models of other programs on the list, where they lie. Raises UserError."""
-    found = find_everywhere(Places.of_this_user())
     with open_library(paths) as library:
-        listed = {model.path for model in library.list()}
-        fresh = [each for each in found if each.path not in listed]
+        listed = library.list()
+        here = (model.sha256 for model in listed if Path(model.path).exists())
+        fresh = find_new(Places.of_this_user(), (model.path for model in listed), here)
         read = read_models(fresh, whole=not arguments.dry_run)
         if not arguments.dry_run:
             library.add(read, utc_now(), show=True)

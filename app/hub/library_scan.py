@@ -98,12 +98,18 @@ def _is_first_seen(found: FoundFile, known: Mapping[str, Known]) -> bool:
 
 def _with_owners(found: Iterable[FoundFile], may_be_theirs: Collection[str], places: Places) -> list[FoundFile]:
     """The same files; those of other programs as their programs know them."""
-    theirs = {os.path.realpath(part): each for each in find_everywhere(places) for part in each.parts}
+    theirs = {_place(part): each for each in find_everywhere(places) for part in each.parts}
     owned = []
     for each in found:
-        owner = theirs.get(os.path.realpath(each.path)) if each.path in may_be_theirs else None
+        owner = theirs.get(_place(each.path)) if each.path in may_be_theirs else None
         owned.append(replace(owner, parts=each.parts, size_bytes=each.size_bytes) if owner else each)
     return owned
+
+
+def _place(path: str) -> str:
+    """Where a file lies, by whatever way one came there. Whose a link is does not tell whose the file is."""
+    folder, name = os.path.split(path)
+    return str(Path(os.path.realpath(folder), name))
 
 
 def _has_changed(found: FoundFile, known: Known | None) -> bool:

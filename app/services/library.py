@@ -17,7 +17,7 @@ from app.core.errors import UserError
 from app.core.library import NEVER_READ_NS, FoundFile, LibraryModel
 from app.core.messages import utc_now
 from app.hub.adopt.places import Places
-from app.hub.adopt.programs import find_everywhere
+from app.hub.adopt.programs import find_new
 from app.hub.file_moves import CancelledError, IsCancelled, Progress, hash_file, move_model
 from app.hub.library_scan import Scan, look, read_models
 from app.services.store import Stores, StoreService
@@ -150,16 +150,15 @@ class LibraryService(QObject):
         places = self._places()
 
         def on_seen(seen: dict[str, Seen]) -> None:
-            listed = {model.path for model in self._models}
-            known = listed if again else seen.keys() | listed
+            known = {model.path for model in self._models}
+            if not again:
+                known |= seen.keys()
+            hashes = [seen[path].sha256 for path in known - self._missing if path in seen]
+            self._tasks.run(lambda: find_new(places, known, hashes), on_found, self.failed.emit)
 
-            def on_found(found: list[FoundFile]) -> None:
-                if fresh := [each for each in found if each.path not in known]:
-                    self.found_elsewhere.emit(fresh)
-                elif again:
-                    self.found_elsewhere.emit([])
-
-            self._tasks.run(lambda: find_everywhere(places), on_found, self.failed.emit)
+        def on_found(found: list[FoundFile]) -> None:
+            if found or again:
+                self.found_elsewhere.emit(found)
 
         self._store.run(lambda stores: stores.models.seen(), on_seen, self.failed.emit)
 
@@ -177,8 +176,10 @@ class LibraryService(QObject):
         """Do not offer these again."""
 
         def work(stores: Stores) -> None:
-            models = [(LibraryModel(each.path, each.name, each.owner, each.parts, 0), NEVER_READ_NS) for each in found]
-            stores.models.add(models, utc_now())
+            models = [
+                LibraryModel(each.path, each.name, each.owner, each.parts, 0, sha256=each.sha256) for each in found
+            ]
+            stores.models.add([(model, NEVER_READ_NS) for model in models], utc_now())
             stores.models.hide([each.path for each in found])
 
         self._change(work)

@@ -58,7 +58,7 @@ class ModelFileStore:
         row = ModelFileRow
         query = select(row.path, row.size_bytes, row.modified_ns, row.sha256)
         with self._database.reading() as session:
-            return {path: Seen(*known) for path, *known in session.execute(query)}
+            return {path: Seen(size, modified, sha256) for path, size, modified, sha256 in session.execute(query)}
 
     def remember(self, use: ModelUse) -> None:
         """A file was loaded: it is in the library now, whatever was known of it before."""

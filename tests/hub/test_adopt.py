@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from app.core.library import FoundFile, Owner
 from app.hub.adopt import gpt4all, hub_cache, jan, llama_cpp, lm_studio, ollama, text_generation_webui
 from app.hub.adopt.places import Places
-from app.hub.adopt.programs import FINDERS, find_everywhere
+from app.hub.adopt.programs import FINDERS, find_everywhere, find_new
 from app.hub.folder_scan import scan_folder
 
 BYTES = b"GGUF" + bytes(60)
@@ -263,6 +264,66 @@ def test_a_file_that_two_programs_know_comes_once(places: Places, tmp_path: Path
     put(places.home / ".config" / "Jan" / "settings.json", json.dumps({"data_folder": str(tmp_path / "jan")}))
     put(tmp_path / "jan" / "llamacpp" / "models" / "m" / "model.yml", f"model_path: {shared / 'a' / 'b' / 'm.gguf'}\n")
     assert [found.owner for found in find_everywhere(places)] == [Owner.LM_STUDIO]
+
+
+@needs_links
+def test_a_file_that_two_programs_share_by_a_link_comes_once(places: Places) -> None:
+    blob = Path(put(places.home / ".ollama" / "models" / "blobs" / f"sha256-{HASHES[0]}"))
+    put(
+        places.home / ".ollama" / "models" / "manifests" / "registry.ollama.ai" / "library" / "tiny" / "1b",
+        manifest(("model", HASHES[0])),
+    )
+    link = places.home / ".lmstudio" / "models" / "a" / "b" / "m.gguf"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(blob)
+    assert [found.path for found in find_everywhere(places)] == [str(link)]
+    assert find_new(places, [str(blob)], []) == []
+
+
+@needs_links
+def test_another_snapshot_of_a_known_file_is_nothing_new(places: Places) -> None:
+    repository = places.home / ".cache" / "huggingface" / "hub" / "models--acme--Tiny"
+    put(repository / "blobs" / HASHES[0])
+    paths = []
+    for number, commit in enumerate((COMMIT, "e" * 40)):
+        (repository / "snapshots" / commit).mkdir(parents=True)
+        (repository / "snapshots" / commit / "tiny.gguf").symlink_to(repository / "blobs" / HASHES[0])
+        os.utime(repository / "snapshots" / commit, ns=(number, number))
+        paths += [found.path for found in find_new(places, paths, [])]
+    assert len(paths) == 1
+
+
+def test_of_copies_the_first_is_offered_and_none_of_what_is_known(places: Places) -> None:
+    for name in ("registry.ollama.ai/library/tiny/1b", "registry.ollama.ai/library/other/latest"):
+        digest = HASHES["other" in name]
+        put(places.home / ".ollama" / "models" / "blobs" / f"sha256-{digest}")
+        put(places.home / ".ollama" / "models" / "manifests" / name, manifest(("model", digest)))
+    models = places.home / ".config" / "Jan" / "data" / "llamacpp" / "models" / "t"
+    put(models / "model.gguf")
+    put(models / "model.yml", f"model_path: llamacpp/models/t/model.gguf\nmodel_sha256: {HASHES[0]}\nname: Tiny\n")
+    assert len(find_everywhere(places)) == 3
+    assert [found.name for found in find_new(places, [], [])] == ["other:latest", "tiny:1b"]
+    assert [found.name for found in find_new(places, [], [HASHES[1], ""])] == ["tiny:1b"]
+
+
+def test_a_folder_that_is_named_relative_to_what_nobody_knows_is_passed_over(
+    places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "cache" / "models--a--b" / "snapshots" / COMMIT / "m.gguf")
+    monkeypatch.chdir(tmp_path)
+    assert find_everywhere(on(places, "linux", HF_HUB_CACHE="cache")) == []
+
+
+@needs_links
+def test_programs_that_lead_in_circles_come_to_an_end(places: Places) -> None:
+    program = places.home / "text-generation-webui"
+    path = put(program / "models" / "m.gguf")
+    put(program / "server.py", "")
+    (program / "text-generation-webui").symlink_to(program)
+    (program / "models" / "again").symlink_to(program / "models")
+    (program / "models" / "self.gguf").symlink_to(program / "models" / "self.gguf")
+    (places.home / "textgen-link").symlink_to(program)
+    assert [found.path for found in find_everywhere(places)] == [path]
 
 
 def test_nothing_installed_is_nothing_found(places: Places) -> None:

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,18 @@ def test_what_was_declined_is_offered_only_when_asked_for(library: Library, qtbo
     assert [each.path for each in offered(library, again=True)] == [each.path for each in found]
 
 
+def test_what_was_declined_is_not_offered_under_another_name(library: Library) -> None:
+    programs_with_models(library.home)
+    library.open()
+    found = [each for each in offered(library) if each.owner is Owner.OLLAMA]
+    library.service.decline(found)
+    other = library.home / "drive"
+    shutil.move(library.home / ".ollama" / "models", other)
+    library.places = replace(library.places, environment={"OLLAMA_MODELS": str(other)})
+    assert Owner.OLLAMA not in {each.owner for each in offered(library)}
+    assert Owner.OLLAMA in {each.owner for each in offered(library, again=True)}
+
+
 def everything_under(folder: Path) -> dict[str, tuple[int, int, int, bytes | str]]:
     """What is in a folder, to the last bit: kind and rights, identity, time of the last change, content."""
     found: dict[str, tuple[int, int, int, bytes | str]] = {}
@@ -276,6 +289,25 @@ def test_a_file_of_another_program_is_theirs_however_it_came_to_the_list(
         library.service.trash(str(mine))  # comes after the others
     assert everything_under(library.home) == before
     assert not mine.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets few users make links")
+def test_a_file_that_another_program_only_links_to_is_not_theirs(library: Library, tmp_path: Path) -> None:
+    mine = model_file(tmp_path / "mine" / "mine.gguf")
+    link = library.home / ".lmstudio" / "models" / "acme" / "Tiny-GGUF" / "linked.gguf"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(mine)
+    (tmp_path / "way").symlink_to(library.home / ".lmstudio")
+    theirs = elsewhere(library)
+    library.open()
+    library.service.add_folder(str(mine.parent))
+    library.service.add_folder(str(tmp_path / "way" / "models"))
+    library.until(lambda: len(library.service.models) == 3)
+    assert {Path(model.path).name: model.owner for model in library.service.models} == {
+        "mine.gguf": Owner.HEARTH,
+        "linked.gguf": Owner.LM_STUDIO,
+        theirs.name: Owner.LM_STUDIO,
+    }
 
 
 def test_what_hearth_downloaded_stays_hearths_where_others_see_it(library: Library) -> None:
