@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.core.errors import ErrorKind, UserError
-from app.core.gguf import GgufHeader, read_header, read_prefix
+from app.core.gguf import GgufHeader
+from app.core.gguf_reader import read_header, read_prefix
 from app.core.library import FoundFile, LibraryModel
 from app.core.quantizations import quantization_of, quantization_of_type
 

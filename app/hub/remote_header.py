@@ -2,7 +2,7 @@
 
 One range of 64 KiB holds the keys up to the vocabulary in nearly every file; where long texts stand before it, a second
 one is asked for. What comes is in the hand of a stranger: never more is read than was asked for, whatever the server
-sends, and `app.core.gguf` bounds everything inside.
+sends, and `app.core.gguf_reader` bounds everything inside.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.core.errors import ErrorKind, UserError
-from app.core.gguf import GgufHeader, read_prefix
+from app.core.gguf import GgufHeader
+from app.core.gguf_reader import read_prefix
 from app.hub.access import HubAccess
 from app.hub.failures import as_user_errors, raise_for_status
 from app.hub.http_client import READ_TIMEOUT_S, headers, open_client, prepare_library
@@ -55,7 +56,7 @@ def read_remote_header(
 
     Raises:
         UserError: what the network and the hub have to say (`app.hub.failures`), HUB_ANSWER_STRANGE for a server that
-            sends something else than was asked for, or what is wrong with the file (`app.core.gguf.read_header`).
+            sends something else than was asked for, or what is wrong with the file (`app.core.gguf_reader.read_header`).
     """
     prepare_library()
     with as_user_errors(access, repo, path, commit), open_client(access, read_timeout_s) as client:

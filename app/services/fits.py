@@ -11,7 +11,8 @@ from PySide6.QtCore import QObject, Signal
 
 from app.core.errors import UserError
 from app.core.events import HOST, Device, Event, Finished, ModelInfo
-from app.core.gguf import GgufHeader, read_prefix
+from app.core.gguf import GgufHeader
+from app.core.gguf_reader import read_prefix
 from app.core.messages import Usage
 from app.core.past_runs import PastRun
 from app.core.quantizations import quantization_of

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from app.core.estimated_shape import described_shape
 from app.core.events import HOST, DeviceTested, Finished, Loaded
-from app.core.gguf import read_prefix
+from app.core.gguf_reader import read_prefix
 from app.core.past_runs import PastRun
 from app.core.speed import COPY_EFFICIENCY, SELF_TEST_BYTES, SpeedModel, loaded_plan
 from app.engine.protocol import TestDevice

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from app.core.gguf import read_header
+from app.core.gguf_reader import read_header
 from app.core.library import Owner
 from app.hub.adopt import lm_studio
 from app.hub.adopt.places import Places

@@ -18,7 +18,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from app.core.gguf import TensorInfo, read_header
+from app.core.gguf import TensorInfo
+from app.core.gguf_reader import read_header
 from tests.benchmarks.llama_bench import build_program
 from tests.benchmarks.plan_shapes import Shape, write_shape
 from tests.benchmarks.planner_shapes import PLANNED_SHAPES

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from app.core.estimated_shape import described_shape
 from app.core.fit import MachineMemory, judge, need_of
-from app.core.gguf import read_header
+from app.core.gguf_reader import read_header
 from app.core.memory import ContextPlan, memory_need
 from app.core.model_shape import ModelShape
 from app.hub.access import HubAccess

@@ -10,7 +10,7 @@ import pytest
 
 from app.core.errors import ErrorKind
 from app.core.events import Adapted, Failed, Loaded, PromptStarted
-from app.core.gguf import read_header
+from app.core.gguf_reader import read_header
 from app.engine.protocol import Adapt, Adapter, Load
 from tests.engine.engine_child import EngineChild, user
 from tests.fixtures import tiny_gguf as tiny

@@ -12,7 +12,7 @@ import pytest
 
 from app.core.errors import ErrorKind
 from app.core.events import Embedded, Failed, Finished, Ranked, Unloaded
-from app.core.gguf import read_header
+from app.core.gguf_reader import read_header
 from app.engine.protocol import Embed, Load, Rank, Unload
 from tests.engine.engine_child import EngineChild, user
 from tests.fixtures import tiny_encoder

@@ -16,7 +16,7 @@ import pytest
 
 from app.core.errors import ErrorKind, UserError
 from app.core.events import Failed, Finished, FinishReason, Loaded, TextDelta
-from app.core.gguf import read_header
+from app.core.gguf_reader import read_header
 from tests.engine.engine_driver import REPOSITORY, EngineDriver
 from tests.fixtures.gguf_bytes import (
     STRING,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.core.errors import ErrorKind, UserError
 from app.core.estimated_shape import described_shape
 from app.core.fit import need_of
-from app.core.gguf import read_header
+from app.core.gguf_reader import read_header
 from app.hub.access import HubAccess
 from app.hub.remote_header import RANGE_BYTES, RemoteHeader, read_remote_header
 from tests.fixtures.gguf_bytes import STRING, Array, gguf, llama_keys, llama_tensors, tiny_llama

@@ -14,7 +14,7 @@ from app.core.errors import UserError
 from app.core.estimated_shape import ListedFigures
 from app.core.events import HOST, Device, DevicesListed, DeviceTested
 from app.core.fit import FitKind
-from app.core.gguf import read_prefix
+from app.core.gguf_reader import read_prefix
 from app.core.speed import COPY_EFFICIENCY, SELF_TEST_BYTES, model_key
 from app.services.fits import FitService, trained_context
 from app.services.profile import Profile

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from app.core.architectures import CHAT_ARCHITECTURES, EMBEDDING_ARCHITECTURES
 from app.core.errors import ErrorKind, UserError
-from app.core.gguf import GgufHeader, TensorInfo, corrupt, read_header
+from app.core.gguf import GgufHeader, TensorInfo, corrupt
+from app.core.gguf_reader import read_header
 from app.core.header_findings import Finding, chat_finding, kind_finding, tensor_finding
 from app.core.model_shape import ModelShape, shape_of
 from app.engine.worker.plausibility import TOKENS_KEY, check_header

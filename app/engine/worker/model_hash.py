@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
-from app.core.gguf import GgufHeader, read_header
+from app.core.gguf import GgufHeader
+from app.core.gguf_reader import read_header
 
 _SAMPLE_BYTES = 4096
 _SAMPLE_STEP_BYTES = 16 * 1024 * 1024  # large tensors (stacked experts) get a sample in each stretch of this length

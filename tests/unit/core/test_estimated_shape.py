@@ -5,7 +5,7 @@ import pytest
 from app.core.errors import ErrorKind, UserError
 from app.core.estimated_shape import ListedFigures, described_shape, listed_shape
 from app.core.fit import MachineMemory, judge, need_of
-from app.core.gguf import read_header, read_prefix
+from app.core.gguf_reader import read_header, read_prefix
 from app.core.speed import SpeedModel
 from tests.fixtures.gguf_bytes import STRING, Array, gguf, llama_keys, llama_tensors, tiny_llama
 from tests.fixtures.planned_models import PLANNED_MODELS, planned_model

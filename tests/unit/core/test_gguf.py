@@ -6,7 +6,8 @@ import pytest
 
 from app.core.errors import ErrorKind, UserError
 from app.core.file_kinds import FileKind
-from app.core.gguf import MAX_HEADER_BYTES, GgufArray, ValueType, read_header
+from app.core.gguf import GgufArray, ValueType
+from app.core.gguf_reader import MAX_HEADER_BYTES, read_header
 from app.core.tensor_types import TENSOR_TYPES
 from tests.fixtures.gguf_bytes import (
     F32,

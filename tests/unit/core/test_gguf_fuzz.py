@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from app.core.errors import ErrorKind, UserError
 from app.core.estimated_shape import described_shape
 from app.core.fit import GpuMemory, MachineMemory, judge
-from app.core.gguf import MAX_HEADER_BYTES, GgufArray, GgufHeader, read_header, read_prefix
+from app.core.gguf import GgufArray, GgufHeader
+from app.core.gguf_reader import MAX_HEADER_BYTES, read_header, read_prefix
 from app.core.header_findings import find_in_header
 from app.core.model_shape import shape_of
 from app.core.speed import SpeedModel

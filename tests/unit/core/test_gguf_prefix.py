@@ -1,7 +1,8 @@
 import pytest
 
 from app.core.errors import ErrorKind, UserError
-from app.core.gguf import GgufArray, ValueType, read_header, read_prefix
+from app.core.gguf import GgufArray, ValueType
+from app.core.gguf_reader import read_header, read_prefix
 from tests.fixtures.gguf_bytes import F32, I32, STRING, Array, gguf, llama_keys, llama_tensors, tiny_llama
 
 

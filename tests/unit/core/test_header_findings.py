@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from app.core.errors import ErrorKind, UserError
-from app.core.gguf import GgufHeader, read_header, read_prefix
+from app.core.gguf import GgufHeader
+from app.core.gguf_reader import read_header, read_prefix
 from app.core.header_findings import Finding, FindingKind, find_in_header
 from tests.fixtures.gguf_bytes import STRING, Array, Tensor, gguf, llama_keys, llama_tensors
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.core.gguf import read_header
+from app.core.gguf_reader import read_header
 from app.core.memory import CACHE_TYPES, ContextPlan, fits_cache_type, layer_cache_bytes, memory_need, round_up
 from app.core.model_shape import ModelShape, shape_of
 from tests.fixtures.gguf_bytes import F32, I32, Array, Tensor, gguf, llama_keys, tiny_llama

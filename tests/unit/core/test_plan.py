@@ -5,7 +5,7 @@ import pytest
 
 from app.core.errors import ErrorKind, UserError
 from app.core.events import HOST
-from app.core.gguf import read_header
+from app.core.gguf_reader import read_header
 from app.core.memory import memory_need
 from app.core.model_shape import ModelShape, shape_of
 from app.core.plan import (

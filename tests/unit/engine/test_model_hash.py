@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from app.core.errors import UserError
-from app.core.gguf import read_header
+from app.core.gguf_reader import read_header
 from app.engine.worker.model_hash import model_hash
 from tests.fixtures import tiny_gguf as tiny
 

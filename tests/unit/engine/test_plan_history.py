@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.core.events import HOST
-from app.core.gguf import read_header
+from app.core.gguf_reader import read_header
 from app.core.model_shape import ModelShape, shape_of
 from app.core.plan import EnginePlan, Machine, Wishes, make_plan
 from app.engine.worker.plan_history import PlanHistory
