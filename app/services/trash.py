@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ def move_to_trash(parts: Sequence[str]) -> tuple[tuple[str, str], ...]:
         if not file.moveToTrash():
             for was, now in places:
                 with suppress(OSError):
-                    Path(now).rename(was)
+                    _take_back(was, now)
             raise UserError(ErrorKind.TRASH_FAILED, path=part, reason=_refusal(Path(part)))
         places.append((part, file.fileName()))  # where it is now
     return tuple(places)
@@ -43,11 +44,24 @@ def _refusal(path: Path) -> str:
 
 
 def fetch_from_trash(trashed: Trashed) -> None:
-    """Put the files of a model back where they were. Raises UserError MOVE_FAILED."""
+    """Put the files of a model back where they were, all or none. Raises UserError MOVE_FAILED."""
+    for was, now in trashed.places:
+        if os.path.lexists(was):
+            raise UserError(ErrorKind.MOVE_FAILED, path=now, reason="another file is in its place")
+        if not os.path.lexists(now):
+            raise UserError(ErrorKind.MOVE_FAILED, path=now, reason="the trash was emptied")
     for was, now in trashed.places:
         try:
-            if Path(was).exists():
-                raise FileExistsError(0, "another file is in its place")
-            Path(now).rename(was)
+            _take_back(was, now)
         except OSError as error:
             raise UserError(ErrorKind.MOVE_FAILED, path=now, reason=error.strerror or str(error)) from error
+
+
+def _take_back(was: str, now: str) -> None:
+    """Put one file back. Raises OSError."""
+    Path(was).parent.mkdir(parents=True, exist_ok=True)
+    Path(now).rename(was)
+    place = Path(now).parent
+    if place.name == "files":  # of the trash of freedesktop.org, which notes beside where each file came from
+        with suppress(OSError):
+            (place.parent / "info" / f"{Path(now).name}.trashinfo").unlink()
