@@ -56,7 +56,7 @@ def read_remote_header(
 
     Raises:
         UserError: what the network and the hub have to say (`app.hub.failures`), HUB_ANSWER_STRANGE for a server that
-            sends something else than was asked for, or what is wrong with the file (`app.core.gguf_reader.read_header`).
+            sends something else than was asked for, or what is wrong with the file (`gguf_reader.read_header`).
     """
     prepare_library()
     with as_user_errors(access, repo, path, commit), open_client(access, read_timeout_s) as client:
