@@ -52,7 +52,7 @@ def read_history(path: Path) -> SpeedHistory:
         return SpeedHistory(runs[-_MAX_RUNS:], max(0.0, float(data["copy_bandwidth"])))
     except FileNotFoundError:
         return SpeedHistory()
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+    except (OSError, ArithmeticError, ValueError, TypeError, KeyError, RecursionError) as error:
         log.info("past speeds cannot be read: %s", error)
         return SpeedHistory()
 
@@ -83,6 +83,6 @@ def _run(data: Any) -> PastRun | None:
             float(data["expected"]),
             float(data["seen"]),
         )
-    except (KeyError, TypeError, ValueError):
+    except (ArithmeticError, KeyError, TypeError, ValueError):
         return None
     return run if 0 < run.expected < float("inf") and 0 < run.seen < float("inf") else None

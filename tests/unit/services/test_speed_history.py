@@ -1,4 +1,7 @@
+import json
 from pathlib import Path
+
+import pytest
 
 from app.core.past_runs import PastRun
 from app.services.speed_history import SpeedHistory, read_history, write_history
@@ -59,3 +62,18 @@ def test_a_file_without_end_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "speeds.json"
     path.write_text("[" * 2_000_000)
     assert read_history(path) == SpeedHistory()
+
+
+@pytest.mark.parametrize("place", ["copy_bandwidth", "expected"])
+def test_figures_that_no_number_can_hold_make_no_sense(tmp_path: Path, place: str) -> None:
+    known = {"devices": "CPU", "model": "m", "quantization": "", "expected": 1.0, "seen": 2.0}
+    data = {
+        "version": 1,
+        "copy_bandwidth": 1e9,
+        "runs": [known | {"expected": 10**400} if place == "expected" else known],
+    }
+    if place == "copy_bandwidth":
+        data["copy_bandwidth"] = 10**400
+    path = tmp_path / "speeds.json"
+    path.write_text(json.dumps(data))
+    assert read_history(path).runs == ()
