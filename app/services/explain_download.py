@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from app.core.downloads import Download, DownloadState, WaitReason
+from app.core.errors import ErrorKind, UserError
 from app.services.explain import explain
+from app.services.explanation import Action, ActionKind, Explanation, retry
 from app.services.wording import duration, file_size, translate
+
+_NO_HELP = frozenset({ActionKind.COPY_DETAILS, ActionKind.RETRY})
 
 
 def download_words(download: Download) -> str:
@@ -18,6 +22,24 @@ def download_words(download: Download) -> str:
         parts.append(amounts.format(file_size(download.done_bytes), file_size(download.total_bytes)))
     parts.append(_state_words(download))
     return " · ".join(part for part in parts if part)
+
+
+def download_actions(download: Download) -> tuple[Action, ...]:
+    """What helps one that cannot go on by itself, with trying again as the last; empty where nothing helps."""
+    if download.state is DownloadState.WAITING and download.wait_reason is WaitReason.OFFLINE:
+        return _helping(explain(UserError(ErrorKind.OFFLINE)))
+    if download.state is not DownloadState.FAILED:
+        return ()
+    if download.error is None:
+        return (retry(),)
+    explanation = explain(download.error)
+    helping = _helping(explanation)
+    can_retry = any(action.kind is ActionKind.RETRY for action in explanation.actions)
+    return (*helping, retry()) if helping or can_retry else ()
+
+
+def _helping(explanation: Explanation) -> tuple[Action, ...]:
+    return tuple(action for action in explanation.actions if action.kind not in _NO_HELP)
 
 
 def _state_words(download: Download) -> str:

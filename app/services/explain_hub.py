@@ -133,9 +133,9 @@ def _disk_space(error: UserError) -> Explanation:
         "Explain", "This needs {0}, and {1} are free in {2}. Make room or choose a folder on another drive."
     )
     figures = file_size(error.integer("needed_bytes")), file_size(error.integer("free_bytes")), error.string("path")
-    return Explanation(
-        translate("Explain", "The disk has too little room"), words.format(*figures), (_choose_folder(), retry())
-    )
+    make_room = Action(ActionKind.MAKE_ROOM, translate("Explain", "Make room…"))
+    title = translate("Explain", "The disk has too little room")
+    return Explanation(title, words.format(*figures), (make_room, _choose_folder(), retry()))
 
 
 def _file_too_large(error: UserError) -> Explanation:

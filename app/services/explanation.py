@@ -31,6 +31,7 @@ class ActionKind(StrEnum):
     DOWNLOAD_NEWER = "download_newer"  # value: repository
     REPLACE_FILE = "replace_file"  # of a download, where another file has its name
     CHOOSE_FOLDER = "choose_folder"  # where models are kept
+    MAKE_ROOM = "make_room"  # shows the models on this computer, the largest first
 
 
 @dataclass(frozen=True, slots=True)

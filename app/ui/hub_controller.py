@@ -46,6 +46,14 @@ class HubController(QObject):
         details.link_requested.connect(self._tokens.open_link)
         details.token_requested.connect(self._tokens.ask)
 
+    def ask_for_token(self, repo: str) -> None:
+        """Ask for a token, for the terms of `repo` if it is named; downloads that wait for one then go on."""
+        self._tokens.ask(repo)
+
+    def open_link(self, address: str) -> None:
+        """Open a page in the browser, after a look at its address."""
+        self._tokens.open_link(address)
+
     def _connect(self) -> None:
         view, hub = self.view, self._profile.hub
         view.set_consent(self._profile.settings.value(ALLOWED) is True)

@@ -13,6 +13,7 @@ from app.core.downloads import Download, DownloadId, DownloadState
 from app.core.errors import UserError
 from app.core.library import LibraryModel
 from app.services.explain import explain
+from app.services.explanation import Action, ActionKind
 from app.services.model_updates import ModelUpdate
 from app.services.profile import Profile
 from app.services.tasks import Task
@@ -23,7 +24,7 @@ from app.ui.local_files import show_in_folder
 from app.ui.models.catalogue_rows import CatalogueRows, judge_rows
 from app.ui.models.details import ModelDetails
 from app.ui.models.family_tree import FamilyTree
-from app.ui.models.library_view import LibraryView
+from app.ui.models.library_view import LibraryView, Order
 from app.ui.models.page import ModelsPage, ModelsView
 from app.ui.models.recommended_view import RecommendedView
 from app.ui.models.sheet import FileChoice
@@ -179,6 +180,7 @@ class ModelsController(QObject):
         panel.folder_requested.connect(self._on_other_folder)
         panel.move_requested.connect(self._on_move_download)
         panel.clear_requested.connect(downloads.clear_done)
+        panel.action_requested.connect(self._on_download_action)
         panel.use_requested.connect(self.use_requested)
         panel.show_in_folder_requested.connect(show_in_folder)
         downloads.listed.connect(self._show_downloads)
@@ -219,6 +221,24 @@ class ModelsController(QObject):
         order = [download.id for download in self._profile.downloads.downloads]
         if DownloadId(name) in order:
             self._profile.downloads.move(DownloadId(name), order.index(DownloadId(name)) + places)
+
+    def _on_download_action(self, action: Action) -> None:
+        """What helps a download that failed, beyond its row."""
+        value = "" if action.value is None else str(action.value)
+        match action.kind:
+            case ActionKind.ENTER_TOKEN:
+                self._hub.ask_for_token(value)
+            case ActionKind.OPEN_LINK:
+                self._hub.open_link(value)
+            case ActionKind.GO_ONLINE:
+                self._profile.hub.go_online()
+            case ActionKind.OPEN_SETTING:
+                self.settings_requested.emit()
+            case ActionKind.DOWNLOAD_NEWER:
+                self._on_show_in_hub(value)
+            case ActionKind.MAKE_ROOM:
+                self._library.sort_by(Order.SIZE)
+                self.page.show_view(ModelsView.LIBRARY)
 
     def _on_download_ended(self, _download: Download) -> None:
         self._show_downloads()

@@ -135,6 +135,11 @@ class LibraryView(QWidget):
         if not self._key:
             self._show_details("")
 
+    def sort_by(self, order: Order) -> None:
+        """Sort as if the person had chosen so."""
+        self._order.setCurrentIndex(self._order.findData(order))
+        self._refill()
+
     def set_search(self, text: str) -> None:
         """Show only models in whose texts all these words are."""
         self._search = text

@@ -12,7 +12,8 @@ from pytestqt.qtbot import QtBot
 
 from app.core.downloads import Download, DownloadState, WaitReason
 from app.core.errors import ErrorKind, UserError
-from app.ui.models.downloads_panel import DownloadRow, DownloadsPanel
+from app.ui.models.download_row import DownloadRow
+from app.ui.models.downloads_panel import DownloadsPanel
 from tests.ui.models.settling import settle
 from tests.ui.models.values import GB, LONG, download
 
