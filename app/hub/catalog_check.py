@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 PAUSES_S = (2.0, 10.0, 60.0)  # before each new try, when the hub is busy or not reached
 LONGEST_WAIT_S = 600  # the hub counts requests in windows of five minutes
 NEWEST = "main"
+_COMMIT, _SHA256 = re.compile("[0-9a-f]{40}"), re.compile("[0-9a-f]{64}")
 _WORTH_A_RETRY = (ErrorKind.HUB_UNREACHABLE, ErrorKind.NO_NETWORK, ErrorKind.HUB_FAILED, ErrorKind.RATE_LIMITED)
 
 
@@ -144,13 +146,20 @@ def _ask(client: httpx2.Client, access: HubAccess, repo: str, revision: str) -> 
 
 def _facts_in(answer: Any) -> RepositoryFacts:
     """Raises ValueError, TypeError, KeyError or AttributeError for what is not the hub's answer about a repository."""
-    files = {
-        str(file["rfilename"]): FileFacts(file.get("size"), (file.get("lfs") or {}).get("sha256"))
-        for file in answer["siblings"]
-    }
+    commit = answer["sha"]
+    if not _COMMIT.fullmatch(commit):
+        raise ValueError("no commit")
+    files = {str(file["rfilename"]): _file_facts(file) for file in answer["siblings"]}
     tags = (str(tag) for tag in answer.get("tags", ()))
     licences = tuple(tag.removeprefix("license:") for tag in tags if tag.startswith("license:"))
-    return RepositoryFacts(str(answer["sha"]), bool(answer.get("gated")), licences, files)
+    return RepositoryFacts(commit, bool(answer.get("gated")), licences, files)
+
+
+def _file_facts(file: Any) -> FileFacts:
+    size_bytes, sha256 = file.get("size"), (file.get("lfs") or {}).get("sha256")
+    if type(size_bytes) is not int or size_bytes <= 0:
+        size_bytes = None
+    return FileFacts(size_bytes, sha256 if sha256 is not None and _SHA256.fullmatch(sha256) else None)
 
 
 def _absence(model: CatalogModel, file: CatalogFile, error: UserError) -> Finding:

@@ -132,6 +132,31 @@ def test_an_answer_that_is_no_hubs(hub: HubServer, document: dict[str, Any]) -> 
     assert set(kinds(check(hub, document))) == {FindingKind.NOT_REACHED}
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"sha": "main", "siblings": []},
+        {"sha": None, "siblings": []},
+        {"sha": "c" * 40, "siblings": 5},
+        {"sha": "c" * 40, "siblings": [{"rfilename": ONE, "lfs": {"sha256": 5}}]},
+    ],
+    ids=["a branch", "no commit", "no list", "no hash"],
+)
+def test_facts_that_are_none_fill_in_nothing(hub: HubServer, document: dict[str, Any], facts: dict[str, Any]) -> None:
+    body = json.dumps(facts).encode()
+    hub.fail_next("/api/models/*", Fault(FaultKind.STATUS, status=200, body=body), times=9)
+    assert set(kinds(check(hub, document))) == {FindingKind.NOT_REACHED}
+
+
+def test_a_size_or_a_hash_that_is_none_does_not_confirm_a_file(hub: HubServer, document: dict[str, Any]) -> None:
+    files = [{"rfilename": path, "size": "8", "lfs": {"sha256": "main"}} for path in SPLIT]
+    body = json.dumps({"sha": "c" * 40, "siblings": files}).encode()
+    document["models"][1]["files"] = document["models"][1]["files"][1:]
+    document["models"][1]["recommended"] = False
+    hub.fail_next("/api/models/*", Fault(FaultKind.STATUS, status=200, body=body), times=9)
+    assert check(hub, document) == []
+
+
 def test_nothing_is_asked_offline(hub: HubServer, document: dict[str, Any]) -> None:
     with pytest.raises(UserError) as caught:
         list(CatalogCheck(HubAccess(hub.url, offline=True)).findings(parse_catalog(document)))
