@@ -1,7 +1,7 @@
 """Will it run here? What a model needs, held against what this computer has.
 
-The verdict is that of the plan which the engine would make (`app.core.plan`), on the memory that is free now and, where
-that is too little, on all there is. It is advice: nothing is forbidden because of it.
+The verdict is that of the plan which the engine would make (`app.core.planner`), on the memory that is free now and,
+where that is too little, on all there is. It is advice: nothing is forbidden because of it.
 """
 
 from __future__ import annotations
@@ -12,16 +12,8 @@ from enum import StrEnum
 from app.core.events import HOST
 from app.core.memory import ContextPlan, fits_cache_type, memory_need, without_reserve
 from app.core.model_shape import ModelShape
-from app.core.plan import (
-    DEFAULT_CONTEXT_LENGTH,
-    MIN_CONTEXT_LENGTH,
-    OUTPUT_TOKENS,
-    Budget,
-    EnginePlan,
-    Machine,
-    Wishes,
-    fitting_plan,
-)
+from app.core.plan import Budget, EnginePlan, Machine, Wishes
+from app.core.planner import DEFAULT_CONTEXT_LENGTH, MIN_CONTEXT_LENGTH, OUTPUT_TOKENS, fitting_plan
 from app.core.speed import SpeedModel
 
 _SYSTEM_SHARE, _SYSTEM_MOST_BYTES = 8, 2 * 1024**3  # what the system keeps even if everything else is closed
@@ -118,11 +110,7 @@ def need_of(shape: ModelShape, context_length: int, cache_type: str = "f16") -> 
 
 def usual_context(trained_length: int) -> int:
     """The context that the engine chooses when nobody does, in tokens; `trained_length` 0: not known."""
-    return (
-        min(max(trained_length, MIN_CONTEXT_LENGTH), DEFAULT_CONTEXT_LENGTH)
-        if trained_length
-        else (DEFAULT_CONTEXT_LENGTH)
-    )
+    return min(max(trained_length or DEFAULT_CONTEXT_LENGTH, MIN_CONTEXT_LENGTH), DEFAULT_CONTEXT_LENGTH)
 
 
 def judge(

@@ -25,7 +25,8 @@ import psutil
 
 from app.core.events import Loaded
 from app.core.memory import memory_need
-from app.core.plan import Machine, Wishes, make_plan
+from app.core.plan import Machine, Wishes
+from app.core.planner import make_plan
 from app.engine.protocol import Load
 from tests.benchmarks.plan_shapes import SHAPES, Shape
 from tests.engine.engine_child import EngineChild

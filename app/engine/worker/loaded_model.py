@@ -13,7 +13,8 @@ from typing import Any
 
 from app.core.errors import ErrorKind, UserError
 from app.core.memory import CONTEXT_STEP_TOKENS, ContextPlan, round_up
-from app.core.plan import BATCH_TOKENS, OUTPUT_TOKENS, DeviceShare, EnginePlan, Placement
+from app.core.plan import DeviceShare, EnginePlan, Placement
+from app.core.planner import BATCH_TOKENS, OUTPUT_TOKENS
 from app.engine.protocol import Adapter
 from app.engine.worker.adapters import AdapterSet
 from app.engine.worker.binding import ggml_function, llama

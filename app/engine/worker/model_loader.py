@@ -14,17 +14,8 @@ from app.core.architectures import ONE_CONVERSATION_ARCHITECTURES
 from app.core.errors import ErrorKind, NoticeKind, UserError
 from app.core.events import HOST, Loading, Notice
 from app.core.memory import CACHE_TYPES
-from app.core.plan import (
-    DEFAULT_CONTEXT_LENGTH,
-    MAX_SEQUENCES,
-    DeviceShare,
-    EnginePlan,
-    Machine,
-    Wishes,
-    make_plan,
-    resized_plan,
-    smaller_plan,
-)
+from app.core.plan import MAX_SEQUENCES, DeviceShare, EnginePlan, Machine, Wishes
+from app.core.planner import DEFAULT_CONTEXT_LENGTH, make_plan, resized_plan, smaller_plan
 from app.engine.protocol import Load
 from app.engine.worker import binding
 from app.engine.worker.backend import Emit, RequestControl

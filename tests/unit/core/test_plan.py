@@ -8,15 +8,8 @@ from app.core.events import HOST
 from app.core.gguf_reader import read_header
 from app.core.memory import memory_need
 from app.core.model_shape import ModelShape, shape_of
-from app.core.plan import (
-    Budget,
-    EnginePlan,
-    Machine,
-    Wishes,
-    make_plan,
-    resized_plan,
-    smaller_plan,
-)
+from app.core.plan import Budget, EnginePlan, Machine, Wishes
+from app.core.planner import make_plan, resized_plan, smaller_plan
 from tests.fixtures.gguf_bytes import gguf
 
 GIB = 1 << 30

@@ -6,7 +6,8 @@ from app.core.events import HOST
 from app.core.fit import GpuMemory, MachineMemory, judge
 from app.core.model_shape import ModelShape
 from app.core.past_runs import PastRun
-from app.core.plan import Budget, EnginePlan, Machine, Wishes, fitting_plan
+from app.core.plan import Budget, EnginePlan, Machine, Wishes
+from app.core.planner import fitting_plan
 from app.core.speed import (
     CONVERSATION_TOKENS,
     SELF_TEST_BYTES,

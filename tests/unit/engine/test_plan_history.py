@@ -7,7 +7,8 @@ import pytest
 from app.core.events import HOST
 from app.core.gguf_reader import read_header
 from app.core.model_shape import ModelShape, shape_of
-from app.core.plan import EnginePlan, Machine, Wishes, make_plan
+from app.core.plan import EnginePlan, Machine, Wishes
+from app.core.planner import make_plan
 from app.engine.worker.plan_history import PlanHistory
 from tests.fixtures.gguf_bytes import tiny_llama
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from app.core.errors import ErrorKind, UserError
 from app.core.events import HOST
-from app.core.plan import Machine, Wishes, make_plan
+from app.core.plan import Machine, Wishes
+from app.core.planner import make_plan
 from app.engine.protocol import Load
 from app.engine.worker.backend import Emit, RequestControl
 from app.engine.worker.device_list import list_devices
