@@ -19,6 +19,7 @@ from app.hub.adopt.places import Places
 from app.hub.adopt.programs import find_new
 from app.hub.library_scan import look, read_models
 from app.paths import Paths
+from app.services.download_folder import download_folder
 from app.services.trash import move_to_trash
 from app.services.wording import file_size
 from app.storage.database import Database
@@ -104,8 +105,7 @@ def adopt(arguments: argparse.Namespace, paths: Paths) -> int:
 
 def _look(paths: Paths) -> list[LibraryModel]:
     """The library, with files that came or went since the window looked."""
-    chosen = str(settings_of(paths)["downloads.folder"] or "").strip()
-    own_folder = Path(chosen).expanduser() if chosen else paths.models
+    own_folder = download_folder(str(settings_of(paths)["downloads.folder"] or ""), paths.models)
     with open_library(paths) as library:
         scan = look(library.list(), own_folder, library.folders(), library.seen(), Places.of_this_user())
         library.add(scan.fresh, utc_now())

@@ -17,7 +17,6 @@ from app.cli.models_hub import file_line, file_of
 from app.cli.models_library import open_library
 from app.core.downloads import DownloadFile, DownloadState, SpeedMeter
 from app.core.errors import UserError
-from app.core.file_names import safe_name
 from app.core.hub_reference import parse_reference
 from app.core.hub_values import HubDetails, HubFile
 from app.core.library import FoundFile, Owner
@@ -28,6 +27,7 @@ from app.hub.download.limiter import RateLimiter
 from app.hub.download.transfer import Snapshot, Transfer, target_of
 from app.hub.library_scan import read_models
 from app.paths import Paths
+from app.services.download_folder import download_folder, repo_folder
 from app.services.wording import duration, file_size
 
 EXIT_USAGE = 2
@@ -158,9 +158,7 @@ def _ask_which(details: HubDetails) -> int:
 
 def _folder(settings: Mapping[str, Value], paths: Paths, repo: str) -> Path:
     """Where the window would put it."""
-    chosen = str(settings["downloads.folder"] or "").strip()
-    root = Path(chosen).expanduser() if chosen else paths.models
-    return root.joinpath(*map(safe_name, repo.split("/")))
+    return repo_folder(download_folder(str(settings["downloads.folder"] or ""), paths.models), repo)
 
 
 def _put_into_library(

@@ -13,9 +13,9 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.downloads import Download, DownloadFile, DownloadId, DownloadState, WaitReason, is_within_hours
 from app.core.errors import ErrorKind, UserError
-from app.core.file_names import safe_name
 from app.hub.access import HubAccess
 from app.hub.download.limiter import RateLimiter
+from app.services.download_folder import download_folder, repo_folder
 from app.services.download_list import DownloadList
 from app.services.download_worker import DownloadWorker
 from app.services.settings import SettingsService
@@ -95,8 +95,7 @@ class DownloadService(QObject):
     @property
     def folder(self) -> Path:
         """Where new downloads go, each into folders of its author and repository."""
-        chosen = self._settings.string("downloads.folder").strip()
-        return Path(chosen).expanduser() if chosen else self._own_folder
+        return download_folder(self._settings.string("downloads.folder"), self._own_folder)
 
     def download(self, download_id: DownloadId) -> Download | None:
         """One of the list, or one that was cancelled not long ago."""
@@ -114,7 +113,7 @@ class DownloadService(QObject):
         if not files:
             raise ValueError("a download without files")
         repo = files[0].repo
-        place = str((folder or self.folder / Path(*map(safe_name, repo.split("/")))).absolute())
+        place = str((folder or repo_folder(self.folder, repo)).absolute())
         same = self._list.same_as(files, place)
         if same is not None and same.state is not DownloadState.DONE:
             self.resume(same.id)
