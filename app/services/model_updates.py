@@ -65,18 +65,20 @@ def _check(access: HubAccess, model: LibraryModel) -> ModelUpdate | None:
 
 
 def compare(model: LibraryModel, details: HubDetails) -> ModelUpdate | None:
-    """What the hub has for a model; None when there is no file of its name.
+    """What the hub has for a model; None when there is no file of its name or content.
 
-    Files are the same if their hash is, where both are known, else if their size is.
+    Files are the same if their hash is, where both are known, else if their size is. Of several files of one name, in
+    folders by quantization, the one in a folder that is called like the model's is meant.
     """
-    name = PurePath(model.path).name
-    found = next((file for file in details.files if PurePath(file.path).name == name), None)
+    if model.sha256 and any(file.parts[0].sha256 == model.sha256 for file in details.files):
+        return ModelUpdate(model, ())
+    place = PurePath(model.path).parts[-2:]
+    named = [file for file in details.files if PurePath(file.path).name == place[-1]]
+    found = max(named, key=lambda file: PurePath(file.path).parts[-2:] == place, default=None)
     if found is None:
         return None
-    first = found.parts[0]
-    is_same = model.sha256 == first.sha256 if model.sha256 and first.sha256 else model.size_bytes == found.size_bytes
-    if is_same:
-        return ModelUpdate(model, ())
     parts = found.parts
+    if model.size_bytes == found.size_bytes and not (model.sha256 and parts[0].sha256):
+        return ModelUpdate(model, ())
     files = (DownloadFile(model.repo, part.path, details.commit, part.sha256, part.size_bytes) for part in parts)
     return ModelUpdate(model, tuple(files))
