@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt
 from PySide6.QtGui import QColor, QFont, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
 
@@ -190,6 +190,9 @@ class _ThemeKeeper(QObject):
         font = scaled_font(self._system_font, text_percent)
         if font != self._app.font():
             self._app.setFont(font)
+            for widget in self._app.allWidgets():  # Qt tells windows only; parts with a font of their own scale it
+                if not widget.isWindow():
+                    QCoreApplication.sendEvent(widget, QEvent(QEvent.Type.ApplicationFontChange))
 
     def _on_color_scheme_changed(self, _scheme: Qt.ColorScheme) -> None:
         self._set_palette()

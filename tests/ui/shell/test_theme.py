@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QFont, QPalette
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.ui.icons import app_icon, icon_pixmap
@@ -93,10 +93,10 @@ def test_a_chosen_theme_ignores_the_system(qapp: QApplication) -> None:
 
 @pytest.mark.parametrize("percent", [70, 150, 200])
 def test_text_size_scales_everything(qapp: QApplication, qtbot: QtBot, percent: int) -> None:
-    label, title = Label("x"), Label("x", percent=150, bold=True)
-    for widget in (label, title):
-        qtbot.addWidget(widget)
-        widget.show()
+    window = QWidget()
+    qtbot.addWidget(window)
+    label, title = Label("x", window), Label("x", window, percent=150, bold=True)
+    window.show()
     before, title_before = label.font().pointSizeF(), title.font().pointSizeF()
     apply_theme(qapp, "light", percent)
     qtbot.waitUntil(lambda: label.font().pointSizeF() == pytest.approx(before * percent / 100, rel=0.02))
