@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -73,6 +74,34 @@ def test_any_bytes_in_place_of_a_journal_are_survived(target: Path, text: bytes)
     part = PartFile(target, IDENTITY)
     part.open()
     assert part.written.spans == ()
+
+
+@pytest.mark.parametrize("held_for", [2, 10_000])
+def test_a_virus_scanner_that_holds_a_new_file_is_waited_for(
+    target: Path, monkeypatch: pytest.MonkeyPatch, held_for: int
+) -> None:
+    monkeypatch.setattr("app.hub.download.part_file._HELD_FOR_S", 20.0 if held_for == 2 else 0.3)
+    rename, refused = Path.replace, [0]
+
+    def held(source: Path, place: Path) -> Path:  # as Windows answers
+        if refused[0] < held_for:
+            refused[0] += 1
+            error = PermissionError(errno.EACCES, "Access is denied")
+            error.winerror = 5  # type: ignore[attr-defined]
+            raise error
+        return rename(source, place)
+
+    part = PartFile(target, Identity("d" * 64, len(CONTENT)))
+    part.open()
+    with part.writer() as file:
+        file.write(CONTENT)
+    monkeypatch.setattr(Path, "replace", held)
+    if held_for == 2:
+        part.finish()
+        assert target.read_bytes() == CONTENT
+    else:
+        with pytest.raises(PermissionError):
+            part.finish()
 
 
 def test_removing_leaves_nothing(target: Path) -> None:

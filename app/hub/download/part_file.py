@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +21,9 @@ PART_SUFFIX = ".part"
 _JOURNAL_FORMAT = 1  # a part with a journal of a later format is begun anew by this version
 _JOURNAL_LIMIT_BYTES = 1 << 20  # of ours a few hundred
 _FAT_LIMIT_BYTES = 2**32 - 1  # FAT32 holds no larger file
+_HELD = frozenset({5, 32, 33})  # ERROR_ACCESS_DENIED, _SHARING_VIOLATION, _LOCK_VIOLATION: of a virus scanner mostly
+_HELD_FOR_S = 2.0
+_HELD_LOOK_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ class PartFile:
             file.write(json.dumps(data))
             file.flush()
             os.fsync(file.fileno())  # else a power cut may leave its name without its text
-        fresh.replace(self._journal)
+        _replace(fresh, self._journal)
         self._synced = written
 
     def discard(self) -> None:
@@ -128,9 +132,22 @@ class PartFile:
         with self.path.open("r+b") as file:
             file.truncate(self._identity.size_bytes)
             os.fsync(file.fileno())
-        self.path.replace(self.target)
+        _replace(self.path, self.target)
         sync_folder(self.target.parent)
         remove_part(self.target)  # the journal
+
+
+def _replace(source: Path, target: Path) -> None:
+    """Rename over what is there; on Windows as soon as whoever looks at new files has let go. Raises OSError."""
+    ends_s = time.monotonic() + _HELD_FOR_S
+    while True:
+        try:
+            source.replace(target)
+            return
+        except OSError as error:
+            if getattr(error, "winerror", None) not in _HELD or time.monotonic() > ends_s:
+                raise
+        time.sleep(_HELD_LOOK_S)
 
 
 def remove_part(target: Path) -> None:
