@@ -150,7 +150,7 @@ def _show_file(as_json: bool, access: HubAccess, details: HubDetails, file: HubF
             **_file_json(file),
             "repo": details.model.repo,
             "commit": details.commit,
-            "architecture": header.architecture,
+            "architecture": header.line("general.architecture"),
             "context_length": trained or None,
             "needed_bytes": need.total_bytes if need else None,
             "needed_for_context": context if need else None,
@@ -164,7 +164,7 @@ def _show_file(as_json: bool, access: HubAccess, details: HubDetails, file: HubF
     facts_in_words = {
         "Size": file_size(file.size_bytes),
         "Quantization": file.quantization,
-        "Architecture": header.architecture,
+        "Architecture": header.line("general.architecture"),
         "Context": f"up to {number(trained)} tokens" if trained else "",
         f"Memory for {number(context)} tokens": memory,
         "Licence": details.model.licence,

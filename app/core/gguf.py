@@ -13,6 +13,8 @@ from enum import IntEnum
 from app.core.errors import ErrorKind, UserError
 from app.core.tensor_types import TensorType
 
+MAX_LINE = 300  # characters of what is shown
+
 
 class ValueType(IntEnum):
     """The type numbers of keys and array elements."""
@@ -97,6 +99,11 @@ class GgufHeader:
         value = self.metadata.get(key)
         return value if isinstance(value, str) else None
 
+    def line(self, key: str) -> str:
+        """The text under `key` as it may be shown, whatever it is: one short line of printable letters."""
+        text = (self.text(key) or "")[:MAX_LINE]
+        return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
     def integer(self, key: str) -> int | None:
         """The whole number under `key`; None when it is absent or none."""
         value = self.metadata.get(key)
@@ -115,4 +122,4 @@ class GgufHeader:
 
 def corrupt(reason: str) -> UserError:
     """The error for contents that contradict themselves."""
-    return UserError(ErrorKind.CORRUPT, reason=reason)
+    return UserError(ErrorKind.CORRUPT, reason=reason[:MAX_LINE])

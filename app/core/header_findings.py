@@ -142,13 +142,14 @@ def chat_finding(header: GgufHeader) -> Finding | None:
     architecture = header.architecture
     if not architecture and not header.is_complete:
         return None
+    shown = header.line("general.architecture")
     refused = refusal(architecture)
     if refused is not None:
-        return Finding(FindingKind(refused.value), "" if refused is ErrorKind.PROJECTOR else architecture)
+        return Finding(FindingKind(refused.value), "" if refused is ErrorKind.PROJECTOR else shown)
     # Embedding models made from chat models keep the architecture and say how to pool.
     pools = header.integer(f"{architecture}.pooling_type") or 0
     if pools > 0 or header.metadata.get(f"{architecture}.attention.causal") is False:
-        return Finding(FindingKind.EMBEDDING_MODEL, architecture)
+        return Finding(FindingKind.EMBEDDING_MODEL, shown)
     return None
 
 
@@ -164,10 +165,10 @@ def tensor_finding(tensors: Sequence[TensorInfo]) -> Finding | None:
 def _tokenizer_finding(header: GgufHeader) -> Finding | None:
     model, pre = header.text("tokenizer.ggml.model"), header.text("tokenizer.ggml.pre")
     if model is not None and model not in TOKENIZERS:
-        return Finding(FindingKind.UNKNOWN_TOKENIZER, model)
+        return Finding(FindingKind.UNKNOWN_TOKENIZER, header.line("tokenizer.ggml.model"))
     is_cut = model in BYTE_PAIR_TOKENIZERS and model != _OWN_PRE_TOKENIZER
     if is_cut and pre and pre not in PRE_TOKENIZERS:
-        return Finding(FindingKind.UNKNOWN_TOKENIZER, pre)
+        return Finding(FindingKind.UNKNOWN_TOKENIZER, header.line("tokenizer.ggml.pre"))
     return None
 
 
@@ -208,7 +209,7 @@ def _sees_images(header: GgufHeader) -> bool:
 
 
 def _name(header: GgufHeader) -> str:
-    return " ".join(header.text(f"general.{key}") or "" for key in ("name", "finetune", "basename"))
+    return " ".join(header.line(f"general.{key}") for key in ("name", "finetune", "basename"))
 
 
 def _words(header: GgufHeader) -> frozenset[str]:

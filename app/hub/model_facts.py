@@ -13,7 +13,6 @@ from app.core.library import FoundFile, LibraryModel
 from app.core.quantizations import quantization_of, quantization_of_type
 
 _PREFIX_BYTES = 64 * 1024  # what stands before the vocabulary takes a few thousand
-_MAX_TEXT = 300  # characters
 _MAX_FIGURE = 2**53
 _NO_LANGUAGE_MODELS = ("clip", "")  # projectors, and files that say nothing of themselves
 
@@ -47,17 +46,17 @@ def read_facts(found: FoundFile, *, whole: bool) -> tuple[LibraryModel, int]:
 
 def _describe(found: FoundFile, header: GgufHeader) -> LibraryModel:
     path = Path(found.path)
-    name = found.name or _line(header, "general.name") or path.stem
+    name = found.name or header.line("general.name") or path.stem
     model = LibraryModel(
         path=found.path,
         name=name,
         owner=found.owner,
         parts=found.parts,
         size_bytes=found.size_bytes,
-        architecture=_line(header, "general.architecture"),
+        architecture=header.line("general.architecture"),
         quantization=_quantization(path, header),
         context_length=_figure(header.integer(f"{header.architecture}.context_length") or 0),
-        licence=_line(header, "general.license"),
+        licence=header.line("general.license"),
         sha256=found.sha256,
         repo=found.repo,
         commit=found.commit,
@@ -69,12 +68,6 @@ def _describe(found: FoundFile, header: GgufHeader) -> LibraryModel:
         with suppress(OSError, UserError), Path(part).open("rb", buffering=0) as file:
             parameters += sum(tensor.elements for tensor in read_header(file).tensors)
     return replace(model, parameters=_figure(parameters), has_template="tokenizer.chat_template" in header.metadata)
-
-
-def _line(header: GgufHeader, key: str) -> str:
-    """A text of the header for a list: on one line, however long it is in the file."""
-    text = (header.text(key) or "")[:_MAX_TEXT]
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def _figure(number: int) -> int:

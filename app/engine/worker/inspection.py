@@ -92,7 +92,7 @@ def _inspect(path: Path, purpose: Purpose) -> ModelFacts:
     architecture = header.architecture
     return ModelFacts(
         path=path,
-        name=header.text("general.name") or path.stem,
+        name=header.line("general.name") or path.stem,
         architecture=architecture,
         size_bytes=size_bytes + sum(found_bytes for _, found_bytes in others),
         parameters=sum(tensor.elements for tensor in tensors),

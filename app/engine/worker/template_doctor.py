@@ -208,7 +208,7 @@ def _facts_in(header: GgufHeader, stem: str) -> _FileFacts:
     )
     return _FileFacts(
         template=header.text(TEMPLATE_KEY) or "",
-        name=f"{header.text('general.name') or ''} {stem}",
+        name=f"{header.line('general.name')} {stem}",
         bos_text=text_of("bos", usual[0]),
         eos_text=text_of("eos", usual[1]),
         mark_texts=marks,

@@ -262,3 +262,17 @@ def test_alignment_of_the_file_is_used() -> None:
     assert header.alignment == 256
     assert header.data_offset % 256 == 0
     assert header.needed_bytes == len(data)
+
+
+def test_what_is_shown_of_a_text_is_one_short_line() -> None:
+    name = "\x1b[2J Tern\n\u202e7B\t" + "x" * 100_000
+    header = read_header(gguf({"general.name": name, "general.architecture": 7}))
+    assert header.line("general.name").startswith("[2J Tern 7B xxx")
+    assert len(header.line("general.name")) <= 300
+    assert header.line("general.architecture") == header.line("general.licence") == ""
+
+
+def test_what_is_said_of_a_damaged_file_is_short() -> None:
+    error = refused(gguf({}, key_count=1) + struct.pack("<Q", 60_000) + b"k" * 60_000 + struct.pack("<I", 99))
+    assert error.kind is ErrorKind.CORRUPT
+    assert len(error.string("reason")) <= 300

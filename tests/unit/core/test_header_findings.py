@@ -54,6 +54,11 @@ def test_a_chat_model_with_a_template_leaves_nothing_to_say() -> None:
             Finding(FindingKind.EMBEDDING_MODEL, "qwen3"),
             UserError(ErrorKind.EMBEDDING_MODEL, architecture="qwen3"),
         ),
+        (
+            {"general.architecture": "\x1b[31m\nsd" + 2**20 * "x"},
+            Finding(FindingKind.UNSUPPORTED_ARCHITECTURE, "[31m sd" + 292 * "x"),
+            UserError(ErrorKind.UNSUPPORTED_ARCHITECTURE, architecture="[31m sd" + 292 * "x"),
+        ),
         ({"general.architecture": "clip"}, Finding(FindingKind.PROJECTOR), UserError(ErrorKind.PROJECTOR)),
         ({"general.type": "mmproj"}, Finding(FindingKind.PROJECTOR), UserError(ErrorKind.PROJECTOR)),
         ({"general.type": "adapter"}, Finding(FindingKind.ADAPTER), UserError(ErrorKind.ADAPTER)),
