@@ -54,7 +54,8 @@ class Library:
     def scan(self) -> None:
         with self._qtbot.waitSignal(self.service.scanned, timeout=WAIT_MS):
             self.service.scan()
-        self.until(lambda: True)
+        with self._qtbot.waitSignal(self.service.listed, timeout=WAIT_MS):  # with what was found
+            pass
 
     def until(self, condition: Callable[[], bool]) -> None:
         self._qtbot.waitUntil(condition, timeout=WAIT_MS)
@@ -150,7 +151,7 @@ def offered(library: Library, *, again: bool = False) -> list[FoundFile]:
 
 def test_what_another_program_keeps_is_offered_and_used_where_it_lies(library: Library) -> None:
     path = elsewhere(library)
-    before = path.stat()
+    before = everything_under(library.home)
     library.open()
     found = offered(library)
     assert [each.path for each in found] == [str(path)]
@@ -159,7 +160,7 @@ def test_what_another_program_keeps_is_offered_and_used_where_it_lies(library: L
     model = library.only()
     assert (model.owner, model.repo, model.is_read_only) == (Owner.LM_STUDIO, "acme/Tiny-GGUF", True)
     assert offered(library, again=True) == []
-    assert path.stat() == before
+    assert everything_under(library.home) == before
 
 
 def test_what_was_declined_is_offered_only_when_asked_for(library: Library, qtbot: QtBot) -> None:
