@@ -2,6 +2,8 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from app.core.errors import ErrorKind, UserError
 from app.core.events import HOST
@@ -9,7 +11,7 @@ from app.core.gguf_reader import read_header
 from app.core.memory import memory_need
 from app.core.model_shape import ModelShape, shape_of
 from app.core.plan import Budget, EnginePlan, Machine, Wishes
-from app.core.planner import make_plan, resized_plan, smaller_plan
+from app.core.planner import fitting_plan, make_plan, resized_plan, smaller_plan
 from tests.fixtures.gguf_bytes import gguf
 
 GIB = 1 << 30
@@ -164,6 +166,33 @@ def test_a_card_with_no_room_takes_nothing_from_the_others() -> None:
     _, large, small = made.shares
     assert small.total_bytes == 0
     assert large.weights_bytes == sum(shape.layer_bytes) + shape.output_bytes
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    shape=st.sampled_from([dense(), mixture()]),
+    main=st.floats(1, 40),
+    free=st.lists(st.floats(0, 24), max_size=3),
+    context=st.sampled_from([512, 8192, 32768]),
+)
+def test_no_device_is_overfilled_and_no_further_card_makes_it_worse(
+    shape: ModelShape, main: float, free: list[float], context: int
+) -> None:
+    def best(*gibs: float) -> EnginePlan | None:
+        return fitting_plan(shape, Machine(int(main * GIB), 4, cards(*gibs)), Wishes(context_length=context))
+
+    made = best(*free)
+    without_room, with_room = best(*free, 0.01), best(*free, 100)
+    assert with_room is None or with_room.placement.gpu_layers == shape.layers + 1
+    if made is None:
+        return
+    budgets = [int(main * GIB), *(int(gib * GIB) for gib in free)]
+    assert all(share.total_bytes <= budget for share, budget in zip(made.shares, budgets, strict=False))
+    assert sum(share.layers for share in made.shares) == shape.layers
+    assert sum(share.weights_bytes for share in made.shares) == shape.weights_bytes
+    assert without_room is not None
+    assert without_room.placement.gpu_layers == made.placement.gpu_layers
+    assert with_room is not None
 
 
 def test_experts_that_do_not_fit_stay_in_main_memory() -> None:
