@@ -16,7 +16,7 @@ _HOURS = 24
 
 
 class DownloadState(StrEnum):
-    """Where a download is. A person may resume PAUSED, WAITING, SCHEDULED and FAILED ones."""
+    """Where a download is. A person may resume PAUSED, SCHEDULED, FAILED and CANCELLED ones."""
 
     QUEUED = "queued"  # another one comes first
     RUNNING = "running"

@@ -153,10 +153,15 @@ class DownloadService(QObject):
     """Other words for the same: after a failure, after `cancel`."""
 
     def replace(self, download_id: DownloadId) -> None:
-        """Go on after NAME_TAKEN: the file that has the name is replaced once the new one is complete."""
+        """A file that has the name already is replaced once the new one is complete; after NAME_TAKEN, or before."""
         download = self._list.find(download_id)
-        if download is not None:
-            self._put(replace(download, replaces=True))
+        if download is None:
+            return
+        self._put(replace(download, replaces=True))
+        if download.is_active:  # its worker knows of no consent
+            self._rest(download_id, DownloadState.QUEUED)
+            self._arrange()
+        else:
             self.resume(download_id)
 
     def use_folder(self, download_id: DownloadId, folder: Path) -> None:

@@ -370,6 +370,18 @@ def test_another_file_of_that_name_is_replaced_only_when_told(start: Start) -> N
     assert place.read_bytes() == CONTENT
 
 
+def test_what_runs_already_may_be_told_to_replace(start: Start) -> None:
+    queue = start()
+    place = queue.own / "maker" / "one" / "one.gguf"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"an older version")
+    added = queue.add("one")
+    queue.service.replace(added.id)
+    queue.until_state(added, DownloadState.DONE, DownloadState.FAILED)
+    assert queue.now(added).error is None
+    assert place.read_bytes() == CONTENT
+
+
 def test_a_file_in_another_folder_is_not_replaced_because_one_in_the_first_was_to_be(
     start: Start, tmp_path: Path
 ) -> None:
