@@ -69,25 +69,6 @@ class ConversationStore:
         with self._database.reading() as session:
             return messages_from_rows(session.execute(in_portions))
 
-    def add_messages(
-        self,
-        conversation_id: ConversationId,
-        messages: Sequence[Message],
-        active_leaf_id: MessageId | None,
-        now: datetime | None = None,
-    ) -> None:
-        """Store new messages, parents first, and what is on screen now; moves the conversation to the top."""
-        if any(message.conversation_id != conversation_id for message in messages):
-            raise ValueError("a message of another conversation")
-        with self._database.session() as session:
-            if messages:
-                session.execute(insert(MessageRow), [message_to_row(message) for message in messages])
-            session.execute(
-                update(ConversationRow)
-                .where(ConversationRow.id == conversation_id)
-                .values(updated_at=now or utc_now(), active_leaf_id=active_leaf_id)
-            )
-
     def save_exchange(self, conversation: Conversation, messages: Sequence[Message], active_leaf_id: MessageId) -> None:
         """Store new messages together with their conversation, which may be new as well: all of it or nothing.
 
@@ -130,14 +111,6 @@ class ConversationStore:
     def save_draft(self, conversation_id: ConversationId, text: str) -> None:
         """Keep what was typed and not sent."""
         self._change(conversation_id, draft=text)
-
-    def set_model(self, conversation_id: ConversationId, path: str | None) -> None:
-        """The model file of a conversation; None for the built-in model."""
-        self._change(conversation_id, model_path=path)
-
-    def set_system_prompt(self, conversation_id: ConversationId, text: str | None) -> None:
-        """The instructions of a conversation; None for those from the settings."""
-        self._change(conversation_id, system_prompt=text)
 
     def trash(self, conversation_id: ConversationId, now: datetime) -> None:
         """Move to the trash; its place in the order by last change stays."""

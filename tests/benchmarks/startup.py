@@ -55,12 +55,11 @@ def store_conversation(data: Path, count: int) -> None:
     database = Database.open(paths.database, paths.backups)
     store = ConversationStore(database)
     key = ConversationId("benchmark")
-    store.create(Conversation(key, "Benchmark"))
     messages: list[Message] = []
     for item in conversation(count):
         parent = messages[-1].id if messages else None
         messages.append(replace(item.message, conversation_id=key, parent_id=parent))
-    store.add_messages(key, messages, messages[-1].id)
+    store.save_exchange(Conversation(key, "Benchmark"), messages, messages[-1].id)
     database.close()
     paths.settings.write_text(json.dumps({"window.last_conversation": key}), "utf-8")
 

@@ -77,8 +77,8 @@ def main() -> int:
         database = Database.open(path, backups)
         store = ConversationStore(database)
         conversation, messages = conversation_of(MESSAGES)
-        store.create(conversation)
-        timed(f"store {MESSAGES:,} messages at once", 1, lambda _: store.add_messages(conversation.id, messages, None))
+        leaf = messages[-1].id
+        timed(f"store {MESSAGES:,} messages at once", 1, lambda _: store.save_exchange(conversation, messages, leaf))
         timed(f"read {MESSAGES:,} messages", 15, lambda _: store.messages(conversation.id))
         for chars in (2_000, 20_000, 100_000):
             versions = list(grown(messages[-1], 200, chars))

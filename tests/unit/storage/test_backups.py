@@ -57,7 +57,7 @@ def test_a_backup_can_be_made_while_answers_are_written(
     conversation = Conversation(new_conversation_id())
     store.create(conversation)
     message = Message(new_message_id(), conversation.id, None, Role.ASSISTANT, (TextPart(""),))
-    store.add_messages(conversation.id, [message], message.id)
+    store.save_exchange(conversation, [message], message.id)
     stop = threading.Event()
     failures: list[Exception] = []
 

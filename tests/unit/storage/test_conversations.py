@@ -21,6 +21,7 @@ from app.core.messages import (
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database
 
+YEAR_MINUTES = 365 * 24 * 60
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ODD_TEXTS = ["", "plain", "NUL \0 inside", "\ud800 alone", "a\udcffb\0", "שלום 🙂", "x" * 1_000_000, "é" * 1_000_000]
 
@@ -68,10 +69,10 @@ def test_odd_and_long_texts_come_back(store: ConversationStore, text: str) -> No
     store.create(conversation)
     store.rename(conversation.id, text, custom=True)
     store.save_draft(conversation.id, text)
-    store.set_system_prompt(conversation.id, text)
-    store.set_model(conversation.id, text)
-    expected = replace(conversation, title=text, title_is_custom=True, draft=text, system_prompt=text, model_path=text)
-    assert store.list() == [expected]
+    expected = replace(conversation, title=text, title_is_custom=True, draft=text)
+    full = replace(expected, id=new_conversation_id(), system_prompt=text, model_path=text)
+    store.create(full)
+    assert (store.get(conversation.id), store.get(full.id)) == (expected, full)
 
 
 def test_small_changes_leave_the_order_alone(store: ConversationStore) -> None:
@@ -80,25 +81,21 @@ def test_small_changes_leave_the_order_alone(store: ConversationStore) -> None:
     store.create(second)
     store.rename(first.id, "named", custom=False)
     store.save_draft(first.id, "draft")
-    store.set_model(first.id, "/m.gguf")
-    store.set_model(first.id, None)
-    store.set_system_prompt(first.id, "p")
-    store.set_system_prompt(first.id, None)
     leaf = new_message_id()
     store.set_active_leaf(first.id, leaf)
     assert store.list() == [second, replace(first, title="named", draft="draft", active_leaf_id=leaf)]
 
 
 def test_new_messages_bring_a_conversation_to_the_top(store: ConversationStore) -> None:
-    conversations = [new_conversation(minute) for minute in range(3)]
+    conversations = [new_conversation(minute - YEAR_MINUTES) for minute in range(3)]
     for conversation in conversations:
         store.create(conversation)
     assert [found.id for found in store.list()] == [item.id for item in reversed(conversations)]
     oldest = conversations[0]
     messages = chain_of(oldest, 2)
-    later = NOON + timedelta(hours=1)
-    store.add_messages(oldest.id, messages, messages[-1].id, now=later)
-    assert store.list()[0] == replace(oldest, updated_at=later, active_leaf_id=messages[-1].id)
+    store.save_exchange(oldest, messages, messages[-1].id)
+    first = store.list()[0]
+    assert first == replace(oldest, updated_at=first.updated_at, active_leaf_id=messages[-1].id)
 
 
 def test_the_same_moment_still_gives_one_order(store: ConversationStore) -> None:
@@ -111,11 +108,11 @@ def test_the_same_moment_still_gives_one_order(store: ConversationStore) -> None
 def test_trash_and_back_keeps_place_and_messages(store: ConversationStore) -> None:
     conversations = [new_conversation(minute, str(minute)) for minute in range(4)]
     for conversation in conversations:
-        store.create(conversation)
-    chosen = conversations[1]
-    messages = chain_of(chosen, 3)
-    store.add_messages(chosen.id, messages, None, now=chosen.updated_at)
+        messages = chain_of(conversation, 3)
+        store.save_exchange(conversation, messages, messages[-1].id)
     before = store.list()
+    chosen = before[2]
+    messages = store.messages(chosen.id)
 
     store.trash(chosen.id, NOON)
     assert [found.title for found in store.list()] == ["3", "2", "0"]
@@ -131,8 +128,8 @@ def test_trash_and_back_keeps_place_and_messages(store: ConversationStore) -> No
 def test_the_trash_is_emptied_of_what_lay_there_for_30_days(store: ConversationStore) -> None:
     kept, fresh, old = (new_conversation(minute) for minute in range(3))
     for conversation in (kept, fresh, old):
-        store.create(conversation)
-        store.add_messages(conversation.id, chain_of(conversation, 2), None)
+        messages = chain_of(conversation, 2)
+        store.save_exchange(conversation, messages, messages[-1].id)
     now = NOON + timedelta(days=100)
     store.trash(fresh.id, now - timedelta(days=30))
     store.trash(old.id, now - timedelta(days=30, microseconds=1))
@@ -151,8 +148,8 @@ def test_the_trash_is_emptied_of_what_lay_there_for_30_days(store: ConversationS
 def test_deleting_a_chain_of_5000_messages_leaves_none(store: ConversationStore, database: Database) -> None:
     # Cascades from parent to child would end at SQLite's limit of 1,000 nested triggers.
     conversation = new_conversation()
-    store.create(conversation)
-    store.add_messages(conversation.id, chain_of(conversation, 5000), None)
+    messages = chain_of(conversation, 5000)
+    store.save_exchange(conversation, messages, messages[-1].id)
     store.delete_for_ever(conversation.id)
     with database.reading() as session:
         assert session.connection().exec_driver_sql("SELECT count(*) FROM messages").scalar_one() == 0
@@ -161,9 +158,8 @@ def test_deleting_a_chain_of_5000_messages_leaves_none(store: ConversationStore,
 
 def test_what_is_deleted_for_ever_is_not_in_the_file(store: ConversationStore, database: Database, path: Path) -> None:
     conversation = new_conversation(title="the secret title")
-    store.create(conversation)
     messages = chain_of(conversation, 1)
-    store.add_messages(conversation.id, messages, None)
+    store.save_exchange(conversation, messages, messages[0].id)
     for length in (10, 500, 3000):  # as an answer grows while it streams
         store.update_message(messages[0].with_text("the secret text " * length))
     store.delete_for_ever(conversation.id)

@@ -56,7 +56,7 @@ for number in itertools.count():
     answer = Message(
         new_message_id(), conversation.id, question.id, Role.ASSISTANT, (), MessageState.STREAMING
     )
-    store.add_messages(conversation.id, [question, answer], answer.id)
+    store.save_exchange(conversation, [question, answer], answer.id)
     for words in range(0, 4000, 800):
         answer = answer.with_text(f"answer {number} " * words)
         store.update_message(answer)
@@ -79,12 +79,12 @@ def test_no_room_says_so_keeps_what_was_stored_and_recovers(database: Database, 
         pages = session.connection().exec_driver_sql("PRAGMA page_count").scalar_one()
         session.connection().exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}").scalar_one()
     message = Message(new_message_id(), conversation.id, None, Role.USER, (TextPart("long " * 100_000),))
-    assert told(lambda: store.add_messages(conversation.id, [message], message.id)) is ErrorKind.DISK_FULL
+    assert told(lambda: store.save_exchange(conversation, [message], message.id)) is ErrorKind.DISK_FULL
     assert store.list() == [conversation]
     assert store.messages(conversation.id) == []
     with database.session() as session:
         session.connection().exec_driver_sql("PRAGMA max_page_count = 1000000").scalar_one()
-    store.add_messages(conversation.id, [message], message.id)
+    store.save_exchange(conversation, [message], message.id)
     assert store.messages(conversation.id) == [message]
 
 
@@ -96,10 +96,10 @@ def test_a_full_disk_says_so_and_recovers(small_disk: Path) -> None:
     ballast = fill_disk(small_disk)
     message = Message(new_message_id(), conversation.id, None, Role.USER, (TextPart("long " * 10_000),))
     for _ in range(3):
-        assert told(lambda: store.add_messages(conversation.id, [message], message.id)) is ErrorKind.DISK_FULL
+        assert told(lambda: store.save_exchange(conversation, [message], message.id)) is ErrorKind.DISK_FULL
         assert store.list() == [conversation]
     ballast.unlink()
-    store.add_messages(conversation.id, [message], message.id)
+    store.save_exchange(conversation, [message], message.id)
     assert store.messages(conversation.id) == [message]
     assert database.quick_check() == []
     database.close()

@@ -14,7 +14,6 @@ from app.core.errors import ErrorKind, UserError
 from app.core.messages import (
     Conversation,
     Message,
-    MessageId,
     MessageState,
     Part,
     ReasoningPart,
@@ -61,13 +60,13 @@ def test_parts_come_back_as_they_were(
     store: ConversationStore, conversation: Conversation, parts: tuple[Part, ...]
 ) -> None:
     message = message_of(conversation, *parts)
-    store.add_messages(conversation.id, [message], message.id)
+    store.save_exchange(conversation, [message], message.id)
     assert store.messages(conversation.id) == [message]
 
 
 def test_ten_thousand_emoji_and_a_megabyte(store: ConversationStore, conversation: Conversation) -> None:
     messages = [message_of(conversation, TextPart(text)) for text in ("🙂" * 10_000, "é" * 1_000_000)]
-    store.add_messages(conversation.id, messages, None)
+    store.save_exchange(conversation, messages, messages[-1].id)
     assert store.messages(conversation.id) == messages
 
 
@@ -86,7 +85,7 @@ def test_every_field_comes_back(
         usage=USAGE,
         error=UserError(ErrorKind.ENGINE_CRASHED, reason="SIGKILL \udcff", exit_code=-9).to_json(),
     )
-    store.add_messages(conversation.id, [message], message.id)
+    store.save_exchange(conversation, [message], message.id)
     (found,) = store.messages(conversation.id)
     assert found == message
     assert found.created_at.tzinfo is UTC
@@ -96,14 +95,14 @@ def test_moments_of_other_zones_are_kept_as_moments(store: ConversationStore, co
     local = datetime(2026, 11, 21, 1, 30, 0, 999999, tzinfo=timezone(timedelta(hours=5, minutes=45)))
     early = datetime(1969, 7, 20, 20, 17, 40, 1, tzinfo=UTC)
     messages = [message_of(conversation, created_at=moment) for moment in (local, early)]
-    store.add_messages(conversation.id, messages, None)
+    store.save_exchange(conversation, messages, messages[-1].id)
     assert [found.created_at for found in store.messages(conversation.id)] == [local, early]
 
 
 def test_a_naive_moment_is_a_bug(store: ConversationStore, conversation: Conversation) -> None:
     message = message_of(conversation, created_at=datetime(2026, 11, 21))
     with pytest.raises(Exception, match="time zone"):
-        store.add_messages(conversation.id, [message], None)
+        store.save_exchange(conversation, [message], message.id)
 
 
 def test_a_tree_keeps_its_order_and_its_versions(
@@ -116,9 +115,9 @@ def test_a_tree_keeps_its_order_and_its_versions(
     ]
     follow_up = message_of(conversation, TextPart("again"), parent_id=answers[1].id)
     edited = message_of(conversation, TextPart("q, edited"))
-    store.add_messages(conversation.id, [question, answers[0]], answers[0].id)
+    store.save_exchange(conversation, [question, answers[0]], answers[0].id)
     for message in (*answers[1:], follow_up, edited):
-        store.add_messages(conversation.id, [message], message.id)
+        store.save_exchange(conversation, [message], message.id)
     store.set_active_leaf(conversation.id, follow_up.id)
 
     again = ConversationStore(open_database())
@@ -138,18 +137,14 @@ def test_the_order_is_that_of_adding_whatever_the_clock_says(
     noon = datetime(2026, 11, 21, 12, tzinfo=UTC)
     messages = [message_of(conversation, created_at=noon - timedelta(hours=hour)) for hour in range(5)]
     for message in messages:
-        store.add_messages(conversation.id, [message], message.id)
+        store.save_exchange(conversation, [message], message.id)
     assert store.messages(conversation.id) == messages
 
 
-def test_a_message_without_its_parent_or_of_another_conversation_is_a_bug(
-    store: ConversationStore, conversation: Conversation
-) -> None:
+def test_a_message_without_its_parent_is_a_bug(store: ConversationStore, conversation: Conversation) -> None:
     orphan = message_of(conversation, parent_id=new_message_id())
     with pytest.raises(IntegrityError):
-        store.add_messages(conversation.id, [orphan], orphan.id)
-    with pytest.raises(ValueError, match="another conversation"):
-        store.add_messages(new_conversation_id(), [orphan], orphan.id)
+        store.save_exchange(conversation, [orphan], orphan.id)
     assert store.messages(conversation.id) == []
     stored = store.get(conversation.id)
     assert stored is not None
@@ -159,7 +154,7 @@ def test_a_message_without_its_parent_or_of_another_conversation_is_a_bug(
 def test_what_may_change_of_a_message_changes(store: ConversationStore, conversation: Conversation) -> None:
     first = message_of(conversation, TextPart("q"))
     answer = message_of(conversation, parent_id=first.id, role=Role.ASSISTANT, state=MessageState.STREAMING)
-    store.add_messages(conversation.id, [first, answer], answer.id)
+    store.save_exchange(conversation, [first, answer], answer.id)
     for length in (10, 1_000, 100_000, 20):
         answer = answer.with_text("word " * length, "hm")
         store.update_message(answer)
@@ -173,7 +168,7 @@ def test_what_may_change_of_a_message_changes(store: ConversationStore, conversa
 
 def test_several_messages_are_updated_at_once(store: ConversationStore, conversation: Conversation) -> None:
     messages = [message_of(conversation, state=MessageState.STREAMING) for _ in range(3)]
-    store.add_messages(conversation.id, messages, None)
+    store.save_exchange(conversation, messages, messages[-1].id)
     messages[0] = messages[0].with_text("one")
     messages[2] = replace(messages[2].with_text("three"), state=MessageState.COMPLETE)
     store.update_messages([messages[2], messages[0]])
@@ -225,7 +220,7 @@ def test_an_exchange_that_cannot_be_stored_leaves_no_conversation(store: Convers
 
 def test_a_late_update_of_a_deleted_message_does_nothing(store: ConversationStore, conversation: Conversation) -> None:
     message = message_of(conversation, TextPart("x"))
-    store.add_messages(conversation.id, [message], message.id)
+    store.save_exchange(conversation, [message], message.id)
     store.delete_for_ever(conversation.id)
     store.update_message(message.with_text("late"))
     store.save_draft(conversation.id, "late")
@@ -238,8 +233,8 @@ def test_answers_in_progress_become_interrupted(store: ConversationStore, conver
     other = Conversation(new_conversation_id())
     store.create(other)
     elsewhere = message_of(other, TextPart("half a sen"), state=MessageState.STREAMING)
-    store.add_messages(conversation.id, messages, None)
-    store.add_messages(other.id, [elsewhere], elsewhere.id)
+    store.save_exchange(conversation, messages, messages[-1].id)
+    store.save_exchange(other, [elsewhere], elsewhere.id)
 
     assert store.interrupt_streaming() == 2
 
@@ -259,7 +254,7 @@ def test_usage_of_a_later_version_is_read_as_far_as_it_is_known(
     store: ConversationStore, conversation: Conversation, database: Database
 ) -> None:
     message = message_of(conversation, usage=USAGE)
-    store.add_messages(conversation.id, [message], message.id)
+    store.save_exchange(conversation, [message], message.id)
     with database.session() as session:
         session.connection().exec_driver_sql("UPDATE messages SET usage = json_set(usage, '$.joules', 7)")
     assert store.messages(conversation.id) == [message]
@@ -282,7 +277,7 @@ def test_a_row_that_cannot_be_read_is_damage_and_shows_no_words(
     store: ConversationStore, conversation: Conversation, database: Database, damage: str
 ) -> None:
     message = message_of(conversation, TextPart("a secret"))
-    store.add_messages(conversation.id, [message], MessageId(message.id))
+    store.save_exchange(conversation, [message], message.id)
     with database.session() as session:
         session.connection().exec_driver_sql(f"UPDATE messages SET {damage}")
     with pytest.raises(UserError) as caught:

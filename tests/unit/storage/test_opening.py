@@ -28,14 +28,11 @@ def fill(path: Path, backups: Path, title: str = "kept", messages: int = 200) ->
     store = ConversationStore(database)
     conversation = Conversation(new_conversation_id(), title)
     store.create(conversation)
-    store.add_messages(
-        conversation.id,
-        [
-            Message(new_message_id(), conversation.id, None, Role.USER, (TextPart(f"message {number} " * 50),))
-            for number in range(messages)
-        ],
-        None,
-    )
+    written = [
+        Message(new_message_id(), conversation.id, None, Role.USER, (TextPart(f"message {number} " * 50),))
+        for number in range(messages)
+    ]
+    store.save_exchange(conversation, written, written[-1].id)
     database.close()
     return conversation
 
