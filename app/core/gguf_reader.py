@@ -29,11 +29,12 @@ SNIFFED_BYTES = 4096
 # The largest vocabularies make headers of 16 MB; more than this is not a header.
 MAX_HEADER_BYTES = 256 * 1024 * 1024
 MAX_KEYS = 1 << 16
-MAX_TENSORS = 1 << 20
+MAX_TENSORS = 1 << 17  # of models with each expert apart 45,000, of others 1,200
 MAX_NAME_BYTES = 1 << 16
 MAX_DIMENSIONS = 4
 MAX_TENSOR_NAME_BYTES = 64  # GGML_MAX_NAME, with the final zero
 MAX_KEPT_NUMBERS = 4096  # numeric arrays up to this length are kept without being asked for
+MAX_ASKED_FOR = 1 << 22  # values of an array that was asked for: the largest vocabularies have 300,000 words
 _INT64_MAX = (1 << 63) - 1
 _FIRST_READ_BYTES = 256 * 1024
 _U32 = struct.Struct("<I")
@@ -180,6 +181,8 @@ class _Reader:
             raise _PrefixEndsError(GgufArray(kind, count, None)) from None
 
     def _elements(self, key: str, kind: ValueType, count: int) -> GgufArray:
+        if key in self._keep and count > MAX_ASKED_FOR:  # each would take ten times as much here as in the file
+            raise corrupt(f"the key {key!r} has {count} values")
         if kind is ValueType.STRING:
             self._require(self._position + 8 * count)
             start = self._position

@@ -7,7 +7,7 @@ import pytest
 from app.core.errors import ErrorKind, UserError
 from app.core.file_kinds import FileKind
 from app.core.gguf import GgufArray, ValueType
-from app.core.gguf_reader import MAX_HEADER_BYTES, read_header
+from app.core.gguf_reader import MAX_ASKED_FOR, MAX_HEADER_BYTES, read_header
 from app.core.tensor_types import TENSOR_TYPES
 from tests.fixtures.gguf_bytes import (
     F32,
@@ -236,6 +236,19 @@ def test_a_header_without_end_is_given_up() -> None:
 
     with pytest.raises(UserError) as caught:
         read_header(Endless(), size_bytes=1 << 40)
+    assert caught.value.kind is ErrorKind.CORRUPT
+
+
+def test_nothing_larger_than_any_vocabulary_is_kept() -> None:
+    most = Array(0, [7] * MAX_ASKED_FOR)
+    kept = read_header(gguf({"kinds": most}), keep=("kinds",)).array("kinds")
+    assert kept is not None
+    assert kept.values is not None
+    assert len(kept.values) == MAX_ASKED_FOR
+    data = gguf({"kinds": Array(0, [*most.values, 7])})
+    assert read_header(data).array("kinds") == GgufArray(ValueType.UINT8, MAX_ASKED_FOR + 1, None)
+    with pytest.raises(UserError) as caught:
+        read_header(data, keep=("kinds",))
     assert caught.value.kind is ErrorKind.CORRUPT
 
 
