@@ -107,7 +107,12 @@ def test_a_virus_scanner_that_holds_a_new_file_is_waited_for(
 def test_removing_leaves_nothing(target: Path) -> None:
     part = PartFile(target, IDENTITY)
     part.open()
-    part.wrote(0, 0)
+    with part.writer() as file:
+        file.write(CONTENT)
+    part.wrote(0, len(CONTENT))
+    part.sync()
+    (target.parent / "model.gguf.part.json.new").touch()  # of a run that was killed while it wrote
+    assert len(list(target.parent.iterdir())) == 3
     remove_part(target)
     remove_part(target)
     assert list(target.parent.iterdir()) == []

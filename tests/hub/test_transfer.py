@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.downloads import DownloadFile, WaitReason
+from app.core.downloads import DownloadFile, DownloadState, WaitReason
 from app.core.errors import ErrorKind, UserError
 from app.hub.download.file_lock import FileLock
 from app.hub.download.interruptible import StoppedError
@@ -51,6 +51,19 @@ def test_a_file_that_changed_on_the_hub_is_told_before_the_download(
         transfer_of(replace(file, commit="")).run()
     assert told.value.kind is ErrorKind.CHANGED_ON_HUB
     assert not hub.seen("cdn")
+
+
+def test_a_file_that_changes_during_the_download_is_told(
+    transfer_of: Callable[..., Transfer], file: DownloadFile, hub: HubServer
+) -> None:
+    hub.fail_next("/files/*", Fault(FaultKind.DROP, at_byte=1_000_000))
+    hub.fail_next("/files/*", Fault(FaultKind.EXPIRED_LINK))
+    hub.cdn.bytes_per_second = 2_000_000
+    running = Running(transfer_of(DownloadFile(REPO, NAME)))
+    running.until(lambda: running.transfer.snapshot().done_bytes > 0)
+    hub.fail_next("*/resolve/*", Fault(FaultKind.STATUS, status=200, body=b"newer" * 1000), method="HEAD")
+    running.end()
+    assert running.error == UserError(ErrorKind.CHANGED_ON_HUB, repo=REPO, path=NAME)
 
 
 def test_a_download_stays_with_its_version(
@@ -207,6 +220,18 @@ def test_a_file_that_is_there_already_is_not_downloaded(
     assert hub.requests == []
     transfer_of(DownloadFile(REPO, NAME)).run()
     assert not hub.seen("cdn")
+
+
+def test_a_check_of_what_is_there_can_be_stopped(
+    transfer_of: Callable[..., Transfer], folder: Path, start: Callable[[Transfer], Running]
+) -> None:
+    folder.mkdir(parents=True)
+    with (folder / NAME).open("wb") as large:
+        large.truncate(4 << 30)  # seconds of reading, without a byte on the disk
+    running = start(transfer_of(DownloadFile(REPO, NAME, sha256="0" * 64, size_bytes=4 << 30)))
+    running.until(lambda: running.transfer.snapshot().standing.state is DownloadState.VERIFYING)
+    running.stop()
+    assert isinstance(running.error, StoppedError)
 
 
 def test_another_file_of_the_same_name_is_not_touched(
