@@ -191,4 +191,4 @@ def _warning_words(finding: Finding) -> str:
 
 def _is_slow(verdict: Verdict) -> bool:
     rate = verdict.tokens_per_second
-    return rate is not None and words_per_second(rate) < COMFORTABLE_WORDS
+    return rate is not None and round(words_per_second(rate)) < COMFORTABLE_WORDS  # as the words say it

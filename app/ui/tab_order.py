@@ -12,13 +12,13 @@ OWN_ORDER = "ownTabOrder"
 
 
 def tab_stops(container: QWidget, leaving: QWidget | None = None) -> Iterator[QWidget]:
-    """What Tab reaches in a container now: from top to bottom, beside each other from left to right.
+    """What Tab reaches in a container now: from top to bottom, beside each other from left to right, upper layer first.
 
     Also `leaving`, in its place, although it may just have been hidden or disabled.
     """
     children = [child for child in container.children() if isinstance(child, QWidget) and not child.isWindow()]
     on_the_way = [child for child in children if leaving is not None and _holds(child, leaving)]
-    shown = [child for child in children if (child.isVisible() and child.isEnabled()) or child in on_the_way]
+    shown = [child for child in children[::-1] if (child.isVisible() and child.isEnabled()) or child in on_the_way]
     for child in sorted(shown, key=lambda child: (child.y(), child.x())):
         if child.focusPolicy() & Qt.FocusPolicy.TabFocus and child.focusProxy() is None:
             yield child

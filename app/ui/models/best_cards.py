@@ -253,15 +253,9 @@ class BestCards(QWidget):
         for card in self._cards:
             card.set_state(self._here.get(card.choice.key, ""), self._downloads.get(card.choice.key))
 
-    def _arrange(self, width_px: int) -> None:
+    def arrange(self, width_px: int) -> None:
+        """Stand beside each other or below, as this width wants it."""
         needed_px = len(self._cards) * self.fontMetrics().averageCharWidth() * CARD_CHARS
         is_wide = width_px >= needed_px
         directions = QBoxLayout.Direction
         self._row.setDirection(directions.LeftToRight if is_wide else directions.TopToBottom)
-
-    def heightForWidth(self, width: int) -> int:
-        self._arrange(width)
-        return super().heightForWidth(width)
-
-    def hasHeightForWidth(self) -> bool:
-        return True

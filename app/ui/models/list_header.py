@@ -12,37 +12,25 @@ from app.ui.models.row_list import RowList
 class ListHeader(QWidget):
     """A window onto `content`, over the part of the list where its first row leaves room.
 
-    It is a sibling of the list and not in it: to screen readers a list consists of its rows only.
+    `content` has a height for each width. It is a sibling of the list and not in it: to screen readers a list consists
+    of its rows only.
     """
 
     def __init__(self, content: QWidget, rows: RowList) -> None:
         super().__init__(rows.parentWidget())
         self._content = content
         self._rows = rows
-        self._is_wanted = False
         content.setParent(self)
         content.installEventFilter(self)
         rows.viewport().installEventFilter(self)
         rows.installEventFilter(self)
         rows.verticalScrollBar().valueChanged.connect(self._follow)
         QApplication.instance().focusChanged.connect(self._on_focus_changed)  # type: ignore[union-attr]
-        self.hide()
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether it is shown, if the list is."""
-        return self._is_wanted
-
-    def set_wanted(self, is_wanted: bool) -> None:
-        """Show it, or give its room to the rows."""
-        self._is_wanted = is_wanted
-        self.setVisible(is_wanted)
-        self._fit()
 
     def _fit(self) -> None:
         """Ask the list for the room that the content needs at this width."""
         width_px = self._rows.viewport().width()
-        needed_px = self._content.heightForWidth(width_px) if self._is_wanted else 0
+        needed_px = self._content.heightForWidth(width_px)
         self._rows.set_header_px(needed_px)
         self._content.resize(width_px, needed_px)
         self._follow()

@@ -12,7 +12,7 @@ from app.core.catalog import Catalog, CommercialUse, ModelKind
 from app.core.downloads import Download
 from app.ui.buttons import Button, ButtonKind
 from app.ui.flow_layout import FlowLayout
-from app.ui.labels import hint
+from app.ui.labels import Label, hint
 from app.ui.models.best_cards import BestCards
 from app.ui.models.best_models import best_models
 from app.ui.models.catalogue_rows import CatalogueRow, CatalogueRows
@@ -58,16 +58,14 @@ class RecommendedView(QWidget):
         self.best.details_requested.connect(self._on_details_wished)
         self.best.download_requested.connect(self.download_requested)
         self.best.use_requested.connect(self.use_requested)
-        self._message = hint(self.tr("Loading the list of models…"), self)
+        self.best.hide()
+        self._message = hint(self.tr("Loading the list of models…"))
         left = QWidget(self)
         column = QVBoxLayout(left)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
-        column.addLayout(self._chips())
-        column.addWidget(self._message)
-        column.addWidget(self.list, 1)
+        column.addWidget(self.list)
         left.setFocusProxy(self.list)
-        self._header = ListHeader(self.best, self.list)
+        ListHeader(_Top(self._chips(), self._message, self.best), self.list)
         self._panes = MasterDetail(left, self.details, self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -114,26 +112,14 @@ class RecommendedView(QWidget):
         is_searching = bool(self._search.strip() or self._filters)
         if not is_searching:
             self.best.set_models(best_models(self._rows))
-            self._order_tabs()
-        self._header.set_wanted(not is_searching and bool(self.best.cards))
+        self.best.setVisible(not is_searching and bool(self.best.cards))
 
     def _show_first(self) -> None:
         """Fill the details: with the first of the best, or else of the list."""
-        if self._header.is_wanted and self._shown_key:
-            return
-        if self._header.is_wanted:
-            self._show(self.best.cards[0].best.row.model.id)
-        else:
+        if self.best.isHidden():
             self.list.choose_first()
-
-    def _order_tabs(self) -> None:
-        """From the filters to the cards, and from there to the list."""
-        before: QWidget = self._tree
-        for card in self.best.cards:
-            for button in (card.main_button, card.details_button):
-                QWidget.setTabOrder(before, button)
-                before = button
-        QWidget.setTabOrder(before, self.list)
+        elif not self._shown_key:
+            self._show(self.best.cards[0].best.row.model.id)
 
     def set_here(self, here: Mapping[str, str], downloads: Mapping[str, Download]) -> None:
         """Which files are on this computer (key of the choice → path), and which are on their way."""
@@ -174,9 +160,9 @@ class RecommendedView(QWidget):
             button.toggled.connect(self._on_filters_changed)
             self._buttons[which] = button
             flow.addWidget(button)
-        self._tree = Button(self.tr("Family tree"), self, kind=ButtonKind.QUIET)
-        self._tree.clicked.connect(self.tree_requested)
-        flow.addWidget(self._tree)
+        tree = Button(self.tr("Family tree"), self, kind=ButtonKind.QUIET)
+        tree.clicked.connect(self.tree_requested)
+        flow.addWidget(tree)
         return flow
 
     def _matches(self, row: CatalogueRow) -> bool:
@@ -214,6 +200,24 @@ class RecommendedView(QWidget):
             self._shown_key = key
             self.best.set_shown("" if self.list.current_key else key)
             self.details.set_sheet(sheet_of_row(model, self._catalog))
+
+
+class _Top(QWidget):
+    """What stands above the first row: the filters, a message where there are no rows, the best models."""
+
+    def __init__(self, chips: FlowLayout, message: Label, best: BestCards) -> None:
+        super().__init__()
+        self._best = best
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        column.addLayout(chips)
+        column.addWidget(message)
+        column.addWidget(best)
+
+    def heightForWidth(self, width: int) -> int:
+        self._best.arrange(width)
+        return super().heightForWidth(width)
 
 
 def by_family(rows: Iterable[CatalogueRow]) -> list[tuple[str, list[CatalogueRow]]]:

@@ -22,6 +22,7 @@ from app.ui.models.best_cards import BestCard
 from app.ui.models.best_models import BestFor, best_models
 from app.ui.models.catalogue_rows import CatalogueRow, CatalogueRows, judge_rows
 from app.ui.models.recommended_view import Filter, RecommendedView
+from app.ui.tab_order import tab_stops
 from app.ui.theme import apply_theme
 from tests.ui.models.settling import settle
 from tests.ui.models.values import GB, LONG, download
@@ -73,6 +74,10 @@ def coming(card: BestCard, state: DownloadState = DownloadState.RUNNING, **chang
     return {card.choice.key: made}
 
 
+def first_row_y(view: RecommendedView) -> int:
+    return view.list.visualRect(view.list.model().index(1, 0)).top() + view.list.verticalScrollBar().value()
+
+
 def is_seen(view: RecommendedView, card: BestCard) -> bool:
     return not card.visibleRegion().isEmpty()
 
@@ -116,10 +121,11 @@ def test_nothing_is_offered_where_nothing_runs(
     assert best_models(judged_tiny.rows) == ()
     view = filled(show, catalog, judged_tiny, 1280)
     assert not view.best.isVisible()
-    assert view.list.visualRect(view.list.model().index(1, 0)).top() < 4 * view.list.fontMetrics().height()
+    top = first_row_y(view)
     view.set_rows(catalog, judged)
     settle()
     assert view.best.isVisible()
+    assert first_row_y(view) > top + view.best.height()
 
 
 # -- what they say and do
@@ -207,10 +213,11 @@ def test_narrow_the_details_of_a_card_take_the_place_of_the_list(
 
 def test_they_go_while_something_is_searched_for(view: RecommendedView) -> None:
     assert view.best.isVisible()
+    top = first_row_y(view)
     view.set_search("qwen")
     settle()
     assert not view.best.isVisible()
-    assert view.list.visualRect(view.list.model().index(1, 0)).top() < 4 * view.list.fontMetrics().height()
+    assert first_row_y(view) < top - view.best.height()
     view.set_search(" ")
     assert view.best.isVisible()
     view.chips[Filter.SMALL].click()
@@ -285,24 +292,23 @@ def test_the_wheel_over_a_card_scrolls_the_list(view: RecommendedView) -> None:
 
 
 def test_tab_goes_from_the_filters_over_the_cards_to_the_list(view: RecommendedView) -> None:
-    view.chips[Filter.COMMERCIAL].setFocus()
-    met = []
-    for _ in range(9):
-        QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
-        met.append(QApplication.focusWidget())
+    """In the order in which the window leads the Tab key."""
     buttons = [button for card in view.best.cards for button in (card.main_button, card.details_button)]
-    assert met[1:7] == buttons
-    assert met[7] is view.list
+    stops = list(tab_stops(view))
+    first = stops.index(view.chips[Filter.COMMERCIAL]) + 2  # the next is the family tree
+    assert stops[first : first + 6] == buttons
+    assert stops[first + 6] is view.list
 
 
-def test_who_comes_by_keyboard_sees_the_card(view: RecommendedView) -> None:
-    view.resize(1280, 300)
+@pytest.mark.parametrize("height", [200, 300])
+def test_who_comes_by_keyboard_sees_the_button(view: RecommendedView, height: int) -> None:
+    view.resize(1280, height)
     settle()
     bar = view.list.verticalScrollBar()
-    bar.setValue(bar.maximum())
-    view.list.setFocus()
-    for card in reversed(view.best.cards):
-        for button in (card.details_button, card.main_button):
-            QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Backtab)
-            assert button.hasFocus()
+    buttons = [button for card in view.best.cards for button in (card.main_button, card.details_button)]
+    for button in [*buttons, *view.chips.values(), *reversed(buttons)]:
+        for place in (bar.maximum(), bar.value()):
+            bar.setValue(place)
+            button.setFocus(Qt.FocusReason.TabFocusReason)
             assert button.visibleRegion().boundingRect() == button.rect()
+            view.list.setFocus()

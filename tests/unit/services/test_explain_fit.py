@@ -50,7 +50,7 @@ def test_verdicts_for_lists() -> None:
     short = [verdict_short(verdict(kind)) for kind in FitKind]
     assert short == ["Runs here", "Runs here", "Runs here", "Memory is short", "Too large"]
     assert verdict_short(verdict(FitKind.ON_CPU, 6.0)) == "Runs well"
-    assert verdict_short(verdict(FitKind.ON_CPU, 4.0)) == "Runs slowly"
+    assert verdict_short(verdict(FitKind.ON_CPU, 4.5)) == "Runs slowly"
 
 
 def test_levels_at_a_glance() -> None:
