@@ -72,6 +72,7 @@ def build_profile(
     hub = HubService(settings, tasks, paths.hub_answers, os.environ, parent)
     downloads = DownloadService(store, tasks, settings, hub.access, paths.models, parent)
     library = LibraryService(store, tasks, places, lambda: downloads.folder, parent)
+    library.moved.connect(models.follow)
     downloads.finished.connect(lambda download: library.adopt([downloaded_model(download)]))
     hub.access_changed.connect(downloads.reconnect)
     catalog = CatalogService(tasks, settings, hub.access, shipped_catalog(), paths.catalog, parent)

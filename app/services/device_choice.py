@@ -86,6 +86,10 @@ class DeviceChoice(QObject):
         """Have a model file run on a device, whatever holds for others; empty: as others do."""
         self._files.choose(path, device)
 
+    def follow(self, path: str, moved: str) -> None:
+        """A model file lies elsewhere now."""
+        self._files.follow(path, moved)
+
     def take(self, listed: DevicesListed) -> None:
         """The devices that there are now."""
         self.devices = listed.devices

@@ -21,7 +21,15 @@ class FileChoices:
 
     def choose(self, path: str, value: str) -> None:
         """Choose for this model file; empty: nothing."""
-        choices = {**self._read(), path: value}
+        self._write({**self._read(), path: value})
+
+    def follow(self, path: str, moved: str) -> None:
+        """A model file lies elsewhere now: what was chosen for it, and where it was chosen itself."""
+        choices = self._read()
+        if path in choices or path in choices.values():
+            self._write({_if_is(file, path, moved): _if_is(value, path, moved) for file, value in choices.items()})
+
+    def _write(self, choices: dict[str, str]) -> None:
         kept = {file: chosen for file, chosen in choices.items() if chosen}
         self._settings.set_value(self._key, json.dumps(kept, ensure_ascii=False) if kept else "")
 
@@ -31,3 +39,7 @@ class FileChoices:
         except ValueError:
             return {}
         return {str(path): str(value) for path, value in found.items()} if isinstance(found, dict) else {}
+
+
+def _if_is(text: str, path: str, moved: str) -> str:
+    return moved if text == path else text

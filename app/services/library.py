@@ -41,6 +41,7 @@ class LibraryService(QObject):
     found_elsewhere = Signal(object)  # list[FoundFile] of other programs that were never offered before
     progressed = Signal(str, float)  # path, 0 to 1: a move or a hash
     settled = Signal(str)  # path: a move or a hash is over, whatever came of it
+    moved = Signal(str, str)  # path before and now, of the first part
     trashed = Signal(object)  # Trashed
     duplicates_found = Signal(object)  # list[tuple[str, ...]] of paths with equal content
     failed = Signal(object)  # UserError
@@ -213,6 +214,7 @@ class LibraryService(QObject):
             return
 
         def on_done(parts: tuple[str, ...]) -> None:
+            self.moved.emit(path, parts[0])
             self._change(lambda stores: stores.models.move(path, parts), self.scan)
 
         self._start(path, lambda progress, cancelled: _move(model, folder, progress, cancelled), on_done)

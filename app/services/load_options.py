@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from app.engine.protocol import Load
@@ -48,6 +48,11 @@ class LoadOptions:
             draft_model=draft_choices(settings).of(path),
             template=template,
         )
+
+    def followed(self, path: str, moved: str) -> LoadOptions:
+        """The same after a model file went from one place to another."""
+        draft = moved if self.draft_model == path else self.draft_model
+        return replace(self, path=moved if self.path == path else self.path, draft_model=draft)
 
     def to_fields(self) -> dict[str, Any]:
         """The fields for a Load."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -221,6 +222,20 @@ class ModelService(QObject):
     def forget(self, path: str) -> None:
         """Take a file from the list; the file itself stays."""
         self._store.run(lambda stores: stores.models.forget(path), lambda _: self.refresh_files())
+
+    def follow(self, path: str, moved: str) -> None:
+        """A model file lies elsewhere now; a loaded one goes on with the file that the engine has open."""
+        self._choice.follow(path, moved)
+        draft_choices(self._settings).follow(path, moved)
+        if self._loaded_as is not None:
+            self._loaded_as = self._loaded_as.followed(path, moved)
+        if self._path == path:
+            self._path = moved
+            self._info = replace(self._info, path=moved) if self._info is not None else None
+        if self._failed_path == path:
+            self._failed_path = moved
+        if self._settings.string("model.last_path") == path:
+            self._settings.set_value("model.last_path", moved)
 
     def forget_conversations(self, conversation_ids: Sequence[ConversationId]) -> None:
         """Have the engine drop what it kept of conversations that were deleted, on disk as well."""
