@@ -199,6 +199,12 @@ def test_a_folder_that_is_a_file(tiny_hub: HubServer, tmp_path: Path) -> None:
     assert told.value.kind is ErrorKind.WRITE_FAILED
 
 
+def test_a_folder_that_cannot_even_be_looked_for(tiny_hub: HubServer, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as told:
+        Transfer(HubAccess(tiny_hub.url), (FILE,), tmp_path / ("long" * 80)).run()
+    assert told.value.kind is ErrorKind.WRITE_FAILED
+
+
 def test_a_lock_that_a_killed_process_left_does_not_hold_anybody_up(
     tiny_hub: HubServer, start_child: StartChild, tmp_path: Path
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -123,9 +123,10 @@ class Transfer:
 
     def _put_in_place(self, parts: Sequence[PartFile | None]) -> None:
         """All files of a model or none: some of them would be a model that nobody can load or see."""
-        for part in parts:
+        for number, part in enumerate(parts):
             if part is not None:
-                self._require_name(part.target)  # again: a download takes hours
+                with self._as_user_error(number, part.target):
+                    self._require_name(part.target)  # again: a download takes hours
         for number, part in enumerate(parts):
             if part is not None:
                 with self._as_user_error(number, part.target):
@@ -137,8 +138,10 @@ class Transfer:
         try:
             yield
         except OSError as problem:
-            needed_bytes = _missing_bytes(self._files[number], target)
-            raise disk_trouble(problem, str(target), needed_bytes, free_bytes(target.parent)) from problem
+            free = 0
+            with suppress(OSError):  # of a drive that is gone
+                free = free_bytes(target.parent)
+            raise disk_trouble(problem, str(target), _missing_bytes(self._files[number], target), free) from problem
 
     def _require_name(self, target: Path) -> None:
         """Raises UserError NAME_TAKEN for a file that is not to be replaced."""
