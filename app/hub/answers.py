@@ -28,8 +28,11 @@ MAX_FIGURE = 2**53
 CARD_NAME = "README.md"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-# "7B", "1.5B", "270M", "8x7B": what publishers write into names, between hyphens, dots or underscores.
-_SIZE = re.compile(r"(?:^|[-_.])(?:(\d{1,3})x)?(\d{1,4}(?:\.\d{1,3})?)([BM])(?=$|[-_.])", re.IGNORECASE)
+# "7B", "1.5B", "270M", "8x7B": what publishers write into names, between hyphens, dots or underscores. Behind a hyphen
+# "1_6b" is 1.6; "llama_2_7b" has 7.
+_SIZE = re.compile(
+    r"(?:^|[-_.])(?:(\d{1,3})x)?(\d{1,4}(?:\.\d{1,3})?|(?<=-)\d{1,2}_\d{1,2})([BM])(?=$|[-_.])", re.IGNORECASE
+)
 _PROJECTOR = "mmproj"
 _NO_MODEL = ("imatrix",)  # GGUF files that only helped to make the others
 
@@ -112,7 +115,7 @@ def parameters_in_name(name: str) -> int | None:
     if match is None:
         return None
     times, size, unit = match.groups()
-    return round(int(times or 1) * float(size) * (1_000_000_000 if unit in "bB" else 1_000_000)) or None
+    return round(int(times or 1) * float(size.replace("_", ".")) * (1_000_000_000 if unit in "bB" else 1_000_000)) or None
 
 
 def is_projector(path: str) -> bool:

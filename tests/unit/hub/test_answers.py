@@ -109,6 +109,8 @@ def test_a_page_without_end_is_cut() -> None:
         ("x/gemma-3-270m-it", 270_000_000),
         ("x/Qwen3-30B-A3B", 30_000_000_000),
         ("x/llama-2-7b.Q4_0", 7_000_000_000),
+        ("x/stablelm-2-1_6b-GGUF", 1_600_000_000),
+        ("x/llama_2_7b_chat", 7_000_000_000),
         ("x/phi-2", None),
         ("7B/model", None),
         ("x/model-0b", None),
