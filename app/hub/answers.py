@@ -115,7 +115,8 @@ def parameters_in_name(name: str) -> int | None:
     if match is None:
         return None
     times, size, unit = match.groups()
-    return round(int(times or 1) * float(size.replace("_", ".")) * (1_000_000_000 if unit in "bB" else 1_000_000)) or None
+    unit_size = 1_000_000_000 if unit in "bB" else 1_000_000
+    return round(int(times or 1) * float(size.replace("_", ".")) * unit_size) or None
 
 
 def is_projector(path: str) -> bool:
