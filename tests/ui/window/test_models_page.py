@@ -12,8 +12,10 @@ from PySide6.QtTest import QTest
 
 from app.core.downloads import DownloadState
 from app.core.library import Owner
+from app.hub.catalog_file import encode_catalog
 from app.ui.models.page import ModelsPage, ModelsView
 from tests.fixtures import tiny_gguf as tiny
+from tests.fixtures.catalog_json import catalog_json
 from tests.fixtures.gguf_bytes import STRING, Array, gguf, llama_keys, llama_tensors
 from tests.hub.conftest import hub
 from tests.hub.faults import Fault, FaultKind
@@ -257,6 +259,43 @@ def test_the_keyboard_goes_to_the_answers_after_the_person_agreed(open_window: O
     assert page.hub.list.hasFocus()
     person.press(Qt.Key.Key_Return)
     person.wait(lambda: page.hub.details.sheet is not None)
+
+
+def test_somebody_who_knows_nothing_of_models_presses_one_button(
+    open_window: OpenWindow, hub: HubServer, model_bytes: bytes, tmp_path: Path
+) -> None:
+    """The first card of the first view: download, then chat."""
+    commit = hub.add_repo(REPO, {FILE: model_bytes})
+    catalog = catalog_json(updated="2100-01-01")
+    catalog["models"][1] |= {"name": "Tiny Chat", "parameters": 5_000_000}
+    digest = hashlib.sha256(model_bytes).hexdigest()
+    catalog["models"][1]["files"] = [
+        {"repo": REPO, "path": FILE, "quantization": "Q8_0", "size_bytes": len(model_bytes), "sha256": digest,
+         "commit": commit}
+    ]  # fmt: skip
+    data = encode_catalog(catalog)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "catalog.json").write_bytes(data)
+    kept = {"catalog.url": f"{hub.url}/catalog.json", "catalog.sha256": hashlib.sha256(data).hexdigest()}
+    person = open_window(settings={"hub.endpoint": hub.url, **kept})
+    page = open_page(person)
+    person.wait(lambda: bool(page.recommended.best.cards))
+    (card,) = page.recommended.best.cards
+    assert card.main_button.text().startswith("Download (")
+    hub.fail_next("/files/*", Fault(FaultKind.SLOW_DRIP, bytes_per_second=len(model_bytes)))
+    QTest.mouseClick(card.main_button, Qt.MouseButton.LeftButton)
+    person.wait(lambda: "/s" in card.status or "Checking" in card.status or card.main_button.text() == "Chat now")
+    person.wait(lambda: card.main_button.isVisible() and card.main_button.text() == "Chat now", 60_000)
+    person.wait(lambda: bool(person.profile.library.models))
+    person.click("Clear the finished ones", page)
+    person.wait(lambda: not page.downloads.rows)
+    assert card.main_button.text() == "Chat now"
+    QTest.mouseClick(card.main_button, Qt.MouseButton.LeftButton)
+    person.wait(lambda: person.window.pages.current_name == "chat")
+    person.wait(lambda: person.profile.models.info is not None and not person.profile.models.is_builtin)
+    person.say_and_wait_for_words("hello")
+    person.press(Qt.Key.Key_Escape)
+    person.wait(lambda: not person.is_streaming)
 
 
 def test_the_empty_chat_leads_to_the_models(open_window: OpenWindow, served: HubServer) -> None:
