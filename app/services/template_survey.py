@@ -22,7 +22,7 @@ from app.services.templates import TemplateService
 log = logging.getLogger(__name__)
 START_DELAY_MS = 5_000  # after the last change of the library: the first model is loaded meanwhile
 BUSY_DELAY_MS = 1_000  # while somebody waits for an answer
-TELL_MS = 2_000  # how often what was found is stored and shown
+TELL_MS = 5_000  # how often what was found is stored and shown: a list of hundreds takes time
 
 
 class TemplateSurvey(QObject):
@@ -103,6 +103,7 @@ class TemplateSurvey(QObject):
         model = self._next()
         if model is None:
             self._child.retire()
+            self._store_looks()
             self.ended.emit()
         elif self._engine.is_busy:
             self._start.start(BUSY_DELAY_MS)
@@ -138,10 +139,11 @@ class TemplateSurvey(QObject):
             self._tell.start()
 
     def _store_looks(self) -> None:
+        self._tell.stop()
         looks, self._looks = self._looks, []
         if looks:
-            after = None if self._is_shut_down else self._refresh
-            self._store.run(lambda stores: stores.models.note_templates(looks), after)
+            is_news = any(look.state is not TemplateState.GOOD for look in looks) and not self._is_shut_down
+            self._store.run(lambda stores: stores.models.note_templates(looks), self._refresh if is_news else None)
 
     def _refresh(self, _done: None) -> None:
         self._library.refresh()
