@@ -163,7 +163,9 @@ def test_a_card_with_another_driver_is_measured_again(
     old_gpu = {**GPU, "driver": "radv Mesa 25.2.1"}
     for gpu, fastest in ((old_gpu, "Vulkan0"), (new_gpu, "CPU")):
         profile = start_profile(gpus=[gpu])
-        qtbot.waitUntil(lambda: profile.hardware.choice.fastest == fastest, timeout=WAIT_MS)  # noqa: B023 - used at once
+        choice = profile.hardware.choice
+        qtbot.waitUntil(lambda: bool(choice.devices) and not choice.untested, timeout=WAIT_MS)  # noqa: B023 - used at once
+        assert choice.fastest == fastest
         end_profile(profile)
     profile = start_profile(gpus=[{**old_gpu, "generation_tokens_per_second": 1.0}])
     qtbot.waitUntil(lambda: bool(profile.hardware.choice.devices), timeout=WAIT_MS)
