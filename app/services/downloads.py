@@ -375,10 +375,15 @@ class DownloadService(QObject):
         self._arrange()
 
     def _discard_parts(self, download: Download) -> None:
+        """Remove what was received of files that no other download of the list will bring to the same place."""
+        others = [other for other in self.downloads if other.id != download.id and other.folder == download.folder]
+        wanted = {file.path for other in others for file in other.files}
+        files = tuple(file for file in download.files if file.path not in wanted)
+
         def work() -> None:
             from app.hub.download.transfer import discard_parts
 
-            discard_parts(download.files, Path(download.folder))
+            discard_parts(files, Path(download.folder))
 
         self._tasks.run(work)
 

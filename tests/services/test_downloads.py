@@ -229,6 +229,27 @@ def test_what_was_cancelled_long_ago_gives_its_room_back(
     assert queue.names() == ["two"]
 
 
+def test_what_was_cancelled_takes_nothing_from_another_version_of_the_file(
+    start: Start, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.services.downloads.CLOCK_MS", 200)
+    hub.cdn.bytes_per_second = SLOW_BYTES_PER_S
+    queue = start()
+    cancelled = queue.add("one")
+    queue.until_received(cancelled)
+    queue.service.cancel(cancelled.id)
+    commit = hub.add_repo("maker/one", {"one.gguf": bytes(reversed(CONTENT))})
+    newer = queue.service.add([DownloadFile("maker/one", "one.gguf", commit)], "one")
+    queue.until_received(newer)
+    queue.service.pause(newer.id)
+    queue.until(lambda: queue.service.active_count == 0)
+    monkeypatch.setattr("app.services.download_list.CANCELLED_KEPT", timedelta(0))
+    queue.until(lambda: queue.service.download(cancelled.id) is None)
+    last = queue.add("two")  # what was to be removed is removed by then
+    queue.until_received(last)
+    assert part_path(queue.own / "maker" / "one" / "one.gguf").stat().st_size > 100_000
+
+
 def test_what_was_cancelled_in_an_earlier_run_gives_its_room_back(
     start: Start, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
