@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from PySide6.QtCore import QEvent, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QEnterEvent, QFocusEvent, QFontMetrics, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QEnterEvent, QFocusEvent, QFontMetrics, QKeyEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
 
 from app.ui.icons import draw_icon
@@ -116,6 +116,14 @@ class Button(QPushButton):
         painter.setPen(color)
         text_box = QRectF(left + icon_px + gap, 0, metrics.horizontalAdvance(shown) + padding, self.height())
         painter.drawText(text_box, Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextHideMnemonic, shown)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        # Qt gives Enter only to the buttons of dialogs that it may choose as their default.
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.isAutoRepeat():
+            self.click()
+            event.accept()
+        else:
+            super().keyPressEvent(event)
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         # Who pressed with the mouse knows where they are; coming back from another window changes nothing.

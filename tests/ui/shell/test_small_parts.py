@@ -13,6 +13,7 @@ from app.services.explain import explain
 from app.ui.buttons import Button
 from app.ui.cards import ErrorCard
 from app.ui.crash_window import CrashWindow
+from app.ui.flow_layout import FlowLayout
 from app.ui.model_button import ModelButton
 from app.ui.model_rows import describe_parameters
 from app.ui.notices import NoticeArea
@@ -263,3 +264,49 @@ def test_a_crash_report_can_be_copied(qtbot: QtBot) -> None:
     assert QGuiApplication.clipboard().text() == window.report() == "ValueError: x\n  in f"
     assert copy.text() == "Copied"
     window.close()
+
+
+# -- buttons
+
+
+@pytest.mark.parametrize("key", [Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter])
+def test_a_button_is_pressed_by_space_and_by_enter(qtbot: QtBot, key: Qt.Key) -> None:
+    button = Button("Done")
+    qtbot.addWidget(button)
+    with qtbot.waitSignal(button.clicked):
+        qtbot.keyClick(button, key)
+
+
+# -- rows of buttons
+
+
+def test_a_flow_keeps_its_items_in_the_middle_of_their_row(qtbot: QtBot) -> None:
+    box = QWidget()
+    qtbot.addWidget(box)
+    flow = FlowLayout(box)
+    low, high, below = QLabel("low"), QLabel("high"), QLabel("below")
+    low.setFixedSize(60, 10)
+    high.setFixedSize(60, 30)
+    below.setFixedSize(60, 10)
+    for label in (low, high, below):
+        flow.addWidget(label)
+    box.resize(150, 100)
+    box.show()
+    assert low.geometry().center().y() == pytest.approx(high.geometry().center().y(), abs=1)
+    assert below.y() > high.geometry().bottom()
+
+
+def test_a_flow_knows_its_height_after_a_change(qtbot: QtBot) -> None:
+    box = QWidget()
+    qtbot.addWidget(box)
+    flow = FlowLayout(box)
+    label = QLabel("one")
+    label.setFixedSize(60, 10)
+    flow.addWidget(label)
+    assert flow.heightForWidth(100) == 10
+    label.setFixedSize(60, 50)
+    assert flow.heightForWidth(100) == 50
+    other = QLabel("two")
+    other.setFixedSize(60, 50)
+    flow.addWidget(other)
+    assert flow.heightForWidth(100) == 100 + flow.spacing()
