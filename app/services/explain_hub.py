@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import PurePath
 
 from PySide6.QtCore import QT_TRANSLATE_NOOP
 
 from app.core.errors import ErrorKind, UserError
 from app.services.explanation import Action, ActionKind, Details, Explanation, copy_details, open_link, retry
-from app.services.wording import duration, file_size, translate
+from app.services.wording import age, duration, file_size, translate
 
 TOKEN_PAGE = "https://huggingface.co/settings/tokens"  # where a person makes a token
 
@@ -32,6 +33,21 @@ def _go_online() -> Action:
 
 def _choose_folder() -> Action:
     return Action(ActionKind.CHOOSE_FOLDER, translate("Explain", "Choose another folder…"))
+
+
+def old_answer_words(answered_at: datetime | None, why_old: ErrorKind | None, now: datetime) -> str:
+    """How old an answer is that was kept, and why it is shown; empty for one that is fresh. All times in UTC."""
+    if answered_at is None or why_old is None:
+        return ""
+    reasons = {
+        ErrorKind.OFFLINE: QT_TRANSLATE_NOOP("Explain", "From {age}: Hearth is set to stay offline."),
+        ErrorKind.NO_NETWORK: QT_TRANSLATE_NOOP("Explain", "From {age}: this computer is not connected."),
+        ErrorKind.PROXY_FAILED: QT_TRANSLATE_NOOP("Explain", "From {age}: the proxy does not let Hearth through."),
+        ErrorKind.CERTIFICATE_REFUSED: QT_TRANSLATE_NOOP("Explain", "From {age}: the connection is not safe."),
+        ErrorKind.RATE_LIMITED: QT_TRANSLATE_NOOP("Explain", "From {age}: the hub asks for a pause."),
+    }
+    words = reasons.get(why_old, QT_TRANSLATE_NOOP("Explain", "From {age}: the hub cannot be reached."))
+    return translate("Explain", str(words)).format(age=age((now - answered_at).total_seconds()))
 
 
 def _card(title: object, text: object, *actions: Callable[[], Action]) -> Callable[[UserError], Explanation]:

@@ -47,6 +47,16 @@ def translate(context: str, text: str) -> str:
     return QCoreApplication.translate(context, text)
 
 
+def age(seconds: float) -> str:
+    """How long ago something was, e.g. "12 min ago", "5 h ago", "3 days ago"."""
+    hours = round(seconds / 3600)
+    if hours >= 48:
+        return QCoreApplication.translate("Wording", "%n day(s) ago", None, round(hours / 24))
+    if hours >= 2:
+        return translate("Wording", "{0} h ago").format(number(hours))
+    return translate("Wording", "{0} min ago").format(number(max(1, round(seconds / 60))))
+
+
 def duration(seconds: float) -> str:
     """A length of time as a person reads it, in units that need no plural, e.g. "45 s", "12 min", "2 h 10 min"."""
     whole = max(1, round(seconds))

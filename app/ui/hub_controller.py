@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime
 from urllib.parse import urlsplit
 
-from PySide6.QtCore import QLocale, QObject, Signal
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QWidget
 
 from app.core.errors import UserError
 from app.core.fit import MachineMemory
 from app.core.hub_values import HubDetails, SearchPage, SearchQuery
+from app.core.messages import utc_now
 from app.services.explain import explain
+from app.services.explain_hub import old_answer_words
 from app.services.profile import Profile
-from app.services.wording import day_words
 from app.ui.models.details import ModelDetails
 from app.ui.models.hub_view import HubView
 from app.ui.models.verdicts import Verdicts
@@ -87,7 +87,7 @@ class HubController(QObject):
 
     def _on_searched(self, page: SearchPage) -> None:
         self._page = page
-        self.view.set_page(page, self._age(page.answered_at))
+        self.view.set_page(page, old_answer_words(page.answered_at, page.why_old, utc_now()))
 
     def _on_search_failed(self, error: UserError) -> None:
         explanation = explain(error)
@@ -97,13 +97,6 @@ class HubController(QObject):
         with suppress(UserError):  # the address was changed to one that cannot be used, just now
             self.view.set_details(details, self._profile.hub.access().page_url(details.model.repo))
             self.shown.emit()
-
-    def _age(self, answered_at: datetime | None) -> str:
-        """What is said over answers that are not of now; nothing where they are."""
-        if answered_at is None:
-            return ""
-        day = day_words(answered_at, QLocale.FormatType.LongFormat)
-        return self.tr("The hub cannot be asked now. It said this on {day}.").format(day=day)
 
 
 def _usable_bytes(machine: MachineMemory) -> int:

@@ -35,7 +35,7 @@ class TokenRequests(QObject):
         except UserError:
             page = TOKEN_PAGE
         self._is_kept = True
-        self._dialog = TokenDialog(repo or self.tr("the hub"), page, TOKEN_PAGE, self._window)
+        self._dialog = TokenDialog(repo, page, TOKEN_PAGE, self._window)
         self._dialog.link_requested.connect(self.open_link)
         self._dialog.token_entered.connect(self._hub.set_token)
         self._dialog.finished.connect(self._on_finished)

@@ -10,7 +10,6 @@ from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 from app.core.downloads import Download, DownloadState
 from app.services.wording import file_size
 from app.ui.buttons import Button, ButtonKind
-from app.ui.flow_layout import FlowLayout
 from app.ui.labels import Label, heading, hint
 from app.ui.models.card_view import CardView
 from app.ui.models.file_buttons import FileList
@@ -28,7 +27,7 @@ class ModelDetails(ScrollColumn):
     show_in_hub_requested = Signal(str)  # repository
     model_requested = Signal(str)  # key of another model
     link_requested = Signal(str)
-    token_requested = Signal(str)  # repository
+    token_requested = Signal(str)  # repository whose terms are to be accepted
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent, width_in_chars=90)
@@ -109,6 +108,8 @@ class ModelDetails(ScrollColumn):
         layout.addWidget(_wrapped_heading(sheet.name, body))
         if sheet.byline:
             layout.addWidget(hint(sheet.byline, body))
+        if sheet.note:
+            layout.addWidget(hint(sheet.note, body))
         layout.addWidget(Label(sheet.summary, body, wraps=True))
         if sheet.why_not:
             layout.addWidget(self._cannot_run(sheet, body))
@@ -116,7 +117,7 @@ class ModelDetails(ScrollColumn):
         self.column.addSpacing(4)
         self.column.addWidget(self._main, 0, Qt.AlignmentFlag.AlignLeading)
         self._main.show()
-        if sheet.gate_url:
+        if sheet.is_gated:
             self.column.addWidget(self._gate(self.inside))
         self.column.addWidget(self.verdict)
         self.column.addWidget(self._files)
@@ -140,22 +141,12 @@ class ModelDetails(ScrollColumn):
         box = QWidget(parent)
         layout = QVBoxLayout(box)
         layout.setContentsMargins(0, 4, 0, 4)
-        words = (
-            self.tr("Its author asks you to accept terms before the download:"),
-            self.tr("1. Open its page, sign in and accept the terms."),
-            self.tr("2. Make a token for reading, in your settings on the hub."),
-            self.tr("3. Enter the token here. It is kept where your system keeps passwords."),
-        )
-        for text in words:
-            layout.addWidget(Label(text, box, wraps=True))
-        buttons = FlowLayout(spacing_px=8)
-        page = Button(self.tr("Open its page"), box)
-        page.clicked.connect(self._on_gate_clicked)
-        token = Button(self.tr("Enter a token…"), box)
-        token.clicked.connect(self._on_token_clicked)
-        buttons.addWidget(page)
-        buttons.addWidget(token)
-        layout.addLayout(buttons)
+        words = self.tr("Its author asks you to accept terms before the download.")
+        layout.addWidget(Label(words, box, wraps=True))
+        steps = Button(self.tr("How to get it…"), box)
+        steps.setAccessibleDescription(words)
+        steps.clicked.connect(self._on_steps_clicked)
+        layout.addWidget(steps, 0, Qt.AlignmentFlag.AlignLeading)
         return box
 
     def _facts(self, sheet: ModelSheet) -> QWidget:
@@ -227,11 +218,7 @@ class ModelDetails(ScrollColumn):
         if self._sheet is not None:
             self.show_in_hub_requested.emit(self._sheet.repo)
 
-    def _on_gate_clicked(self) -> None:
-        if self._sheet is not None:
-            self.link_requested.emit(self._sheet.gate_url)
-
-    def _on_token_clicked(self) -> None:
+    def _on_steps_clicked(self) -> None:
         if self._sheet is not None:
             self.token_requested.emit(self._sheet.repo)
 

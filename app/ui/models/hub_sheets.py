@@ -8,6 +8,8 @@ from PySide6.QtCore import QCoreApplication, QLocale
 
 from app.core.downloads import DownloadFile
 from app.core.hub_values import Gate, HubDetails, HubFile, HubModel
+from app.core.messages import utc_now
+from app.services.explain_hub import old_answer_words
 from app.services.wording import day_words, number
 from app.ui.model_rows import describe_parameters
 from app.ui.models.catalogue_sheets import quality_name, suggested_place
@@ -69,8 +71,9 @@ def sheet_of_repository(details: HubDetails, page_url: str) -> ModelSheet:
         summary=summary,
         facts=tuple(facts),
         files=files,
-        gate_url=page_url if model.gate is not Gate.OPEN else "",
+        is_gated=model.gate is not Gate.OPEN,
         card=details.card,
+        note=old_answer_words(details.answered_at, details.why_old, utc_now()),
     )
 
 

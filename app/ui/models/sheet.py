@@ -50,8 +50,9 @@ class ModelSheet:
     nearest_key: str = ""  # the nearest that runs, and its name
     nearest_name: str = ""
     repo: str = ""  # where the hub search finds more of it; empty: unknown
-    gate_url: str = ""  # terms to be accepted there before a download
+    is_gated: bool = False  # terms are to be accepted before a download
     card: str = ""
+    note: str = ""  # what to know first, such as how old all this is
 
     @property
     def suggested(self) -> FileChoice | None:

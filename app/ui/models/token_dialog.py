@@ -1,10 +1,11 @@
-"""The way to a model whose author asks to accept terms first: a page to open, a token to make, a field for it."""
+"""The way to a token, and to a model whose author asks to accept terms first: pages to open, and a field for it."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
+from app.services.wording import number
 from app.ui.buttons import Button, ButtonKind
 from app.ui.labels import Label, hint
 from app.ui.scroll_column import ScrollColumn
@@ -21,14 +22,20 @@ class TokenDialog(QDialog):
     token_entered = Signal(str)
 
     def __init__(self, repo: str, page_url: str, tokens_url: str, parent: QWidget | None = None) -> None:
-        """`repo` is "author/name"; `page_url` where its terms are, `tokens_url` where tokens are made."""
+        """`repo` is "author/name", or empty where it is about the token alone.
+
+        `page_url` is where the terms of the repository are, `tokens_url` where tokens are made.
+        """
         super().__init__(parent)
         self._page_url, self._tokens_url = page_url, tokens_url
-        self.setWindowTitle(self.tr("Access to {repo}").format(repo=repo))
+        self.setWindowTitle(self.tr("Access to {repo}").format(repo=repo) if repo else self.tr("A token for the hub"))
         steps = self._steps = ScrollColumn(self, width_in_chars=WIDTH_CHARS)
         inside = steps.inside
-        title = Label(self.tr("Access to {repo}").format(repo=repo), inside, percent=130, bold=True, wraps=True)
-        why = hint(self.tr("Its author asks you to accept terms before the download. Three steps lead to it."), inside)
+        title = Label(self.windowTitle(), inside, percent=130, bold=True, wraps=True)
+        if repo:
+            why = self.tr("Its author asks you to accept terms before the download. Three steps lead to it.")
+        else:
+            why = self.tr("With a token of yours the hub shows you your own models and lets you ask more often.")
         page = Button(self.tr("Open its page"), inside, icon="open")
         page.clicked.connect(self._on_page_clicked)
         tokens = Button(self.tr("Open the page for tokens"), inside, icon="open")
@@ -50,16 +57,18 @@ class TokenDialog(QDialog):
         row.addWidget(self._check)
         column = steps.column
         column.addWidget(title)
-        column.addWidget(why)
-        column.addSpacing(8)
-        column.addWidget(Label(self.tr("1. Open its page, sign in and accept the terms."), inside, wraps=True))
-        column.addWidget(page, 0, Qt.AlignmentFlag.AlignLeading)
-        column.addSpacing(8)
-        column.addWidget(Label(self.tr("2. Make a token that may read, and copy it."), inside, wraps=True))
-        column.addWidget(tokens, 0, Qt.AlignmentFlag.AlignLeading)
-        column.addSpacing(8)
-        paste = self.tr("3. Paste the token here. It is sent to the hub and nowhere else.")
-        column.addWidget(Label(paste, inside, wraps=True))
+        column.addWidget(hint(why, inside))
+        steps_to_go = [
+            (self.tr("Open its page, sign in and accept the terms."), page),
+            (self.tr("Make a token that may read, and copy it."), tokens),
+            (self.tr("Paste the token here. It is sent to the hub and nowhere else."), None),
+        ]
+        page.setVisible(bool(repo))
+        for place, (words, button) in enumerate(steps_to_go if repo else steps_to_go[1:], 1):
+            column.addSpacing(8)
+            column.addWidget(Label(f"{number(place)}. {words}", inside, wraps=True))
+            if button is not None:
+                column.addWidget(button, 0, Qt.AlignmentFlag.AlignLeading)
         column.addLayout(row)
         column.addWidget(self._status)
         column.addStretch(1)
@@ -97,7 +106,7 @@ class TokenDialog(QDialog):
         if is_kept:
             kept = self.tr("It is kept where your system keeps passwords.")
         else:
-            kept = self.tr("It is held until Hearth ends, for this system offers no place for passwords.")
+            kept = self.tr("It is held until Hearth ends: the place for passwords here is locked or missing.")
         self._field.clear()
         self._say(f"{words} {kept}")
         self._close.setText(self.tr("Done"))

@@ -53,9 +53,7 @@ def recommended(_catalog: Catalog) -> QWidget:
 
 def details(_catalog: Catalog) -> QWidget:
     widget = ModelDetails()
-    widget.set_sheet(
-        sheet(card=CARD, gate_url="https://hub.test/x", why_not=LONG, nearest_key="x", nearest_name="Qwen3 4B")
-    )
+    widget.set_sheet(sheet(card=CARD, is_gated=True, why_not=LONG, nearest_key="x", nearest_name="Qwen3 4B"))
     widget.verdict.set_context_range(32_768, 4_096)
     widget.verdict.set_verdict(VerdictView("Runs well here", (LONG, "Needs 5.8 GB."), (("Weights", "5 GB"),)))
     return widget

@@ -105,15 +105,13 @@ def test_many_files_are_behind_a_button(details: ModelDetails) -> None:
 
 
 def test_links_and_other_models_are_asked_for(qtbot: QtBot, details: ModelDetails) -> None:
-    details.set_sheet(sheet(gate_url="https://hub.test/maker/model"))
+    details.set_sheet(sheet(is_gated=True))
     with qtbot.waitSignal(details.link_requested) as licence:
         button(details, "Read").click()
     assert licence.args == ["https://licences.test/mit"]
-    with qtbot.waitSignal(details.link_requested) as gate:
-        button(details, "Open its page").click()
-    assert gate.args == ["https://hub.test/maker/model"]
-    with qtbot.waitSignal(details.token_requested):
-        button(details, "Enter a token…").click()
+    with qtbot.waitSignal(details.token_requested) as gate:
+        button(details, "How to get it…").click()
+    assert gate.args == ["maker/model"]
     details.set_sheet(sheet("old", why_not="Too old.", nearest_key="new", nearest_name="New", files=()))
     with qtbot.waitSignal(details.model_requested) as nearest:
         button(details, "Nearest that runs: New").click()
@@ -121,7 +119,7 @@ def test_links_and_other_models_are_asked_for(qtbot: QtBot, details: ModelDetail
 
 
 def test_nothing_of_the_model_before_is_left(details: ModelDetails) -> None:
-    details.set_sheet(sheet("first", card="# First", gate_url="https://hub.test/first", why_not="Old."))
+    details.set_sheet(sheet("first", card="# First", is_gated=True, why_not="Old."))
     details.set_sheet(sheet("second"))
     assert "Name of second" in words(details)
     assert "Name of first" not in words(details)

@@ -126,6 +126,15 @@ def test_the_first_two_steps_open_pages(qtbot: QtBot, token: TokenDialog) -> Non
         assert asked.args == [address]
 
 
+def test_a_token_without_a_model_takes_two_steps(show: Callable[..., TokenDialog]) -> None:
+    dialog = show(TokenDialog("", TOKENS, TOKENS), 480, 480)
+    told = words(dialog)
+    assert "A token for the hub" in told
+    assert "1. Make a token" in told
+    assert "accept" not in told
+    assert not [each for each in dialog.findChildren(Button) if each.text() == "Open its page" and each.isVisible()]
+
+
 def test_a_token_is_hidden_and_checked_once(qtbot: QtBot, token: TokenDialog) -> None:
     field, check = field_of(token), button(token, "Check")
     assert field.echoMode() is QLineEdit.EchoMode.Password

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit
 from pytestqt.qtbot import QtBot
 
+from app.core.errors import ErrorKind
 from app.core.hub_values import Gate, SearchPage, SearchQuery, SearchSort
+from app.core.messages import utc_now
 from app.ui.buttons import Button
 from app.ui.labels import Label
 from app.ui.models.hub_view import HubView
@@ -140,6 +144,15 @@ def test_old_answers_are_said_to_be_old(view: HubView, asked: list[SearchQuery])
     view.set_search("other")
     view.set_page(PAGE)
     assert "From yesterday" not in words(view)
+
+
+def test_old_details_are_said_to_be_old(view: HubView) -> None:
+    old = utc_now() - timedelta(hours=5)
+    details = replace(hub_details(hub_model(1)), answered_at=old, why_old=ErrorKind.NO_NETWORK)
+    view.set_details(details, "https://hub.test/x")
+    assert "From 5 h ago: this computer is not connected." in words(view)
+    view.set_details(hub_details(hub_model(1)), "https://hub.test/x")
+    assert "From 5 h ago" not in words(view)
 
 
 def test_a_repository_is_shown_with_its_files_and_card(view: HubView, asked: list[SearchQuery]) -> None:

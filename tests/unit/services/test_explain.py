@@ -1,8 +1,11 @@
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from app.core.errors import ErrorKind, NoticeKind, UserError
 from app.core.file_kinds import FileKind
 from app.services.explain import ActionKind, explain, explain_notice
+from app.services.explain_hub import old_answer_words
 
 
 @pytest.mark.parametrize("kind", ErrorKind)
@@ -76,3 +79,18 @@ def test_reasons_are_put_in_words() -> None:
     assert "run out of memory" in explain(UserError(ErrorKind.ENGINE_CRASHED, reason="out_of_memory")).text
     assert "SIGKILL" in explain(UserError(ErrorKind.ENGINE_CRASHED, signal_name="SIGKILL")).text
     assert "9.1" in explain(UserError(ErrorKind.DATABASE_TOO_NEW, app_version="9.1")).text
+
+
+@pytest.mark.parametrize(
+    ("minutes", "why", "words"),
+    [
+        (3 * 24 * 60, ErrorKind.HUB_UNREACHABLE, "From 3 day(s) ago: the hub cannot be reached."),
+        (5 * 60, ErrorKind.OFFLINE, "From 5 h ago: Hearth is set to stay offline."),
+        (12, ErrorKind.NO_NETWORK, "From 12 min ago: this computer is not connected."),
+        (0, ErrorKind.RATE_LIMITED, "From 1 min ago: the hub asks for a pause."),
+    ],
+)
+def test_old_answers_say_how_old_they_are_and_why(minutes: int, why: ErrorKind, words: str) -> None:
+    now = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    assert old_answer_words(now - timedelta(minutes=minutes), why, now) == words
+    assert old_answer_words(now, None, now) == old_answer_words(None, None, now) == ""
