@@ -10,7 +10,7 @@ from PySide6.QtCore import QT_TRANSLATE_NOOP
 
 from app.core.errors import ErrorKind, UserError
 from app.services.explanation import Action, ActionKind, Details, Explanation, copy_details, open_link, retry
-from app.services.wording import age, duration, file_size, translate
+from app.services.wording import duration, file_size, moment_words, translate
 
 TOKEN_PAGE = "https://huggingface.co/settings/tokens"  # where a person makes a token
 
@@ -40,14 +40,14 @@ def old_answer_words(answered_at: datetime | None, why_old: ErrorKind | None, no
     if answered_at is None or why_old is None:
         return ""
     reasons = {
-        ErrorKind.OFFLINE: QT_TRANSLATE_NOOP("Explain", "From {age}: Hearth is set to stay offline."),
-        ErrorKind.NO_NETWORK: QT_TRANSLATE_NOOP("Explain", "From {age}: this computer is not connected."),
-        ErrorKind.PROXY_FAILED: QT_TRANSLATE_NOOP("Explain", "From {age}: the proxy does not let Hearth through."),
-        ErrorKind.CERTIFICATE_REFUSED: QT_TRANSLATE_NOOP("Explain", "From {age}: the connection is not safe."),
-        ErrorKind.RATE_LIMITED: QT_TRANSLATE_NOOP("Explain", "From {age}: the hub asks for a pause."),
+        ErrorKind.OFFLINE: QT_TRANSLATE_NOOP("Explain", "From {when}: Hearth is set to stay offline."),
+        ErrorKind.NO_NETWORK: QT_TRANSLATE_NOOP("Explain", "From {when}: this computer is not connected."),
+        ErrorKind.PROXY_FAILED: QT_TRANSLATE_NOOP("Explain", "From {when}: the proxy does not let Hearth through."),
+        ErrorKind.CERTIFICATE_REFUSED: QT_TRANSLATE_NOOP("Explain", "From {when}: the connection is not safe."),
+        ErrorKind.RATE_LIMITED: QT_TRANSLATE_NOOP("Explain", "From {when}: the hub asks for a pause."),
     }
-    words = reasons.get(why_old, QT_TRANSLATE_NOOP("Explain", "From {age}: the hub cannot be reached."))
-    return translate("Explain", str(words)).format(age=age((now - answered_at).total_seconds()))
+    words = reasons.get(why_old, QT_TRANSLATE_NOOP("Explain", "From {when}: the hub cannot be reached."))
+    return translate("Explain", str(words)).format(when=moment_words(answered_at, now))
 
 
 def _card(title: object, text: object, *actions: Callable[[], Action]) -> Callable[[UserError], Explanation]:

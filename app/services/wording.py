@@ -47,14 +47,14 @@ def translate(context: str, text: str) -> str:
     return QCoreApplication.translate(context, text)
 
 
-def age(seconds: float) -> str:
-    """How long ago something was, e.g. "12 min ago", "5 h ago", "3 days ago"."""
-    hours = round(seconds / 3600)
-    if hours >= 48:
-        return QCoreApplication.translate("Wording", "%n day(s) ago", None, round(hours / 24))
-    if hours >= 2:
-        return translate("Wording", "{0} h ago").format(number(hours))
-    return translate("Wording", "{0} min ago").format(number(max(1, round(seconds / 60))))
+def moment_words(moment: datetime, now: datetime) -> str:
+    """When something was: "12 min ago", "5 h ago", and the day where that is longer ago."""
+    minutes = max(1, round((now - moment).total_seconds() / 60))
+    if minutes < 120:
+        return translate("Wording", "{0} min ago").format(number(minutes))
+    if minutes < 48 * 60:
+        return translate("Wording", "{0} h ago").format(number(round(minutes / 60)))
+    return day_words(moment, QLocale.FormatType.LongFormat)
 
 
 def duration(seconds: float) -> str:

@@ -1,11 +1,13 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from PySide6.QtCore import QLocale
 
 from app.core.errors import ErrorKind, NoticeKind, UserError
 from app.core.file_kinds import FileKind
 from app.services.explain import ActionKind, explain, explain_notice
 from app.services.explain_hub import old_answer_words
+from app.services.wording import day_words
 
 
 @pytest.mark.parametrize("kind", ErrorKind)
@@ -84,7 +86,7 @@ def test_reasons_are_put_in_words() -> None:
 @pytest.mark.parametrize(
     ("minutes", "why", "words"),
     [
-        (3 * 24 * 60, ErrorKind.HUB_UNREACHABLE, "From 3 day(s) ago: the hub cannot be reached."),
+        (3 * 24 * 60, ErrorKind.HUB_UNREACHABLE, "From {day}: the hub cannot be reached."),
         (5 * 60, ErrorKind.OFFLINE, "From 5 h ago: Hearth is set to stay offline."),
         (12, ErrorKind.NO_NETWORK, "From 12 min ago: this computer is not connected."),
         (0, ErrorKind.RATE_LIMITED, "From 1 min ago: the hub asks for a pause."),
@@ -92,5 +94,7 @@ def test_reasons_are_put_in_words() -> None:
 )
 def test_old_answers_say_how_old_they_are_and_why(minutes: int, why: ErrorKind, words: str) -> None:
     now = datetime(2026, 11, 21, 12, tzinfo=UTC)
-    assert old_answer_words(now - timedelta(minutes=minutes), why, now) == words
+    then = now - timedelta(minutes=minutes)
+    day = day_words(then, QLocale.FormatType.LongFormat)
+    assert old_answer_words(then, why, now) == words.format(day=day)
     assert old_answer_words(now, None, now) == old_answer_words(None, None, now) == ""
