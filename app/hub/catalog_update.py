@@ -7,6 +7,7 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from app.core.catalog import Catalog
 from app.core.errors import ErrorKind, UserError
@@ -50,6 +51,8 @@ def update_catalog(access: HubAccess, source: CatalogSource, path: Path) -> Cata
     broken, not to be kept), OFFLINE and those of the network.
     """
     source.require_pinned()
+    if not _is_web_address(source.url):
+        raise _invalid(source, "it is no address that begins with https://")
     data = _fetch(access, source.url)
     found = hashlib.sha256(data).hexdigest()
     if found != source.sha256:
@@ -77,6 +80,15 @@ def _fetch(access: HubAccess, url: str) -> bytes:
             if time.monotonic() > deadline:
                 raise UserError(ErrorKind.HUB_UNREACHABLE, endpoint=url, reason="timeout")
     return bytes(found)
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    is_plain = url.isprintable() and not any(letter.isspace() for letter in url)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_plain
 
 
 def _invalid(source: CatalogSource, reason: str) -> UserError:

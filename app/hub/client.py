@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from app.core.errors import ErrorKind, UserError
-from app.core.hub_reference import MAIN, parse_reference
+from app.core.hub_reference import MAIN, is_repo, parse_reference
 from app.core.hub_values import HubDetails, HubModel, SearchPage, SearchQuery, SearchSort
 from app.core.quantizations import quantization_named
 from app.hub.access import HubAccess
@@ -94,6 +94,8 @@ class HubClient:
 
         The commit is the one that `revision` means now; everything else should be asked for by it.
         """
+        if not is_repo(repo):  # it may come from the records of another program
+            raise UserError(ErrorKind.NOT_ON_HUB, repo=repo, path="", revision="")
         url = f"{self.access.endpoint}/api/models/{quote(repo)}/revision/{quote(revision, safe='')}?blobs=true"
         details, answer, why_old = self._ask(
             url, read_details, repo=repo, revision="" if revision == MAIN else revision

@@ -59,6 +59,15 @@ def test_an_address_without_a_hash_is_not_asked(hub: HubServer, source: CatalogS
     assert not hub.requests
 
 
+@pytest.mark.parametrize(
+    "url", ["nonsense", "file:///etc/passwd", "http://", "http://[::1", "https://a b/c", "https://a/\0"]
+)
+def test_what_is_no_address_is_told_by_its_name(hub: HubServer, kept: Path, url: str) -> None:
+    error = refused(hub, CatalogSource(url, "0" * 64), kept)
+    assert (error.kind, error.string("path")) == (ErrorKind.CATALOG_INVALID, url)
+    assert "no address" in error.string("reason")
+
+
 def test_another_catalogue_than_the_expected_one_is_refused(hub: HubServer, source: CatalogSource, kept: Path) -> None:
     update_catalog(HubAccess(hub.url), source, kept)
     before = kept.read_bytes()

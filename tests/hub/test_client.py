@@ -363,6 +363,12 @@ def test_what_is_not_there(hub: HubServer, open_hub: Open) -> None:
     assert revision == UserError(ErrorKind.NOT_ON_HUB, repo="maker/Tiny-1.1B-GGUF", path="", revision="gone")
 
 
+@pytest.mark.parametrize("repo", ["", "gpt2", "../whoami-v2", "a/b/c", "a/b?x=1", "a b/c"])
+def test_what_names_no_repository_is_not_asked_for(hub: HubServer, open_hub: Open, repo: str) -> None:
+    assert failure(lambda: open_hub().details(repo)) == UserError(ErrorKind.NOT_ON_HUB, repo=repo, path="", revision="")
+    assert hub.requests == []
+
+
 def test_a_renamed_repository_is_found_under_its_new_name(hub: HubServer, open_hub: Open) -> None:
     fill(hub)
     hub.renamed["maker/older"] = "maker/Tiny-1.1B-GGUF"
