@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -67,6 +68,29 @@ def test_a_link_that_ran_out_is_asked_for_again(
     transfer_of(file).run()
     assert (folder / NAME).read_bytes() == CONTENT
     assert len(hub.seen("hub", "HEAD")) == 2
+
+
+def test_several_connections_stay_several_when_their_link_runs_out(
+    hub: HubServer, folder: Path, start: Callable[[Transfer], Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("_SETTLE_S", 0.1), ("_MEASURE_S", 0.2), ("_LEAST_LEFT_BYTES", 1 << 20)):
+        monkeypatch.setattr(f"app.hub.download.lane_count.{name}", value)
+    monkeypatch.setattr("app.hub.download.gap_plan.BLOCK_BYTES", 1 << 20)
+    monkeypatch.setattr("app.hub.download.gap_plan._SMALLEST_SHARE_BYTES", 1 << 18)
+    monkeypatch.setattr("app.hub.download.remote_file._SURELY_FRESH_S", 0.0)
+
+    def connections() -> int:
+        return sum(thread.name == "hearth-download-connection" for thread in threading.enumerate())
+
+    hub.add_repo(REPO, {NAME: random.Random(5).randbytes(48 << 20)})
+    hub.cdn.bytes_per_second = 1_000_000
+    running = start(Transfer(HubAccess(hub.url), (DownloadFile(REPO, NAME),), folder))
+    running.until(lambda: connections() >= 3)
+    hub.expire_links()
+    running.until(lambda: len(hub.seen("hub", "HEAD")) > 1)
+    seen = len(hub.seen("cdn"))
+    running.until(lambda: connections() >= 3 and len(hub.seen("cdn")) >= seen + 4)
+    running.stop()
 
 
 def test_a_busy_hub_is_waited_for(

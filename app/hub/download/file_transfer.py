@@ -24,7 +24,7 @@ from app.hub.download.part_file import Identity, PartFile
 from app.hub.download.patience import Patience
 from app.hub.download.remote_file import LinkSource, RemoteFile
 from app.hub.download.running_hash import RunningHash
-from app.hub.download.trouble import is_of_disk, trouble_of
+from app.hub.download.trouble import TroubleError, is_of_disk, trouble_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -257,11 +257,20 @@ class _Lanes:
         if is_of_disk(lane.problem):
             return lane.problem
         self._last_link_user = lane
+        if self._has_run_out(lane):
+            self.take_fresh_link()
+            return None  # another connection takes its place
         if lane.ignores_ranges:
             self._count.only_one()
         elif self._lanes:
             self._count.one_was_lost(time.monotonic(), len(self._lanes))
         return None if self._lanes else lane.problem
+
+    @staticmethod
+    def _has_run_out(lane: Lane) -> bool:
+        """Whether a connection ended because its address is too old; it says nothing about their number then."""
+        is_refused = isinstance(lane.problem, TroubleError) and lane.problem.trouble.needs_fresh_link
+        return is_refused and lane.link is not None and not lane.link.is_fresh
 
     def _break_off_crawling(self, now_s: float) -> None:
         if now_s - self._crawl_s < _CRAWL_LOOK_S:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_SIZE_BYTES = 1 << 42  # 4 TiB; a figure beyond is an error or an attack
 _MAX_REDIRECTS = 5
+_SURELY_FRESH_S = 60.0
 _DIGEST_LENGTHS = (40, 64)  # git's sha1 of a small file, sha256 of a large one
 _HEX = frozenset("0123456789abcdef")
 
@@ -29,6 +31,12 @@ class Link:
 
     url: str
     headers: Mapping[str, str]
+    asked_s: float  # when the hub gave it, on the monotonic clock
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it cannot have run out yet: the hub's last for an hour."""
+        return time.monotonic() - self.asked_s < _SURELY_FRESH_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,7 @@ class LinkSource:
             url = str(target)
             if size and target.origin != response.request.url.origin:
                 break  # a signed address elsewhere: all that is to be known was said on the way
-        found = self._checked(RemoteFile(Link(url, sent), digest, _size(size), commit))
+        found = self._checked(RemoteFile(Link(url, sent, time.monotonic()), digest, _size(size), commit))
         # A download is of one version, though `main` may move on.
         self._file = replace(
             file, commit=file.commit or commit, sha256=file.sha256 or found.digest, size_bytes=found.size_bytes
