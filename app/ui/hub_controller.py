@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from urllib.parse import urlsplit
 
 from PySide6.QtCore import QObject, Signal
@@ -16,6 +17,7 @@ from app.services.explain import explain
 from app.services.explain_hub import old_answer_words
 from app.services.profile import Profile
 from app.ui.models.details import ModelDetails
+from app.ui.models.hub_sheets import judge_models
 from app.ui.models.hub_view import HubView
 from app.ui.models.verdicts import Verdicts
 from app.ui.token_requests import TokenRequests
@@ -88,6 +90,9 @@ class HubController(QObject):
     def _on_searched(self, page: SearchPage) -> None:
         self._page = page
         self.view.set_page(page, old_answer_words(page.answered_at, page.why_old, utc_now()))
+        cache_type = self._profile.settings.string("model.cache_type") or "f16"
+        work = partial(judge_models, page.models, self._profile.fits.machine(), cache_type)
+        self._profile.tasks.run(work, self.view.set_verdicts)
 
     def _on_search_failed(self, error: UserError) -> None:
         explanation = explain(error)

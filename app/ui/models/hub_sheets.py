@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from PySide6.QtCore import QCoreApplication, QLocale
 
 from app.core.downloads import DownloadFile
+from app.core.estimated_shape import ListedFigures, listed_shape
+from app.core.fit import MachineMemory, Verdict, judge, usual_context
 from app.core.hub_values import Gate, HubDetails, HubFile, HubModel
 from app.core.messages import utc_now
+from app.services.explain_fit import fit_level, verdict_short
 from app.services.explain_hub import old_answer_words
 from app.services.wording import day_words, number
 from app.ui.model_rows import describe_parameters
@@ -16,22 +20,38 @@ from app.ui.models.catalogue_sheets import quality_name, suggested_place
 from app.ui.models.row_list import ListRow
 from app.ui.models.sheet import Fact, FileChoice, ModelSheet
 
+_USUAL_BITS = 4.89  # a weight in Q4_K_M, which most people take (app.core.quantizations)
 
-def row_of(model: HubModel) -> ListRow:
-    """An answer of the hub in the list."""
+
+def judge_models(models: Iterable[HubModel], machine: MachineMemory, cache_type: str) -> dict[str, Verdict]:
+    """Which of them there is memory for, by repository, in the quantization that most people want.
+
+    Nothing is said of the speed: how many of its parameters work on each word is in the header only. Two milliseconds
+    for each; for a worker thread.
+    """
+    verdicts = {}
+    for model in models:
+        if model.parameters:
+            shape = listed_shape(ListedFigures(round(model.parameters * _USUAL_BITS / 8), model.parameters))
+            verdicts[model.repo] = judge(shape, usual_context(0), machine, None, cache_type=cache_type)
+    return verdicts
+
+
+def row_of(model: HubModel, verdict: Verdict | None = None) -> ListRow:
+    """An answer of the hub in the list, with the verdict where there is one."""
     tr = QCoreApplication.translate
     parts = [model.author]
     if model.parameters:
         parts.append(describe_parameters(model.parameters))
+    if model.gate is not Gate.OPEN:
+        parts.append(tr("HubSearch", "Asks to accept terms"))
     if model.licence:
         parts.append(model.licence)
-    state = ""
-    if model.gate is not Gate.OPEN:
-        state = tr("HubSearch", "Asks to accept terms")
-    elif model.updated_at is not None:
-        state = day_words(model.updated_at, QLocale.FormatType.ShortFormat)
+    if model.updated_at is not None:
+        parts.append(day_words(model.updated_at, QLocale.FormatType.ShortFormat))
     note = tr("HubSearch", "{count} downloads").format(count=number(model.downloads))
-    return ListRow(model.repo, model.name, " · ".join(parts), note, state)
+    row = ListRow(model.repo, model.name, " · ".join(parts), note)
+    return row if verdict is None else replace(row, state=verdict_short(verdict), level=fit_level(verdict))
 
 
 def sheet_of_repository(details: HubDetails, page_url: str) -> ModelSheet:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QLineEdit, QStackedWidget, QVBoxLayout, QWidget
 
-from app.core.hub_values import HubDetails, SearchPage, SearchQuery, SearchSort
+from app.core.fit import Verdict
+from app.core.hub_values import HubDetails, HubModel, SearchPage, SearchQuery, SearchSort
 from app.ui.buttons import Button, ButtonKind
 from app.ui.flow_layout import FlowLayout
 from app.ui.labels import Label, hint
@@ -43,6 +45,7 @@ class HubView(QWidget):
         self._next_cursor = ""
         self._is_waiting = False
         self._wants_focus = False
+        self._models: list[HubModel] = []
         self._rows: list[ListRow] = []
         self.details = ModelDetails(self)
         self.list = RowList(self.tr("Models on the hub"), self)
@@ -126,9 +129,11 @@ class HubView(QWidget):
         """Show answers, behind those that are there if they go on. `note`: how old they are, when the hub is silent."""
         self._is_waiting = False
         if not self._query.cursor:
-            self._rows = []
+            self._models, self._rows = [], []
         known = {row.key for row in self._rows}
-        self._rows += [row_of(model) for model in page.models if model.repo not in known]
+        new = [model for model in page.models if model.repo not in known]
+        self._models += new
+        self._rows += [row_of(model) for model in new]
         self._next_cursor = page.next_cursor
         self._note.setText(note)
         self._note.setVisible(bool(note))
@@ -141,6 +146,15 @@ class HubView(QWidget):
                 self.list.setFocus(Qt.FocusReason.OtherFocusReason)
         else:
             self._say(self.tr("The hub has no model for these words."))
+
+    def set_verdicts(self, verdicts: Mapping[str, Verdict]) -> None:
+        """Say which of the answers there is memory for, by repository; of those that are missing nothing is known."""
+        judged = [
+            row_of(model, verdicts[model.repo]) if model.repo in verdicts else row
+            for model, row in zip(self._models, self._rows, strict=True)
+        ]
+        self._rows = judged
+        self.list.set_rows(judged)
 
     def set_failure(self, title: str, text: str) -> None:
         """Say why there are no answers."""
@@ -209,7 +223,7 @@ class HubView(QWidget):
             return
         self._is_waiting = True
         if not query.cursor:
-            self._rows = []
+            self._models, self._rows = [], []
             self._say(self.tr("Searching…"))
         self.search_requested.emit(query)
 

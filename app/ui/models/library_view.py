@@ -10,6 +10,7 @@ from PySide6.QtCore import QLocale, Qt, Signal
 from PySide6.QtWidgets import QFileDialog, QGridLayout, QInputDialog, QLineEdit, QProgressBar, QVBoxLayout, QWidget
 
 from app.core.library import LibraryModel, Owner
+from app.services.explain_fit import FitLevel
 from app.services.explain_template import state_words
 from app.services.wording import day_words, file_size, number
 from app.ui.buttons import Button, ButtonKind
@@ -212,7 +213,8 @@ class LibraryView(QWidget):
             parts.append(owner_words(model.owner))
         if words := state_words(model):
             parts.append(words)
-        return ListRow(model.path, model.name, " · ".join(parts), file_size(model.size_bytes), state)
+        level = FitLevel.POOR if model.is_missing else FitLevel.UNKNOWN
+        return ListRow(model.path, model.name, " · ".join(parts), file_size(model.size_bytes), state, level)
 
     # -- details
 

@@ -12,13 +12,16 @@ from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit
 from pytestqt.qtbot import QtBot
 
 from app.core.errors import ErrorKind
+from app.core.fit import MachineMemory
 from app.core.hub_values import Gate, SearchPage, SearchQuery, SearchSort
 from app.core.messages import utc_now
+from app.services.explain_fit import FitLevel
 from app.ui.buttons import Button
 from app.ui.labels import Label
+from app.ui.models.hub_sheets import judge_models
 from app.ui.models.hub_view import HubView
 from tests.ui.models.settling import settle
-from tests.ui.models.values import LONG, hub_details, hub_model
+from tests.ui.models.values import GB, LONG, hub_details, hub_model
 
 PAGE = SearchPage(tuple(hub_model(place) for place in range(30)), "second")
 REST = SearchPage(tuple(hub_model(place) for place in range(29, 40)))
@@ -191,3 +194,35 @@ def test_long_names_and_right_to_left(show: Callable[..., HubView]) -> None:
     QApplication.processEvents()
     assert not view.grab().isNull()
     assert view.details.inside.width() <= view.details.viewport().width()
+
+
+def test_what_there_is_memory_for_is_said_in_the_rows(view: HubView, asked: list[SearchQuery]) -> None:
+    small, large = hub_model(1, parameters=1 * GB), hub_model(2, parameters=400 * GB, gate=Gate.MANUAL)
+    unknown = hub_model(3, parameters=None)
+    view.set_search("x")
+    view.set_page(SearchPage((small, large, unknown)))
+    view.list.choose(large.repo)
+    assert [row.state for row in view.list.rows] == ["", "", ""]
+    verdicts = judge_models((small, large, unknown), MachineMemory(12 * GB, 16 * GB, threads=4), "f16")
+    view.set_verdicts(verdicts)
+    rows = view.list.rows
+    assert [(row.state, row.level) for row in rows] == [
+        ("Runs here", FitLevel.GOOD),
+        ("Too large", FitLevel.POOR),
+        ("", FitLevel.UNKNOWN),
+    ]
+    assert "Asks to accept terms" in rows[1].text
+    assert view.list.current_key == large.repo
+
+
+def test_a_late_verdict_changes_nothing_for_other_answers(view: HubView, asked: list[SearchQuery]) -> None:
+    old = hub_model(1)
+    view.set_search("x")
+    view.set_page(SearchPage((old, hub_model(2))))
+    verdicts = judge_models((old,), MachineMemory(12 * GB, 16 * GB, threads=4), "f16")
+    view.set_search("y")
+    view.set_verdicts(verdicts)  # while the next answers are on their way
+    view.set_page(SearchPage((hub_model(3),)))
+    assert [row.state for row in view.list.rows] == [""]
+    view.set_verdicts(verdicts)
+    assert [row.key for row in view.list.rows] == [hub_model(3).repo]

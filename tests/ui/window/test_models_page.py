@@ -241,11 +241,12 @@ def test_a_missing_template_is_known_before_the_download(open_window: OpenWindow
         keys.pop(f"tokenizer.ggml.{name}")
     data = gguf({**keys, "tokenizer.ggml.tokens": Array(STRING, words)}, llama_tensors())
     facts: dict[str, Any] = {"gguf": {"total": 1_000, "architecture": "llama", "context_length": 512}}
-    hub.add_repo("maker/Vicuna-GGUF", {"vicuna-Q4_0.gguf": data}, **facts)
+    hub.add_repo("maker/Vicuna-1B-GGUF", {"vicuna-Q4_0.gguf": data}, **facts)
     person = start(open_window, hub, loads=[{}])
     page = open_page(person)
     search(person, page, "vicuna")
-    open_repository(person, page, "maker/Vicuna-GGUF")
+    person.wait(lambda: page.hub.list.rows[0].state == "Runs here")
+    open_repository(person, page, "maker/Vicuna-1B-GGUF")
     person.wait(lambda: "carries no chat template" in page.hub.details.verdict.text)
 
 
