@@ -66,6 +66,7 @@ class LibraryService(QObject):
         self._missing: frozenset[str] = frozenset()
         self._folders: list[str] = []
         self._scan: Task[Scan] | None = None
+        self._looked_at: set[str] = set()  # paths; of another it is not known whose it is
         self._busy: dict[str, threading.Event] = {}  # by path: set it to end the long work on a file
         self._worked.connect(self._on_worked, Qt.ConnectionType.QueuedConnection)
         store.opened.connect(self.scan)
@@ -111,6 +112,7 @@ class LibraryService(QObject):
 
         def on_known(known: tuple[list[LibraryModel], list[str], dict[str, Seen]]) -> None:
             models, folders, seen = known
+            self._looked_at.update(model.path for model in models)
             self._on_read((models, folders))
             own, places = self._own_folder(), self._places()
             if self._scan is not None:
@@ -271,10 +273,14 @@ class LibraryService(QObject):
         ]
         self.listed.emit(self._models)
         self.folders_changed.emit(self.folders)
+        if new := {model.path for model in models} - self._looked_at:  # the person opened a file
+            self._looked_at |= new
+            self.scan()
 
     def _on_scanned(self, scan: Scan) -> None:
         self._scan = None
         self._missing = scan.missing
+        self._looked_at.update(model.path for model, _ in scan.fresh)
         if scan.fresh:
             self._change(lambda stores: stores.models.add(scan.fresh, utc_now()))
         else:

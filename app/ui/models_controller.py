@@ -103,7 +103,7 @@ class ModelsController(QObject):
         updates.checked.connect(self._on_update_checked)
         updates.not_found.connect(self._on_update_not_found)
         updates.failed.connect(self._on_failed)
-        models.files_changed.connect(library.scan)  # whose the file is that was opened
+        models.files_changed.connect(library.refresh)
         models.loaded.connect(self._show_library)
 
     def _show_library(self) -> None:

@@ -274,7 +274,6 @@ def test_a_file_of_another_program_is_theirs_however_it_came_to_the_list(
     if how == "opened":
         opened(library, path)
         opened(library, mine)
-        library.scan()
     else:
         library.service.add_folder(str(path.parents[3]))
         library.service.add_folder(str(mine.parent))
@@ -324,8 +323,7 @@ def test_a_split_model_that_was_opened_moves_with_all_its_parts(library: Library
     second = Path(shutil.copy(first, first.with_name("m-00002-of-00002.gguf")))
     library.open()
     opened(library, first, 2 * first.stat().st_size)
-    library.scan()
-    library.until(lambda: library.only().has_template)
+    library.until(lambda: [model.has_template for model in library.service.models] == [True])
     assert library.only().parts == (str(first), str(second))
     assert library.only().size_bytes == 2 * first.stat().st_size
     library.service.move(str(first), str(tmp_path / "there"))
