@@ -37,6 +37,7 @@ class ModelDetails(ScrollColumn):
         self._choice: FileChoice | None = None
         self._here: Mapping[str, str] = {}
         self._downloads: Mapping[str, Download] = {}
+        self._gate_box: QWidget | None = None  # how to get in; of no use once the file is here
         self.verdict = VerdictBox(self)
         self._files = FileList(self)
         self._files.chosen.connect(self._on_chosen)
@@ -86,6 +87,21 @@ class ModelDetails(ScrollColumn):
             self.verdict.show_checking()
             self.file_chosen.emit(self._choice)
 
+    def clear(self) -> None:
+        """Show no model: what was shown does not belong to what the person looks at now."""
+        if self._sheet is None:
+            return
+        self._sheet = self._choice = self._gate_box = None
+        self._take_all_out()
+        self.column.addWidget(self._empty)
+        self.column.addStretch(1)
+        self._empty.show()
+
+    def check_again(self) -> None:
+        """Ask for the verdict once more: what kept the file from being looked into may be gone."""
+        if self._choice is not None:
+            self.file_chosen.emit(self._choice)
+
     def set_here(self, here: Mapping[str, str], downloads: Mapping[str, Download]) -> None:
         """Which files are on this computer (key of the choice → path), and which are on their way."""
         self._here, self._downloads = here, downloads
@@ -93,14 +109,7 @@ class ModelDetails(ScrollColumn):
 
     def _build(self, sheet: ModelSheet) -> None:
         """Lay everything out anew: texts of a model are few."""
-        # Not by takeAt: an item that Python holds keeps Qt from noticing later that its widget has grown.
-        for kept in (self._empty, self._main, self.verdict, self._files, self._card):
-            kept.hide()
-            self.column.removeWidget(kept)
-        while (item := self.column.takeAt(0)) is not None:
-            if (widget := item.widget()) is not None:
-                widget.hide()
-                widget.deleteLater()
+        self._take_all_out()
         body = QWidget(self.inside)
         layout = QVBoxLayout(body)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -115,15 +124,28 @@ class ModelDetails(ScrollColumn):
             layout.addWidget(self._cannot_run(sheet, body))
         self.column.addWidget(body)
         self.column.addSpacing(4)
+        self._gate_box = self._gate(self.inside) if sheet.is_gated else None
+        if self._gate_box is not None:
+            self.column.addWidget(self._gate_box)
         self.column.addWidget(self._main, 0, Qt.AlignmentFlag.AlignLeading)
         self._main.show()
-        if sheet.is_gated:
-            self.column.addWidget(self._gate(self.inside))
         self.column.addWidget(self.verdict)
         self.column.addWidget(self._files)
         self.column.addWidget(self._facts(sheet))
+        if sheet.card:
+            self.column.addWidget(Label(self.tr("What its author says"), self.inside, bold=True))
         self.column.addWidget(self._card)
         self.column.addStretch(1)
+
+    def _take_all_out(self) -> None:
+        # Not by takeAt: an item that Python holds keeps Qt from noticing later that its widget has grown.
+        for kept in (self._empty, self._main, self.verdict, self._files, self._card):
+            kept.hide()
+            self.column.removeWidget(kept)
+        while (item := self.column.takeAt(0)) is not None:
+            if (widget := item.widget()) is not None:
+                widget.hide()
+                widget.deleteLater()
 
     def _cannot_run(self, sheet: ModelSheet, parent: QWidget) -> QWidget:
         box = QWidget(parent)
@@ -159,7 +181,7 @@ class ModelDetails(ScrollColumn):
         for row, fact in enumerate(sheet.facts):
             side = Qt.AlignmentFlag.AlignVCenter if fact.url else Qt.AlignmentFlag.AlignTop
             grid.addWidget(Label(fact.label, box, muted=True), row, 0, side)
-            grid.addWidget(Label(fact.text, box, wraps=True), row, 1, side)
+            grid.addWidget(Label(fact.text, box, wraps=True), row, 1, 1, 1 if fact.url else 2, side)
             if fact.url:
                 button = Button(self.tr("Read"), box, kind=ButtonKind.QUIET)
                 button.setAccessibleName(self.tr("Read: {what}").format(what=fact.label))
@@ -180,12 +202,19 @@ class ModelDetails(ScrollColumn):
         if choice is None:
             return
         download = self._downloads.get(choice.key)
-        self._main.setEnabled(True)
-        if choice.key in self._here:
+        is_moving = download is not None and not download.is_over and download.state is not DownloadState.PAUSED
+        is_here = choice.key in self._here
+        if self._gate_box is not None:
+            self._gate_box.setVisible(not is_here)
+        if self._main.hasFocus() and is_moving and not is_here:
+            self.setFocus(Qt.FocusReason.OtherFocusReason)  # else the keyboard goes on to another button
+        self._main.setEnabled(is_here or not is_moving)
+        if is_here:
             self._main.setText(self.tr("Chat now"))
-        elif download is not None and download.state is not DownloadState.FAILED:
+        elif is_moving:
             self._main.setText(self.tr("Downloading…"))
-            self._main.setEnabled(False)
+        elif download is not None and download.state is DownloadState.PAUSED:
+            self._main.setText(self.tr("Resume the download"))
         elif choice.parts and choice.size_bytes:
             self._main.setText(self.tr("Download ({size})").format(size=file_size(choice.size_bytes)))
         elif choice.parts:
@@ -220,7 +249,7 @@ class ModelDetails(ScrollColumn):
 
     def _on_steps_clicked(self) -> None:
         if self._sheet is not None:
-            self.token_requested.emit(self._sheet.repo)
+            self.token_requested.emit(self._sheet.key)
 
     def _on_link_clicked(self) -> None:
         sender = self.sender()

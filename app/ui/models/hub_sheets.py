@@ -81,7 +81,8 @@ def sheet_of_repository(details: HubDetails, page_url: str) -> ModelSheet:
         )
     )
     files = _choices(details)
-    summary = tr("HubSearch", "A repository of model files on the hub.")
+    words = tr("HubSearch", "Published on the hub by {author}. What is said of it there is its author's word.")
+    summary = words.format(author=model.author)
     if not files:
         summary = tr("HubSearch", "This repository has no model files that Hearth can use.")
     return ModelSheet(

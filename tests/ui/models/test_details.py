@@ -31,6 +31,11 @@ def details(show: Callable[..., ModelDetails]) -> ModelDetails:
     return show(ModelDetails(), 700, 800)
 
 
+def in_view(widget: ModelDetails, text: str) -> bool:
+    settle()
+    return any(button.text() == text and button.isVisible() for button in widget.findChildren(Button))
+
+
 def button(widget: ModelDetails | VerdictBox | FileList, text: str) -> Button:
     settle()
     return next(button for button in widget.findChildren(Button) if button.text() == text and button.isVisible())
@@ -223,3 +228,59 @@ def test_a_long_card_comes_piece_by_piece_and_ends_somewhere(qtbot: QtBot, detai
     qtbot.waitUntil(lambda: card.toPlainText().rstrip().endswith("…"), timeout=20_000)
     assert card.toPlainText().startswith(first.rstrip())
     assert card.height() >= card.document().size().height()
+
+
+def test_another_card_takes_the_place_of_one_that_is_not_complete(qtbot: QtBot, details: ModelDetails) -> None:
+    details.set_sheet(sheet(card=CARD * 40))
+    details.set_sheet(sheet("other", card="# Short"))
+    card = details.findChildren(CardView)[0]
+    QApplication.processEvents()
+    assert card.toPlainText().strip() == "Short"
+
+
+def test_headings_of_a_card_are_smaller_than_that_of_the_model(details: ModelDetails) -> None:
+    details.set_sheet(sheet(card="# Large\n\nText\n"))
+    document = details.findChildren(CardView)[0].document()
+    height_px = document.documentLayout().blockBoundingRect(document.begin()).height()
+    title = next(label for label in details.findChildren(Label) if label.text() == "Name of model")
+    assert height_px < title.fontMetrics().height()
+
+
+# -- a model whose author asks to accept terms
+
+
+def test_nobody_asks_for_terms_once_the_file_is_here(details: ModelDetails) -> None:
+    details.set_sheet(sheet(is_gated=True))
+    assert in_view(details, "How to get it…")
+    choice = details.choice
+    assert choice is not None
+    details.set_here({choice.key: "/models/x.gguf"}, {})
+    assert not in_view(details, "How to get it…")
+
+
+def test_what_kept_the_file_from_being_looked_into_can_go(qtbot: QtBot, details: ModelDetails) -> None:
+    with qtbot.assertNotEmitted(details.file_chosen):
+        details.check_again()
+    details.set_sheet(sheet())
+    with qtbot.waitSignal(details.file_chosen) as checked:
+        details.check_again()
+    assert checked.args == [details.choice]
+
+
+def test_a_download_that_rests_can_go_on(qtbot: QtBot, details: ModelDetails) -> None:
+    details.set_sheet(sheet())
+    choice = details.choice
+    assert choice is not None
+    details.set_here({}, {choice.key: download("model", DownloadState.PAUSED)})
+    assert details.main_button.text() == "Resume the download"
+    with qtbot.waitSignal(details.download_requested):
+        details.main_button.click()
+
+
+def test_the_keyboard_stays_in_the_details_when_a_download_begins(details: ModelDetails) -> None:
+    details.set_sheet(sheet())
+    choice = details.choice
+    assert choice is not None
+    details.main_button.setFocus()
+    details.set_here({}, {choice.key: download("model")})
+    assert details.hasFocus()
