@@ -6,10 +6,10 @@ from contextlib import suppress
 from functools import partial
 from urllib.parse import urlsplit
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QWidget
 
-from app.core.errors import UserError
+from app.core.errors import ErrorKind, UserError
 from app.core.fit import MachineMemory
 from app.core.hub_values import HubDetails, SearchPage, SearchQuery
 from app.core.messages import utc_now
@@ -30,6 +30,7 @@ class HubController(QObject):
     """Nothing is asked before the person has agreed, once."""
 
     settings_requested = Signal()
+    action_requested = Signal(object)  # Action of a search that failed
     shown = Signal()  # the details show another repository
     allowed = Signal()
     failed = Signal(object)  # UserError
@@ -41,6 +42,9 @@ class HubController(QObject):
         self._page: SearchPage | None = None  # the last one of the search that is shown
         self._tokens = TokenRequests(profile.hub, parent)
         self._verdicts = Verdicts(profile, self.view.details, may_ask=True)
+        self._pause = QTimer(self)  # that the hub has asked for
+        self._pause.setSingleShot(True)
+        self._pause.timeout.connect(self.view.retry)
         self._connect()
 
     def connect_details(self, details: ModelDetails) -> None:
@@ -63,11 +67,14 @@ class HubController(QObject):
         view.search_requested.connect(self._on_search)
         view.repository_requested.connect(hub.open)
         view.settings_requested.connect(self.settings_requested)
+        view.action_requested.connect(self.action_requested)
         hub.searched.connect(self._on_searched)
         hub.more_found.connect(self._on_searched)
         hub.search_failed.connect(self._on_search_failed)
         hub.opened.connect(self._on_opened)
         hub.open_failed.connect(self.failed)
+        hub.access_changed.connect(self._on_access_changed)
+        hub.token_set.connect(self._on_token_set)
         self.connect_details(view.details)
 
     def _host(self) -> str:
@@ -81,6 +88,7 @@ class HubController(QObject):
         self.allowed.emit()
 
     def _on_search(self, query: SearchQuery) -> None:
+        self._pause.stop()
         self.view.set_max_bytes(_usable_bytes(self._profile.fits.machine()))
         if query.cursor and self._page is not None:
             self._profile.hub.search_more(self._page)
@@ -95,8 +103,17 @@ class HubController(QObject):
         self._profile.tasks.run(work, self.view.set_verdicts)
 
     def _on_search_failed(self, error: UserError) -> None:
-        explanation = explain(error)
-        self.view.set_failure(explanation.title, explanation.text)
+        self.view.set_failure(explain(error))
+        if error.kind is ErrorKind.RATE_LIMITED:
+            self._pause.start(max(1, error.integer("retry_in_s")) * 1000)
+
+    def _on_access_changed(self) -> None:
+        """Another hub, a token, online again: what failed may work now."""
+        self.view.set_host(self._host())
+        self.view.retry()
+
+    def _on_token_set(self, _account: str) -> None:
+        self.view.details.check_again()
 
     def _on_opened(self, details: HubDetails) -> None:
         with suppress(UserError):  # the address was changed to one that cannot be used, just now

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, Qt
-from PySide6.QtGui import QPaintEvent, QResizeEvent
+from PySide6.QtCore import QEvent, QRectF, Qt
+from PySide6.QtGui import QColor, QFocusEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QScrollArea, QScrollBar, QVBoxLayout, QWidget
 
 from app.ui.theme import colors
@@ -11,6 +11,8 @@ from app.ui.theme import colors
 SIDE_MARGIN_PX = 24
 READING_CHARS = 80
 BAR_PX = 10
+RING_PX = 2
+RADIUS_PX = 6
 
 
 class SlimScrollBar(QScrollBar):
@@ -79,6 +81,24 @@ class ScrollColumn(QScrollArea):
     def _update_margins(self) -> None:
         side_px = max(SIDE_MARGIN_PX, reading_margin_px(self.viewport(), self._width_in_chars))
         self.column.setContentsMargins(side_px, SIDE_MARGIN_PX, side_px, SIDE_MARGIN_PX)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        if self.hasFocus():  # the keys scroll it
+            with QPainter(self.viewport()) as painter:
+                painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+                painter.setPen(QPen(QColor(colors().accent), RING_PX))
+                inset = RING_PX / 2
+                box = QRectF(self.viewport().rect()).adjusted(inset, inset, -inset, -inset)
+                painter.drawRoundedRect(box, RADIUS_PX, RADIUS_PX)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        super().focusInEvent(event)
+        self.viewport().update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        super().focusOutEvent(event)
+        self.viewport().update()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         self._update_margins()

@@ -248,8 +248,8 @@ class ModelDetails(ScrollColumn):
             self.show_in_hub_requested.emit(self._sheet.repo)
 
     def _on_steps_clicked(self) -> None:
-        if self._sheet is not None:
-            self.token_requested.emit(self._sheet.key)
+        if self._choice is not None:
+            self.token_requested.emit(self._choice.repo)
 
     def _on_link_clicked(self) -> None:
         sender = self.sender()

@@ -54,10 +54,14 @@ class MasterDetail(QWidget):
         else:
             self._details.setFocus(Qt.FocusReason.OtherFocusReason)
 
-    def go_back(self) -> None:
-        """Show the list again."""
+    def show_list(self) -> None:
+        """Show the list again; the keyboard stays where it is, unless that goes."""
         self._is_open = False
         self._arrange()
+
+    def go_back(self) -> None:
+        """Show the list again, and bring the keyboard there."""
+        self.show_list()
         self._master.setFocus(Qt.FocusReason.OtherFocusReason)
         self.went_back.emit()
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 from functools import partial
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
-from app.ui.buttons import Button
+from app.ui.buttons import Button, ButtonKind
 from app.ui.flow_layout import FlowLayout
 from app.ui.labels import heading
 from app.ui.models.downloads_panel import DownloadsPanel
@@ -70,6 +70,7 @@ class ModelsPage(QWidget):
         layout.addWidget(self.downloads)
         self.setFocusProxy(self.search)
         self._current = ModelsView.RECOMMENDED
+        self._borrowed = ("", "")  # what was typed before `search_hub`, and what that put in its place
 
     @property
     def current(self) -> ModelsView:
@@ -83,13 +84,19 @@ class ModelsPage(QWidget):
 
     def show_view(self, view: ModelsView, _is_checked: bool = True) -> None:
         """Bring a view on screen, with the words that are being searched for."""
+        if view is not ModelsView.HUB:
+            typed, borrowed = self._borrowed
+            self._borrowed = ("", "")
+            if borrowed and self.search.text() == borrowed:
+                self._set_text(typed)
         self._current = view
         for each, button in self._buttons.items():
             button.setChecked(each == view)
         self._stack.setCurrentWidget(self._views[view])
-        self._pass_search_on()
         if view is ModelsView.HUB:
-            self.hub.open()
+            self.hub.open(self.search.text())
+        else:
+            self._pass_search_on()
         self.view_shown.emit(view)
 
     def add_overlay(self, widget: QWidget) -> None:
@@ -101,10 +108,15 @@ class ModelsPage(QWidget):
         self._stack.setCurrentWidget(widget)
         widget.setFocus(Qt.FocusReason.OtherFocusReason)
 
-    def search_for(self, text: str) -> None:
-        """Search for other words, in the view on screen."""
-        self.search.setText(text)
-        self._search_hub()
+    def search_hub(self, text: str) -> None:
+        """Search the hub for words that the person has not typed; they go when another view is shown."""
+        self._borrowed = (self.search.text(), text)
+        self._set_text(text)
+        self.show_view(ModelsView.HUB)
+
+    def _set_text(self, text: str) -> None:
+        with QSignalBlocker(self.search):
+            self.search.setText(text)
 
     def _tabs(self) -> FlowLayout:
         words = {
@@ -115,7 +127,7 @@ class ModelsPage(QWidget):
         self._buttons: dict[ModelsView, Button] = {}
         flow = FlowLayout(spacing_px=6)
         for view, text in words.items():
-            button = Button(text, self)
+            button = Button(text, self, kind=ButtonKind.QUIET)  # framed are the filters below
             button.setCheckable(True)
             button.setChecked(view is ModelsView.RECOMMENDED)
             button.clicked.connect(partial(self.show_view, view))
@@ -141,8 +153,11 @@ class ModelsPage(QWidget):
         self._pass_search_on()
 
     def _on_results_wished(self) -> None:
-        self._search_hub()
-        if (shown := self._stack.currentWidget()) is not None:
+        self._typing.stop()
+        shown = self._stack.currentWidget()
+        if shown is self.hub:
+            self.hub.show_answers(self.search.text())
+        elif shown is not None:
             shown.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

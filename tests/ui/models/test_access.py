@@ -26,6 +26,7 @@ from app.core.catalog import Catalog
 from app.core.downloads import DownloadState
 from app.core.hub_values import Gate, SearchPage
 from app.core.library import FoundFile, Owner
+from app.services.explanation import Explanation, retry
 from app.ui.buttons import Button
 from app.ui.models.adopt_dialog import AdoptDialog
 from app.ui.models.details import ModelDetails
@@ -76,7 +77,7 @@ def hub_opened(catalog: Catalog) -> QWidget:
 
 def hub_failed(catalog: Catalog) -> QWidget:
     widget = HubView("mirror.test")
-    widget.set_failure("The hub cannot be reached", "Check the connection. " * 5)
+    widget.set_failure(Explanation("The hub cannot be reached", "Check the connection. " * 5, (retry(),)))
     return widget
 
 

@@ -16,6 +16,7 @@ from app.core.fit import MachineMemory
 from app.core.hub_values import Gate, SearchPage, SearchQuery, SearchSort
 from app.core.messages import utc_now
 from app.services.explain_fit import FitLevel
+from app.services.explanation import Action, ActionKind, Explanation, retry
 from app.ui.buttons import Button
 from app.ui.labels import Label
 from app.ui.models.hub_sheets import judge_models
@@ -56,7 +57,8 @@ def test_nothing_is_sent_before_the_person_agrees(qtbot: QtBot, view: HubView) -
     view.open()
     view.set_search("qwen")
     assert queries == []
-    assert "to mirror.test, and to nobody else" in words(view)
+    assert "are published: mirror.test. A search sends the words you type there, and to nobody else" in words(view)
+    assert not button(view, "Fits this computer").isVisible()  # there is nothing yet to filter
     with qtbot.waitSignal(view.consented):
         view.consent_button.click()
     assert [query.text for query in queries] == ["qwen"]
@@ -99,7 +101,7 @@ def test_filters_ask_anew(qtbot: QtBot, view: HubView, asked: list[SearchQuery])
     view.set_search("model")
     button(view, "Fits this computer").click()
     assert asked[-1].max_bytes == 9_000_000_000
-    sort = view.findChildren(QComboBox)[0]
+    sort = next(box for box in view.findChildren(QComboBox) if box.accessibleName() == "Order")
     sort.setFocus()
     qtbot.keyClick(sort, Qt.Key.Key_Down)
     assert asked[-1].sort is SearchSort.LIKES
@@ -118,7 +120,7 @@ def test_no_answer_and_a_failure_say_so(qtbot: QtBot, view: HubView, asked: list
     view.set_search("model")
     view.set_page(SearchPage(()))
     assert view.message == "The hub has no model for these words."
-    view.set_failure("The hub cannot be reached", "Check the connection.")
+    view.set_failure(Explanation("The hub cannot be reached", "Check the connection.", (retry(),)))
     assert view.message == "The hub cannot be reached"
     assert "Check the connection." in words(view)
     button(view, "Try again").click()
@@ -132,7 +134,7 @@ def test_a_failure_further_down_keeps_the_answers_and_can_be_tried_again(
     view.set_page(PAGE)
     bar = view.list.verticalScrollBar()
     bar.setValue(bar.maximum())
-    view.set_failure("The hub asks for a pause", "Trying again in 20 s.")
+    view.set_failure(Explanation("The hub asks for a pause", "Trying again in 20 s.", (retry(),)))
     assert len(view.list.rows) == 30
     assert "The hub asks for a pause. Trying again in 20 s." in words(view)
     bar.setValue(0)
@@ -194,6 +196,123 @@ def test_long_names_and_right_to_left(show: Callable[..., HubView]) -> None:
     QApplication.processEvents()
     assert not view.grab().isNull()
     assert view.details.inside.width() <= view.details.viewport().width()
+
+
+# -- what is asked, and how often
+
+
+def test_coming_back_asks_for_nothing_that_is_there_or_on_its_way(view: HubView, asked: list[SearchQuery]) -> None:
+    view.open("model")
+    view.open("model")
+    view.set_search("model")
+    view.show_answers("model")
+    assert len(asked) == 1
+    view.set_page(SearchPage(()))
+    view.open("model")
+    view.set_search("model ")
+    assert len(asked) == 1
+
+
+def test_coming_back_after_a_failure_asks_again_with_the_same_filters(
+    qtbot: QtBot, view: HubView, asked: list[SearchQuery]
+) -> None:
+    view.set_search("model")
+    author = view.findChildren(QLineEdit)[0]
+    qtbot.keyClicks(author, "maker")
+    qtbot.keyClick(author, Qt.Key.Key_Return)
+    view.set_failure(Explanation("No", "Why"))
+    view.open("model")
+    assert asked[-1] == asked[-2]
+    assert asked[-1].author == "maker"
+
+
+def test_a_kind_can_be_asked_for(qtbot: QtBot, view: HubView, asked: list[SearchQuery]) -> None:
+    view.set_search("model")
+    kind = next(box for box in view.findChildren(QComboBox) if box.accessibleName() == "Kind")
+    kind.setFocus()
+    qtbot.keyClick(kind, Qt.Key.Key_Down)
+    assert asked[-1].task == "text-generation"
+
+
+def test_another_hub_gives_its_own_answers(view: HubView, asked: list[SearchQuery]) -> None:
+    view.set_search("model")
+    view.set_page(PAGE)
+    view.set_host("mirror.test")
+    view.retry()
+    assert len(asked) == 1
+    view.set_host("other.test")
+    view.retry()
+    assert [query.text for query in asked] == ["model", "model"]
+    assert view.message == "Searching…"
+
+
+def test_a_failure_offers_more_than_to_try_again(qtbot: QtBot, view: HubView, asked: list[SearchQuery]) -> None:
+    view.set_search("model")
+    online = Action(ActionKind.GO_ONLINE, "Go online")
+    view.set_failure(Explanation("Hearth is set to stay offline", "Nothing was asked.", (online,)))
+    with qtbot.waitSignal(view.action_requested) as wanted:
+        button(view, "Go online").click()
+    assert wanted.args == [online]
+    view.retry()
+    assert len(asked) == 2
+    view.retry()
+    assert len(asked) == 2  # one answer is awaited
+
+
+# -- where the keyboard is
+
+
+def test_the_keyboard_reaches_answers_that_come_later(qtbot: QtBot, view: HubView, asked: list[SearchQuery]) -> None:
+    view.show_answers("model")
+    view.set_page(PAGE)
+    assert view.list.hasFocus()
+    assert view.list.current_key == PAGE.models[0].repo
+    assert view.list.selectionModel().isSelected(view.list.currentIndex())
+
+
+def test_trying_again_keeps_the_keyboard_in_its_place(qtbot: QtBot, view: HubView, asked: list[SearchQuery]) -> None:
+    view.set_search("model")
+    view.set_failure(Explanation("No", "Why", (retry(),)))
+    button(view, "Try again").setFocus()
+    qtbot.keyClick(button(view, "Try again"), Qt.Key.Key_Space)
+    view.set_failure(Explanation("No", "Why", (retry(),)))
+    settle()
+    focused = QApplication.focusWidget()
+    assert isinstance(focused, Button)
+    assert focused.text() == "Try again"
+    qtbot.keyClick(focused, Qt.Key.Key_Space)
+    view.set_page(PAGE)
+    assert view.list.hasFocus()
+
+
+# -- the details beside the answers
+
+
+def test_details_go_when_their_model_is_not_among_the_answers(view: HubView, asked: list[SearchQuery]) -> None:
+    view.set_search("model")
+    view.set_page(PAGE)
+    view.set_details(hub_details(PAGE.models[2]), "https://mirror.test/x")
+    view.set_search("model 2")
+    view.set_page(SearchPage(PAGE.models[2:3]))
+    assert view.details.sheet is not None
+    view.set_search("something else")
+    view.set_page(SearchPage(()))
+    assert view.details.sheet is None
+    assert "Choose a model" in words(view)
+    view.set_details(hub_details(PAGE.models[2]), "https://mirror.test/x")
+    assert "Choose a model" not in words(view)
+
+
+def test_words_typed_beside_narrow_details_lead_back_to_the_answers(show: Callable[..., HubView]) -> None:
+    view = show(HubView("mirror.test"), 480, 700)
+    view.set_consent(True)
+    view.set_search("model")
+    view.set_page(PAGE)
+    view.set_details(hub_details(PAGE.models[2]), "https://mirror.test/x")
+    assert not view.list.isVisible()
+    view.set_search("other")
+    view.set_page(PAGE)
+    assert view.list.isVisible()
 
 
 def test_what_there_is_memory_for_is_said_in_the_rows(view: HubView, asked: list[SearchQuery]) -> None:
