@@ -77,7 +77,8 @@ class Welcome(ScrollColumn):
         title = heading(self.tr("What would you like to know?"), self)
         title.setWordWrap(True)
         more = hint(
-            self.tr("A larger model knows more. Find one that fits this computer, or drop a GGUF file here."), self
+            self.tr("A larger model knows more. Find one that fits this computer, or drop a model file (GGUF) here."),
+            self,
         )
         for label in (title, self._model, self._examples_label, more):
             label.setAlignment(Qt.AlignmentFlag.AlignHCenter)

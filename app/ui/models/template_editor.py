@@ -16,6 +16,7 @@ from app.services.explain import explain
 from app.services.explain_template import explain_template
 from app.services.templates import TemplateService
 from app.ui.buttons import Button, ButtonKind
+from app.ui.dialog_size import open_in_size
 from app.ui.labels import Label, hint
 from app.ui.models.template_preview import TemplatePreview
 from app.ui.models.template_text import TemplateSource
@@ -132,7 +133,7 @@ class TemplateEditor(QDialog):
         layout.addLayout(status)
         layout.addWidget(self._notes)
         layout.addLayout(ends)
-        self.resize(self.fontMetrics().averageCharWidth() * 130, self.fontMetrics().height() * 38)
+        open_in_size(self, self.fontMetrics().averageCharWidth() * 130, self.fontMetrics().height() * 38)
 
     # --- the choice ---
 

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWid
 
 from app.services.wording import number
 from app.ui.buttons import Button, ButtonKind
+from app.ui.dialog_size import open_in_size
 from app.ui.labels import Label, hint
 from app.ui.scroll_column import ScrollColumn
 from app.ui.transcript.announce import announce
@@ -41,6 +42,7 @@ class TokenDialog(QDialog):
         tokens = Button(self.tr("Open the page for tokens"), inside, icon="open")
         tokens.clicked.connect(self._on_tokens_clicked)
         self._field = QLineEdit(inside)
+        self._field.setTextMargins(4, 3, 4, 3)
         self._field.setEchoMode(QLineEdit.EchoMode.Password)
         self._field.setAccessibleName(self.tr("Token"))
         self._field.setPlaceholderText(self.tr("hf_…"))
@@ -85,7 +87,7 @@ class TokenDialog(QDialog):
         self._is_accepted = False
         self._update()
         line_px = self.fontMetrics().height()
-        self.resize(line_px * 32, line_px * 27)
+        open_in_size(self, line_px * 34, line_px * (25 if repo else 21))
 
     @property
     def status(self) -> str:
