@@ -62,4 +62,5 @@ class Adoption(QObject):
         dialog = AdoptDialog(found, self._window)
         dialog.adopted.connect(self._library.adopt)
         dialog.declined.connect(self._library.decline)
+        dialog.finished.connect(dialog.deleteLater)
         dialog.open()

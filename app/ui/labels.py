@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 from PySide6.QtCore import QEvent, QSize, Qt
-from PySide6.QtGui import QFont, QPainter, QPaintEvent, QPalette
-from PySide6.QtWidgets import QApplication, QLabel, QSizePolicy, QWidget
+from PySide6.QtGui import (
+    QClipboard,
+    QContextMenuEvent,
+    QFont,
+    QGuiApplication,
+    QKeyEvent,
+    QKeySequence,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPalette,
+)
+from PySide6.QtWidgets import QApplication, QLabel, QMenu, QSizePolicy, QWidget
 
 from app.ui.theme import scaled_font
 
@@ -70,6 +83,56 @@ class ElidedLabel(Label):
         with QPainter(self) as painter:
             painter.setPen(self.palette().color(self.foregroundRole()))
             painter.drawText(box, Qt.AlignmentFlag.AlignLeading | Qt.AlignmentFlag.AlignVCenter, shown)
+
+
+class PathLabel(Label):
+    """A path, a hash or the like: wraps where it must, can be selected, and is copied exactly as it is."""
+
+    def __init__(self, text: str, parent: QWidget | None = None) -> None:
+        super().__init__(_breakable(text), parent, wraps=True)
+        self.setAccessibleName(text)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._whole = text
+
+    def _copied(self) -> str:
+        return self.selectedText().replace(_BREAK, "") or self._whole
+
+    def _copy(self) -> None:
+        QGuiApplication.clipboard().setText(self._copied())
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction(self.tr("Copy")).triggered.connect(self._copy)
+        menu.popup(event.globalPos())
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.matches(QKeySequence.StandardKey.Copy):
+            self._copy()
+            event.accept()
+        else:
+            super().keyPressEvent(event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        super().mouseReleaseEvent(event)
+        clipboard = QGuiApplication.clipboard()
+        if clipboard.supportsSelection() and self.hasSelectedText():  # the middle button pastes it
+            clipboard.setText(self._copied(), QClipboard.Mode.Selection)
+
+
+_BREAK = "\u200b"  # has no width; a line may end there
+_UNBROKEN_CHARS = 8
+
+
+def _breakable(text: str) -> str:
+    """Break behind separators, and in words as long as those of a hash."""
+    parts = re.split(r"(?<=[/\\])", text)
+    return _BREAK.join(
+        _BREAK.join(part[at : at + _UNBROKEN_CHARS] for at in range(0, len(part), _UNBROKEN_CHARS))
+        if len(part) > 4 * _UNBROKEN_CHARS
+        else part
+        for part in parts
+    )
 
 
 def heading(text: str, parent: QWidget | None = None) -> Label:

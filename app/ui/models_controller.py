@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QWidget
 
 from app.core.catalog import Catalog
@@ -18,7 +19,7 @@ from app.services.model_updates import ModelUpdate
 from app.services.profile import Profile
 from app.services.tasks import Task
 from app.services.trash import Trashed
-from app.services.wording import file_size, number
+from app.services.wording import file_size
 from app.ui.hub_controller import HubController
 from app.ui.local_files import show_in_folder
 from app.ui.models.catalogue_rows import CatalogueRows, judge_rows
@@ -48,6 +49,7 @@ class ModelsController(QObject):
         self._recommended = RecommendedView(parent)
         self._hub = HubController(profile, parent)
         self._tree: FamilyTree | None = None
+        self._fresh: set[str] = set()  # downloaded just now: the library may not list them yet
         self._library = LibraryView(parent)
         self._recommended.tree_requested.connect(self._on_tree_requested)
         self._recommended.download_requested.connect(self._download)
@@ -58,6 +60,7 @@ class ModelsController(QObject):
         self._connect_downloads()
         self._hub.settings_requested.connect(self.settings_requested)
         self._hub.failed.connect(self._on_failed)
+        self._hub.action_requested.connect(self._on_action)
         self._hub.shown.connect(self._show_downloads)
         self._hub.connect_details(self._recommended.details)
         for details in (self._recommended.details, self._hub.view.details):
@@ -124,6 +127,8 @@ class ModelsController(QObject):
             self._notices.show_notice(words, self.tr("Undo"), lambda: library.restore(path))
 
     def _on_trashed(self, trashed: Trashed) -> None:
+        self._fresh.discard(trashed.model.path)
+        self._show_downloads()
         words = self.tr("“{model}” is in the trash ({size}).")
         text = words.format(model=trashed.model.name, size=file_size(trashed.model.size_bytes))
         self._notices.show_notice(text, self.tr("Undo"), lambda: self._profile.library.untrash(trashed))
@@ -134,8 +139,12 @@ class ModelsController(QObject):
             return
         by_path = {model.path: model for model in self._profile.library.models}
         twice = sum(by_path[path].size_bytes for group in groups for path in group[1:] if path in by_path)
-        words = self.tr("{count} files are there more than once; {size} could be freed. Their details name the others.")
-        self._notices.show_notice(words.format(count=number(len(groups)), size=file_size(twice)))
+        words = self.tr(
+            "%n file(s) are there more than once; {size} could be freed. Their details name the others.",
+            "",
+            len(groups),
+        )
+        self._notices.show_notice(words.format(size=file_size(twice)))
 
     def _on_failed(self, error: UserError) -> None:
         explanation = explain(error)
@@ -180,7 +189,7 @@ class ModelsController(QObject):
         panel.folder_requested.connect(self._on_other_folder)
         panel.move_requested.connect(self._on_move_download)
         panel.clear_requested.connect(downloads.clear_done)
-        panel.action_requested.connect(self._on_download_action)
+        panel.action_requested.connect(self._on_action)
         panel.use_requested.connect(self.use_requested)
         panel.show_in_folder_requested.connect(show_in_folder)
         downloads.listed.connect(self._show_downloads)
@@ -199,13 +208,16 @@ class ModelsController(QObject):
         """Let every button that downloads know what is here, and what is on its way."""
         on_the_way: dict[str, Download] = {}
         here: dict[str, str] = {}
+        models = [model for model in self._profile.library.models if not model.is_missing]
+        self._fresh -= {model.path for model in self._profile.library.models}
+        paths = {model.path for model in models} | self._fresh
         for download in self._profile.downloads.downloads:
             key = f"{download.repo}/{download.files[0].path}"
-            if download.state is DownloadState.DONE:
-                here[key] = download.path
-            else:
+            if download.state is not DownloadState.DONE:
                 on_the_way[key] = download
-        known = {model.sha256: model.path for model in self._profile.library.models if model.sha256}
+            elif download.path in paths:
+                here[key] = download.path
+        known = {model.sha256: model.path for model in models if model.sha256}
         details = self._hub.view.details
         offered = (*self._recommended.choices, *(details.sheet.files if details.sheet is not None else ()))
         for choice in offered:
@@ -222,8 +234,8 @@ class ModelsController(QObject):
         if DownloadId(name) in order:
             self._profile.downloads.move(DownloadId(name), order.index(DownloadId(name)) + places)
 
-    def _on_download_action(self, action: Action) -> None:
-        """What helps a download that failed, beyond its row."""
+    def _on_action(self, action: Action) -> None:
+        """What helps where a download or a search failed."""
         value = "" if action.value is None else str(action.value)
         match action.kind:
             case ActionKind.ENTER_TOKEN:
@@ -239,8 +251,12 @@ class ModelsController(QObject):
             case ActionKind.MAKE_ROOM:
                 self._library.sort_by(Order.SIZE)
                 self.page.show_view(ModelsView.LIBRARY)
+            case ActionKind.COPY_DETAILS:
+                QGuiApplication.clipboard().setText(value)
 
-    def _on_download_ended(self, _download: Download) -> None:
+    def _on_download_ended(self, download: Download) -> None:
+        if download.state is DownloadState.DONE:
+            self._fresh.add(download.path)
         self._show_downloads()
 
     def _on_download_cancelled(self, download: Download) -> None:
@@ -264,8 +280,7 @@ class ModelsController(QObject):
         self._show_downloads()
 
     def _on_show_in_hub(self, repo: str) -> None:
-        self.page.show_view(ModelsView.HUB)
-        self.page.search_for(repo)
+        self.page.search_hub(repo)
 
     # -- the catalogue
 

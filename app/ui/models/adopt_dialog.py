@@ -11,9 +11,10 @@ from PySide6.QtWidgets import QDialog, QHBoxLayout, QTreeWidgetItem, QVBoxLayout
 from app.core.library import FoundFile, Owner
 from app.services.wording import file_size, number
 from app.ui.buttons import Button, ButtonKind
+from app.ui.dialog_size import open_in_size
 from app.ui.labels import Label, hint
 from app.ui.models.calm_tree import CalmTree
-from app.ui.models.library_view import owner_words
+from app.ui.models.library_details import owner_words
 
 PLACE_ROLE = int(Qt.ItemDataRole.UserRole) + 1
 CHECKED, UNCHECKED = Qt.CheckState.Checked, Qt.CheckState.Unchecked
@@ -48,10 +49,10 @@ class AdoptDialog(QDialog):
         self._fill()
         self.tree.itemChanged.connect(self._on_item_changed)
         self._sum = Label("", self)
-        self._use = Button(self.tr("Use them here"), self, kind=ButtonKind.PRIMARY)
-        self._use.clicked.connect(self.accept)
         later = Button(self.tr("Not now"), self)
         later.clicked.connect(self.reject)
+        self._use = Button(self.tr("Use them here"), self, kind=ButtonKind.PRIMARY)
+        self._use.clicked.connect(self.accept)
         buttons = QHBoxLayout()
         buttons.addStretch(1)
         buttons.addWidget(later)
@@ -68,12 +69,12 @@ class AdoptDialog(QDialog):
         self.accepted.connect(self._on_accepted)
         self.rejected.connect(self._on_rejected)
         line_px = self.fontMetrics().height()
-        self.resize(line_px * 36, line_px * 28)
+        open_in_size(self, line_px * 36, line_px * 28)
 
     @property
     def checked(self) -> list[FoundFile]:
         """What would be used."""
-        return [file for place, file in enumerate(self._found) if self._items[place].checkState(0) is CHECKED]
+        return [self._found[place] for place in sorted(self._chosen)]
 
     @property
     def summary(self) -> str:
@@ -81,19 +82,18 @@ class AdoptDialog(QDialog):
         return self._sum.text()
 
     def _fill(self) -> None:
-        self._items: dict[int, QTreeWidgetItem] = {}
+        self._chosen = set(range(len(self._found)))
         groups: dict[Owner, list[int]] = {}
         for place, file in enumerate(self._found):
             groups.setdefault(file.owner, []).append(place)
         for owner, places in groups.items():
             together = sum(self._found[place].size_bytes for place in places)
             group = self._new_item(owner_words(owner), together, is_group=True)
-            for place in places:
+            for place in sorted(places, key=self._shown_name):
                 file = self._found[place]
-                item = self._new_item(file.name or PurePath(file.path).name, file.size_bytes)
+                item = self._new_item(self._shown_name(place), file.size_bytes)
                 item.setToolTip(0, "\n".join(file.parts))
                 item.setData(0, PLACE_ROLE, place)
-                self._items[place] = item
                 group.addChild(item)
             self.tree.addTopLevelItem(group)
         self.tree.expandAll()
@@ -101,6 +101,9 @@ class AdoptDialog(QDialog):
         self.tree.header().setSectionResizeMode(1, self.tree.header().ResizeMode.ResizeToContents)
         if (first := self.tree.topLevelItem(0)) is not None:
             self.tree.setCurrentItem(first)
+
+    def _shown_name(self, place: int) -> str:
+        return self._found[place].name or PurePath(self._found[place].path).name
 
     def _new_item(self, name: str, size_bytes: int, *, is_group: bool = False) -> QTreeWidgetItem:
         item = QTreeWidgetItem([name, file_size(size_bytes)])
@@ -122,7 +125,14 @@ class AdoptDialog(QDialog):
         self._sum.setText(words.format(count=number(len(checked)), all=number(len(self._found)), size=amount))
         self._use.setEnabled(bool(checked))
 
-    def _on_item_changed(self) -> None:
+    def _on_item_changed(self, item: QTreeWidgetItem) -> None:
+        place = item.data(0, PLACE_ROLE)
+        if place is None:  # a program, whose models tell for themselves
+            return
+        if item.checkState(0) is CHECKED:
+            self._chosen.add(place)
+        else:
+            self._chosen.discard(place)
         self._update_sum()
 
     def _on_accepted(self) -> None:

@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from app.ui.buttons import Button, ButtonKind
 from app.ui.flow_layout import FlowLayout
-from app.ui.labels import Label, heading, hint
+from app.ui.labels import PathLabel, heading, hint
+from app.ui.models.progress_line import ProgressLine
 
 
 class FoldersPanel(QWidget):
@@ -19,8 +20,10 @@ class FoldersPanel(QWidget):
     add_requested = Signal(str)
     remove_requested = Signal(str)
     duplicates_requested = Signal()
+    cancel_requested = Signal()  # the search for duplicates
 
-    def __init__(self, folders: Sequence[str], parent: QWidget | None = None) -> None:
+    def __init__(self, folders: Sequence[str], progress: float | None = None, parent: QWidget | None = None) -> None:
+        """`progress` of the search for duplicates, 0 to 1; None: there is none."""
         super().__init__(parent)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -28,9 +31,7 @@ class FoldersPanel(QWidget):
         layout.addWidget(heading(self.tr("Folders"), self))
         layout.addWidget(hint(self.tr("Models in these folders, and in folders inside them, are in the list."), self))
         for place, folder in enumerate(folders):
-            # A zero-width space lets a long path break at its separators.
-            words = folder.replace("/", "/\u200b").replace("\\", "\\\u200b")
-            layout.addWidget(Label(words, self, wraps=True))
+            layout.addWidget(PathLabel(folder, self))
             if place == 0:
                 layout.addWidget(hint(self.tr("Hearth's own: downloads go here."), self))
                 continue
@@ -46,6 +47,13 @@ class FoldersPanel(QWidget):
         buttons.addWidget(add)
         buttons.addWidget(same)
         layout.addLayout(buttons)
+        same.setVisible(progress is None)
+        self.bar: ProgressLine | None = None
+        if progress is not None:
+            layout.addWidget(hint(self.tr("Comparing the contents of files of the same size…"), self))
+            self.bar = ProgressLine(progress, self)
+            self.bar.cancel_requested.connect(self.cancel_requested)
+            layout.addWidget(self.bar)
 
     def _on_add(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, self.tr("Add a folder"))

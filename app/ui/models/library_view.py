@@ -1,31 +1,31 @@
-"""The models on this computer, and the folders they lie in."""
+"""The models on this computer: a list of all, the details of one, and what can be done with it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QLocale, Qt, Signal
-from PySide6.QtWidgets import QFileDialog, QGridLayout, QInputDialog, QLineEdit, QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtCore import QLocale, QPoint, Qt, Signal
+from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
+from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QMenu, QVBoxLayout, QWidget
 
-from app.core.library import LibraryModel, Owner
+from app.core.library import LibraryModel
 from app.services.explain_fit import FitLevel
 from app.services.explain_template import state_words
-from app.services.wording import day_words, file_size, number
-from app.ui.buttons import Button, ButtonKind
+from app.services.wording import day_words, file_size
+from app.ui.buttons import Button
 from app.ui.flow_layout import FlowLayout
-from app.ui.labels import Label, heading, hint
+from app.ui.labels import hint
 from app.ui.model_rows import builtin_model_name, describe_parameters
-from app.ui.models.folders_panel import FoldersPanel
+from app.ui.models.library_actions import KEYS, ModelAction, offers_for
+from app.ui.models.library_details import BUILTIN, FOLDERS, LibraryDetails, owner_words
 from app.ui.models.master_detail import MasterDetail
 from app.ui.models.row_list import ListRow, RowList
-from app.ui.scroll_column import ScrollColumn
 from app.ui.setting_fields import CalmComboBox
 
-BAR_STEPS = 1000
-BUILTIN = ":builtin:"
-"""In place of a path: the model that came with Hearth."""
+RENAME_CHARS = 60
 
 
 class Order(Enum):
@@ -34,20 +34,6 @@ class Order(Enum):
     LAST_USED = "last_used"
     NAME = "name"
     SIZE = "size"
-
-
-def owner_words(owner: Owner) -> str:
-    """The program whose file it is, by its own name."""
-    return {
-        Owner.HEARTH: "Hearth",
-        Owner.LM_STUDIO: "LM Studio",
-        Owner.OLLAMA: "Ollama",
-        Owner.JAN: "Jan",
-        Owner.GPT4ALL: "GPT4All",
-        Owner.HUB_CACHE: "Hugging Face",
-        Owner.TEXT_GENERATION_WEBUI: "text-generation-webui",
-        Owner.LLAMA_CPP: "llama.cpp",
-    }[owner]
 
 
 class LibraryView(QWidget):
@@ -77,16 +63,23 @@ class LibraryView(QWidget):
         self._busy: dict[str, float] = {}
         self._current_path: str | None = None
         self._search = ""
-        self._template_words: dict[str, str] = {}
-        self._template: Label | None = None  # where those of the model on screen stand
-        self._key = ""
+        self._listed: list[tuple[str, ListRow]] = []  # what a search looks at, and the row
+        self._key = FOLDERS
         self.list = RowList(self.tr("Models on this computer"), self)
         self.list.chosen.connect(self._on_chosen)
         self.list.opened.connect(self._on_opened)
-        self.details = ScrollColumn(self, width_in_chars=90)
-        self.details.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self._body: QWidget | None = None
-        self._bar: QProgressBar | None = None  # of the details' model, while it is moved or hashed
+        self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.list.customContextMenuRequested.connect(self._on_menu_wanted)
+        for action, key in KEYS.items():
+            shortcut = QShortcut(QKeySequence(key), self.list)
+            shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
+            shortcut.activated.connect(partial(self._on_key, action))
+        self.details = LibraryDetails(self)
+        self.details.action_requested.connect(self._do)
+        self.details.cancel_requested.connect(self.cancel_requested)
+        self.details.duplicates_requested.connect(self.duplicates_requested)
+        self.details.add_folder_requested.connect(self.add_folder_requested)
+        self.details.remove_folder_requested.connect(self.remove_folder_requested)
         self._order = CalmComboBox(self)
         self._order.setAccessibleName(self.tr("Order"))
         for order, words in (
@@ -95,13 +88,15 @@ class LibraryView(QWidget):
             (Order.SIZE, self.tr("Largest first")),
         ):
             self._order.addItem(words, order)
-        self._order.activated.connect(self._refill)
+        self._order.activated.connect(self._sort)
+        self._note = hint("", self)
         self._total = hint("", self)
         left = QWidget(self)
         column = QVBoxLayout(left)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
         column.addLayout(self._top_buttons(left))
+        column.addWidget(self._note)
         column.addWidget(self.list, 1)
         column.addWidget(self._total)
         left.setFocusProxy(self.list)
@@ -110,7 +105,7 @@ class LibraryView(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._panes)
         self.setFocusProxy(self._panes)
-        self._show_details("")
+        self._show_details(FOLDERS)
 
     @property
     def shown_path(self) -> str:
@@ -119,53 +114,54 @@ class LibraryView(QWidget):
 
     def set_models(self, models: Sequence[LibraryModel], current_path: str | None) -> None:
         """Show these; `current_path` None means that the built-in model answers."""
+        place, gone = self._place(self.list.current_key), self._key
         self._models = tuple(models)
         self._current_path = current_path
-        self._refill()
+        self._sort()
         self._show_details(self._key)
+        if gone != self._key:
+            self._leave(place)
 
     def set_template_words(self, path: str, words: str) -> None:
         """What was found of a model's chat template."""
-        self._template_words[path] = words
-        if path == self._key and self._template is not None:
-            self._template.setText(words)
+        self.details.set_template_words(path, words)
 
     def set_folders(self, folders: Sequence[str]) -> None:
         """The folders that are watched, Hearth's own first."""
         self._folders = tuple(folders)
-        if not self._key:
-            self._show_details("")
+        if self._key == FOLDERS:
+            self._show_details(FOLDERS)
 
     def sort_by(self, order: Order) -> None:
         """Sort as if the person had chosen so."""
         self._order.setCurrentIndex(self._order.findData(order))
-        self._refill()
+        self._sort()
 
     def set_search(self, text: str) -> None:
         """Show only models in whose texts all these words are."""
-        self._search = text
-        self._refill()
+        if text != self._search:
+            self._search = text
+            self._panes.show_list()
+            self._refill()
 
     def set_progress(self, path: str, fraction: float | None) -> None:
         """A move or a hash is so far; None: it is over."""
-        was = path in self._busy
         if fraction is None:
             self._busy.pop(path, None)
         else:
             self._busy[path] = fraction
-        if path == self._key and was != (path in self._busy):
+        if path == self._key:
             self._show_details(path)
-        elif path == self._key and self._bar is not None and fraction is not None:
-            self._bar.setValue(round(fraction * BAR_STEPS))
+            if fraction is not None:
+                self.details.set_fraction(fraction)
 
     def button(self, text: str) -> Button | None:
         """A button of the details by its words, if it is there."""
-        found = self._body.findChildren(Button) if self._body is not None else []
-        return next((button for button in found if button.text() == text), None)
+        return self.details.button(text)
 
     def _top_buttons(self, parent: QWidget) -> FlowLayout:
         flow = FlowLayout(spacing_px=6)
-        opened = Button(self.tr("Open a model file…"), parent, kind=ButtonKind.PRIMARY, icon="open")
+        opened = Button(self.tr("Open a model file…"), parent, icon="open")
         opened.clicked.connect(self.open_requested)
         folders = Button(self.tr("Folders…"), parent, icon="folder")
         folders.clicked.connect(self._on_folders_clicked)
@@ -175,26 +171,42 @@ class LibraryView(QWidget):
             flow.addWidget(widget)
         return flow
 
-    def _refill(self) -> None:
-        rows = [self._builtin_row()] if self._matches(builtin_model_name()) else []
-        keys: Mapping[Order, Callable[[LibraryModel], object]] = {
-            Order.NAME: lambda model: model.name.lower(),
-            Order.SIZE: lambda model: -model.size_bytes,
+    def _sort(self) -> None:
+        """Put all rows into their order; a search then only chooses among them."""
+        keys: Mapping[Order, Callable[[LibraryModel], tuple[int, str]]] = {
+            Order.NAME: lambda model: (0, model.name.lower()),
+            Order.SIZE: lambda model: (-model.size_bytes, model.name.lower()),
         }
         order = Order(self._order.currentData())
-        models = list(self._models)
-        if order in keys:
-            models.sort(key=keys[order])  # type: ignore[arg-type]  # both are comparable with themselves
-        rows += [self._row(model) for model in models if self._matches(model.name, model.path, model.architecture)]
+        models = sorted(self._models, key=keys[order]) if order in keys else self._models
+        self._listed = [(builtin_model_name().lower(), self._builtin_row())]
+        self._listed += [(f"{each.name} {each.path} {each.architecture}".lower(), self._row(each)) for each in models]
+        self._refill()
+
+    def _refill(self) -> None:
+        words = self._search.lower().split()
+        rows = [row for searched, row in self._listed if all(word in searched for word in words)]
         self.list.set_rows(rows)
-        total = sum(model.size_bytes for model in self._models if not model.is_missing)
-        words = self.tr("{count} models, {size}").format(count=number(len(self._models)), size=file_size(total))
-        self._total.setText(words)
+        if not rows:
+            self._note.setText(self.tr("No model on this computer has these words in its name or path."))
+        elif not self._models:
+            self._note.setText(self.tr("Models that you download or open are listed here."))
+        self._note.setVisible(not rows or not self._models)
+        total = file_size(sum(model.size_bytes for model in self._models if not model.is_missing))
+        self._total.setText(self.tr("%n model(s), {size}", "", len(self._models)).format(size=total))
         self._total.setVisible(bool(self._models))
 
-    def _matches(self, *texts: str) -> bool:
-        together = " ".join(texts).lower()
-        return all(word in together for word in self._search.lower().split())
+    def _place(self, key: str) -> int:
+        return next((place for place, row in enumerate(self.list.rows) if row.key == key), 0)
+
+    def _leave(self, place: int) -> None:
+        """What was shown is gone: the next model in the list takes its place, in the list."""
+        had_focus = self.details.isAncestorOf(QApplication.focusWidget() or self)
+        self._panes.show_list()
+        if self.list.rows:
+            self.list.choose(self.list.rows[min(place, len(self.list.rows) - 1)].key)
+        if had_focus:
+            self.list.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _builtin_row(self) -> ListRow:
         state = self.tr("In use") if self._current_path is None else ""
@@ -216,140 +228,20 @@ class LibraryView(QWidget):
         level = FitLevel.POOR if model.is_missing else FitLevel.UNKNOWN
         return ListRow(model.path, model.name, " · ".join(parts), file_size(model.size_bytes), state, level)
 
-    # -- details
-
     def _show_details(self, key: str) -> None:
-        model = next((model for model in self._models if model.path == key), None)
-        self._key = key if model is not None or key == BUILTIN else ""
-        if self._body is not None:
-            self.details.column.removeWidget(self._body)
-            self._body.hide()
-            self._body.deleteLater()
-            self._template = None
-        self._bar = None
-        body = QWidget(self.details.inside)
-        layout = QVBoxLayout(body)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(8)
+        model = self._model(key)
+        self._key = key if model is not None or key == BUILTIN else FOLDERS
         if model is not None:
-            self._fill_model(layout, body, model)
+            self.details.show_model(model, self._busy)
         elif self._key == BUILTIN:
-            self._fill_builtin(layout, body)
+            self.details.show_builtin()
         else:
-            self._fill_folders(layout, body)
-        layout.addStretch(1)
-        self._body = body
-        self.details.column.addWidget(body)
+            self.details.show_folders(self._folders, self._busy)
         if model is not None and not model.is_missing:
             self.template_shown.emit(model.path)
 
-    def _fill_builtin(self, layout: QVBoxLayout, body: QWidget) -> None:
-        layout.addWidget(heading(builtin_model_name(), body))
-        words = self.tr("Tiny. It knows how to use Hearth, and little else. It comes with Hearth and is always there.")
-        layout.addWidget(Label(words, body, wraps=True))
-        use = Button(self.tr("Chat now"), body, kind=ButtonKind.PRIMARY)
-        use.setAccessibleName(self.tr("Use {model}").format(model=builtin_model_name()))
-        use.clicked.connect(self._on_use)
-        layout.addWidget(use, 0, Qt.AlignmentFlag.AlignLeading)
-
-    def _fill_model(self, layout: QVBoxLayout, body: QWidget, model: LibraryModel) -> None:
-        title = heading(model.name, body)
-        title.setWordWrap(True)
-        layout.addWidget(title)
-        if model.is_missing:
-            words = self.tr("The file is not where it was. If its drive is not connected, connect it.")
-            layout.addWidget(Label(words, body, bold=True, wraps=True))
-        if model.is_read_only:
-            words = self.tr("This file belongs to {program}. Hearth uses it where it is and never changes it.")
-            layout.addWidget(hint(words.format(program=owner_words(model.owner)), body))
-        layout.addLayout(self._model_buttons(body, model))
-        layout.addWidget(self._facts(body, model))
-
-    def _template_text(self, model: LibraryModel) -> str:
-        known = self.tr("In the file") if model.has_template else self.tr("None in the file; Hearth uses its own")
-        if words := state_words(model):
-            known = words[0].upper() + words[1:]
-        return self._template_words.get(model.path, known)
-
-    def _model_buttons(self, body: QWidget, model: LibraryModel) -> FlowLayout:
-        flow = FlowLayout(spacing_px=8)
-        if model.path in self._busy:
-            self._bar = QProgressBar(body)
-            self._bar.setRange(0, BAR_STEPS)
-            self._bar.setValue(round(self._busy[model.path] * BAR_STEPS))
-            self._bar.setTextVisible(False)
-            self._bar.setFixedSize(self.fontMetrics().averageCharWidth() * 30, 8)
-            self._bar.setAccessibleName(self.tr("Progress"))
-            flow.addWidget(self._bar)
-            cancel = Button(self.tr("Cancel"), body)
-            cancel.clicked.connect(self._on_cancel)
-            flow.addWidget(cancel)
-            return flow
-        use = Button(self.tr("Chat now"), body, kind=ButtonKind.PRIMARY)
-        use.setAccessibleName(self.tr("Use {model}").format(model=model.name))
-        use.setEnabled(not model.is_missing)
-        use.clicked.connect(self._on_use)
-        flow.addWidget(use)
-        actions: list[tuple[str, Callable[[], None], bool]] = [
-            (self.tr("Show in folder"), self._on_show, not model.is_missing),
-            (self.tr("Rename…"), self._on_rename, True),
-            (self.tr("Chat template…"), self._on_template, not model.is_missing),
-        ]
-        if not model.is_read_only:
-            actions.append((self.tr("Move…"), self._on_move, not model.is_missing))
-            actions.append((self.tr("Delete"), self._on_trash, not model.is_missing))
-        if model.repo:
-            actions.append((self.tr("Look for an update"), self._on_update, True))
-        actions.append((self.tr("Remove from list"), self._on_remove, True))
-        for text, slot, is_enabled in actions:
-            button = Button(text, body)
-            button.setAccessibleName(f"{text} {model.name}")
-            button.setEnabled(is_enabled)
-            button.clicked.connect(slot)
-            flow.addWidget(button)
-        return flow
-
-    def _facts(self, body: QWidget, model: LibraryModel) -> QWidget:
-        box = QWidget(body)
-        grid = QGridLayout(box)
-        grid.setContentsMargins(0, 8, 0, 8)
-        grid.setHorizontalSpacing(16)
-        grid.setVerticalSpacing(6)
-        grid.setColumnStretch(1, 1)
-        facts = [(self.tr("File"), model.path.replace("/", "/\u200b").replace("\\", "\\\u200b"))]
-        if len(model.parts) > 1:
-            facts.append((self.tr("Parts"), number(len(model.parts))))
-        facts.append((self.tr("Size"), file_size(model.size_bytes)))
-        if model.context_length:
-            facts.append((self.tr("Context"), self.tr("{0} tokens").format(number(model.context_length))))
-        template_row = len(facts)
-        facts.append((self.tr("Chat template"), self._template_text(model)))
-        if model.licence:
-            facts.append((self.tr("Licence"), model.licence))
-        if model.repo:
-            facts.append((self.tr("From"), model.repo))
-        facts.append((self.tr("SHA-256"), model.sha256 or self.tr("Not computed yet")))
-        if model.same_as:
-            facts.append((self.tr("Same content"), "\n".join(model.same_as)))
-        for row, (label, text) in enumerate(facts):
-            grid.addWidget(Label(label, box, muted=True), row, 0, Qt.AlignmentFlag.AlignTop)
-            value = Label(text, box, wraps=True)
-            value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            grid.addWidget(value, row, 1)
-            if row == template_row:
-                self._template = value
-        if not model.sha256 and not model.is_missing and model.path not in self._busy:
-            compute = Button(self.tr("Compute SHA-256"), box, kind=ButtonKind.QUIET)
-            compute.clicked.connect(self._on_hash)
-            grid.addWidget(compute, len(facts), 0, 1, 2, Qt.AlignmentFlag.AlignLeading)
-        return box
-
-    def _fill_folders(self, layout: QVBoxLayout, body: QWidget) -> None:
-        panel = FoldersPanel(self._folders, body)
-        panel.add_requested.connect(self.add_folder_requested)
-        panel.remove_requested.connect(self.remove_folder_requested)
-        panel.duplicates_requested.connect(self.duplicates_requested)
-        layout.addWidget(panel)
+    def _model(self, path: str) -> LibraryModel | None:
+        return next((model for model in self._models if model.path == path), None)
 
     # -- what is pressed
 
@@ -362,44 +254,73 @@ class LibraryView(QWidget):
         self._panes.open_details()
 
     def _on_folders_clicked(self) -> None:
-        self._show_details("")
+        self._show_details(FOLDERS)
         self._panes.open_details()
 
-    def _on_use(self) -> None:
-        self.use_requested.emit(None if self._key == BUILTIN else self._key)
+    def _on_menu_wanted(self, place: QPoint) -> None:
+        model = self._model(self.list.current_key) if self.list.indexAt(place).isValid() else None
+        if model is None:
+            return
+        self._show_details(model.path)
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for offer in offers_for(model):
+            key = QKeySequence(KEYS.get(offer.action, "")).toString(QKeySequence.SequenceFormat.NativeText)
+            entry = menu.addAction(f"{offer.words}\t{key}" if key else offer.words)
+            entry.setEnabled(offer.is_enabled and model.path not in self._busy)
+            entry.triggered.connect(partial(self._on_entry, offer.action))
+        menu.popup(self.list.viewport().mapToGlobal(place))
 
-    def _on_show(self) -> None:
-        self.show_in_folder_requested.emit(self._key)
+    def _on_entry(self, action: ModelAction, _is_checked: bool = False) -> None:
+        self._do(action)
 
-    def _on_rename(self) -> None:
-        path = self._key
-        known = next((model.name for model in self._models if model.path == path), "")
-        name, is_done = QInputDialog.getText(
-            self, self.tr("Rename"), self.tr("Name in Hearth:"), QLineEdit.EchoMode.Normal, known
-        )
-        if is_done:
-            self.rename_requested.emit(path, name)
+    def _on_key(self, action: ModelAction) -> None:
+        """A key pressed in the list does what the menu of the row offers."""
+        model = self._model(self.list.current_key)
+        if model is None or model.path in self._busy:
+            return
+        self._show_details(model.path)
+        if any(offer.action is action and offer.is_enabled for offer in offers_for(model)):
+            self._do(action)
 
-    def _on_move(self) -> None:
+    def _do(self, action: ModelAction) -> None:
+        """Do something with the model whose details are shown."""
+        simple = {
+            ModelAction.SHOW: self.show_in_folder_requested,
+            ModelAction.TEMPLATE: self.template_requested,
+            ModelAction.TRASH: self.trash_requested,
+            ModelAction.UPDATE: self.update_requested,
+            ModelAction.HASH: self.hash_requested,
+            ModelAction.REMOVE: self.remove_requested,
+        }
+        if action is ModelAction.USE:
+            self.use_requested.emit(None if self._key == BUILTIN else self._key)
+        elif action is ModelAction.RENAME:
+            self._rename()
+        elif action is ModelAction.MOVE:
+            self._move()
+        elif action is ModelAction.COPY_PATH:
+            QGuiApplication.clipboard().setText(self._key)
+        else:
+            simple[action].emit(self._key)
+
+    def _rename(self) -> None:
+        model = self._model(self._key)
+        if model is None:
+            return
+        dialog = QInputDialog(self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setWindowTitle(self.tr("Rename"))
+        dialog.setLabelText(self.tr("Name in Hearth; empty: the name in the file"))
+        dialog.setTextValue(model.name)
+        dialog.setOkButtonText(self.tr("Rename"))
+        dialog.setCancelButtonText(self.tr("Cancel"))
+        dialog.textValueSelected.connect(partial(self.rename_requested.emit, model.path))
+        dialog.resize(self.fontMetrics().averageCharWidth() * RENAME_CHARS, 0)
+        dialog.open()
+
+    def _move(self) -> None:
         path = self._key
         folder = QFileDialog.getExistingDirectory(self, self.tr("Move to"), str(Path(path).parent))
         if folder:
             self.move_requested.emit(path, folder)
-
-    def _on_trash(self) -> None:
-        self.trash_requested.emit(self._key)
-
-    def _on_remove(self) -> None:
-        self.remove_requested.emit(self._key)
-
-    def _on_hash(self) -> None:
-        self.hash_requested.emit(self._key)
-
-    def _on_cancel(self) -> None:
-        self.cancel_requested.emit(self._key)
-
-    def _on_update(self) -> None:
-        self.update_requested.emit(self._key)
-
-    def _on_template(self) -> None:
-        self.template_requested.emit(self._key)

@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QComboBox
+from PySide6.QtGui import QAction, QContextMenuEvent
+from PySide6.QtWidgets import QApplication, QComboBox, QInputDialog, QLineEdit, QMenu, QProgressBar
 from pytestqt.qtbot import QtBot
 
 from app.core.library import Owner
 from app.ui.buttons import Button
-from app.ui.labels import Label
-from app.ui.models.library_view import BUILTIN, LibraryView, owner_words
+from app.ui.labels import Label, PathLabel
+from app.ui.models.library_details import BUILTIN, owner_words
+from app.ui.models.library_view import LibraryView
 from tests.ui.models.settling import settle
 from tests.ui.models.values import GB, LONG, library_model
 
@@ -33,7 +35,8 @@ def view(show: Callable[..., LibraryView]) -> LibraryView:
 
 def words(view: LibraryView) -> str:
     settle()
-    return "\n".join(label.text() for label in view.findChildren(Label) if label.isVisible())
+    texts = [label.text() for label in view.findChildren(Label) if label.isVisible()]
+    return "\n".join(texts).replace("\u200b", "")  # where a long path may break
 
 
 def press(view: LibraryView, text: str) -> None:
@@ -145,7 +148,7 @@ def test_details_follow_what_happens_to_the_model(view: LibraryView) -> None:
     assert "Renamed" in words(view)
     assert "b" * 64 in words(view)
     view.set_models([THEIRS], None)
-    assert view.shown_path == ""
+    assert view.shown_path == THEIRS.path
 
 
 def test_narrow_enter_leads_to_details_and_escape_back(qtbot: QtBot, show: Callable[..., LibraryView]) -> None:
@@ -179,3 +182,145 @@ def test_an_empty_library_shows_the_built_in_model_and_the_folders(show: Callabl
     view.set_models([], None)
     assert keys(view) == [BUILTIN]
     assert "Folders" in words(view)
+
+
+# -- the keyboard, and what a person looks at meanwhile
+
+
+def test_the_keyboard_stays_on_its_button_when_the_list_is_read_again(qtbot: QtBot, view: LibraryView) -> None:
+    view.list.choose(OWN.path)
+    rename = view.button("Rename…")
+    assert rename is not None
+    rename.setFocus()
+    view.set_models([replace(OWN, name="Renamed"), THEIRS], OWN.path)
+    settle()
+    assert "Renamed" in words(view)
+    assert QApplication.focusWidget() is view.button("Rename…")
+
+
+def test_what_has_not_changed_is_not_built_again(view: LibraryView) -> None:
+    view.list.choose(OWN.path)
+    before = view.button("Rename…")
+    view.set_models([OWN, THEIRS, GONE], OWN.path)
+    assert view.button("Rename…") is before
+
+
+@pytest.mark.parametrize("width", [480, 1280])
+def test_after_a_model_is_gone_the_next_in_the_list_has_the_keyboard(
+    show: Callable[..., LibraryView], width: int
+) -> None:
+    view = LibraryView()
+    view.set_models([OWN, THEIRS, GONE], None)
+    show(view, width, 700)
+    view.list.choose(OWN.path)
+    view.list.opened.emit(OWN.path)
+    delete = view.button("Delete")
+    assert delete is not None
+    delete.setFocus()
+    view.set_models([THEIRS, GONE], None)
+    settle()
+    assert view.list.isVisible()
+    assert view.list.hasFocus()
+    assert view.list.current_key == THEIRS.path
+
+
+def test_a_search_in_narrow_details_shows_what_it_found(show: Callable[..., LibraryView]) -> None:
+    view = LibraryView()
+    view.set_models([OWN, THEIRS], None)
+    show(view, 480, 700)
+    view.list.opened.emit(OWN.path)
+    assert not view.list.isVisible()
+    view.set_search("another")
+    assert view.list.isVisible()
+
+
+def test_an_empty_list_says_why(view: LibraryView) -> None:
+    view.set_search("nothing of this name")
+    assert "No model on this computer has these words" in words(view)
+    view.set_search("")
+    assert "No model on this computer" not in words(view)
+    view.set_models([], None)
+    assert "Models that you download or open are listed here." in words(view)
+
+
+def test_one_model_is_counted_as_one(view: LibraryView) -> None:
+    view.set_models([OWN], None)
+    assert "1 model, 2.0 GB" in words(view)
+
+
+def test_the_search_for_duplicates_shows_how_far_it_is_and_can_be_ended(qtbot: QtBot, view: LibraryView) -> None:
+    next(button for button in view.findChildren(Button) if button.text() == "Folders…").click()
+    view.set_progress("", 0.25)
+    bar = view.details.findChildren(QProgressBar)[0]
+    assert bar.value() == bar.maximum() // 4
+    view.set_progress("", 0.5)
+    assert bar.value() == bar.maximum() // 2
+    with qtbot.waitSignal(view.cancel_requested) as cancelled:
+        press(view, "Cancel")
+    assert cancelled.args == [""]
+    view.set_progress("", None)
+    settle()
+    same = view.button("Find duplicates")
+    assert same is not None
+    assert same.isVisible()
+
+
+# -- the menu of a row, and its keys
+
+
+def entries(view: LibraryView, key: str) -> dict[str, QAction]:
+    view.list.choose(key)
+    place = view.list.visualRect(view.list.currentIndex()).center()
+    event = QContextMenuEvent(QContextMenuEvent.Reason.Mouse, place, view.list.viewport().mapToGlobal(place))
+    QApplication.sendEvent(view.list.viewport(), event)
+    menu = next(menu for menu in view.findChildren(QMenu) if menu.isVisible())
+    menu.close()
+    return {action.text().partition("\t")[0]: action for action in menu.actions()}
+
+
+def test_the_menu_of_a_row_offers_what_the_details_offer(qtbot: QtBot, view: LibraryView) -> None:
+    own = entries(view, OWN.path)
+    assert {"Chat now", "Rename…", "Move…", "Delete", "Copy the path", "Remove from list"} <= own.keys()
+    with qtbot.waitSignal(view.trash_requested) as trashed:
+        own["Delete"].trigger()
+    assert trashed.args == [OWN.path]
+    own["Copy the path"].trigger()
+    assert QApplication.clipboard().text() == OWN.path
+    assert "Delete" not in entries(view, THEIRS.path)
+    assert not entries(view, GONE.path)["Chat now"].isEnabled()
+
+
+def test_delete_in_the_list_deletes_only_what_is_ours(qtbot: QtBot, view: LibraryView) -> None:
+    view.list.setFocus()
+    view.list.choose(THEIRS.path)
+    with qtbot.assertNotEmitted(view.trash_requested):
+        qtbot.keyClick(view.list, Qt.Key.Key_Delete)
+    view.list.choose(OWN.path)
+    with qtbot.waitSignal(view.trash_requested) as trashed:
+        qtbot.keyClick(view.list, Qt.Key.Key_Delete)
+    assert trashed.args == [OWN.path]
+
+
+def test_a_model_is_renamed_by_the_keyboard(qtbot: QtBot, view: LibraryView) -> None:
+    view.list.setFocus()
+    view.list.choose(OWN.path)
+    qtbot.keyClick(view.list, Qt.Key.Key_F2)
+    field = view.findChildren(QInputDialog)[0].findChildren(QLineEdit)[0]
+    assert field.text() == "Own"
+    field.setText("My favourite")
+    with qtbot.waitSignal(view.rename_requested) as renamed:
+        qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert renamed.args == [OWN.path, "My favourite"]
+
+
+def test_a_path_is_copied_as_it_is(qtbot: QtBot, view: LibraryView) -> None:
+    path = "/home/anna/" + "folder/" * 30 + "model.gguf"
+    view.set_models([library_model(path, "Deep", sha256="a" * 64)], None)
+    view.list.choose(path)
+    for whole in (path, "a" * 64):
+        label = next(each for each in view.findChildren(PathLabel) if each.accessibleName() == whole)
+        label.setSelection(0, len(label.text()))
+        qtbot.keyClick(label, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+        assert QApplication.clipboard().text() == whole
+        settle()
+        assert label.width() <= view.details.viewport().width()

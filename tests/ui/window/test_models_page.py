@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLineEdit
 
 from app.core.downloads import DownloadState
 from app.core.library import Owner
 from app.hub.catalog_file import encode_catalog
-from app.ui.models.page import ModelsPage, ModelsView
+from app.ui.models.page import TYPING_MS, ModelsPage, ModelsView
+from app.ui.models.token_dialog import TokenDialog
 from tests.fixtures import tiny_gguf as tiny
 from tests.fixtures.catalog_json import catalog_json
 from tests.fixtures.gguf_bytes import STRING, Array, gguf, llama_keys, llama_tensors
@@ -303,3 +305,84 @@ def test_the_empty_chat_leads_to_the_models(open_window: OpenWindow, served: Hub
     person = start(open_window, served, loads=[{}])
     person.click("Find a model")
     assert person.window.pages.current_name == "models"
+
+
+def test_a_gated_model_is_let_in_by_a_token_and_judged_then(
+    open_window: OpenWindow, hub: HubServer, model_bytes: bytes
+) -> None:
+    hub.add_repo("maker/Gated-GGUF", {"gated-Q8_0.gguf": model_bytes}, gated="auto")
+    hub.tokens["hf_right"] = {"maker/Gated-GGUF"}
+    person = start(open_window, hub, loads=[{}])
+    page = open_page(person)
+    search(person, page, "gated")
+    open_repository(person, page, "maker/Gated-GGUF")
+    person.wait(lambda: "accept" in page.hub.details.verdict.text)
+    person.click("Enter a token…", page)
+    dialog = person.window.findChildren(TokenDialog)[0]
+    assert dialog.windowTitle() == "Access to maker/Gated-GGUF"
+    field = dialog.findChildren(QLineEdit)[0]
+    QTest.keyClicks(field, "hf_right")
+    QTest.keyClick(field, Qt.Key.Key_Return)
+    person.wait(lambda: "Accepted" in dialog.status)
+    person.wait(lambda: "Runs on" in page.hub.details.verdict.text)
+
+
+def test_going_online_asks_what_could_not_be_asked(open_window: OpenWindow, served: HubServer) -> None:
+    person = open_window(
+        settings={"hub.endpoint": served.url, "hub.offline": True, "hub.search_allowed": True}, loads=[{}]
+    )
+    page = open_page(person)
+    person.click("Search the hub", page)
+    person.wait(lambda: person.sees_button("Go online"))
+    person.click("Go online")
+    person.wait(lambda: len(page.hub.list.rows) == 2)
+
+
+def test_after_a_pause_that_the_hub_asked_for_it_is_asked_again(open_window: OpenWindow, served: HubServer) -> None:
+    person = start(open_window, served, loads=[{}])
+    page = open_page(person)
+    for _ in range(8):
+        served.fail_next("/api/models", Fault(FaultKind.STATUS, status=429, headers={"Retry-After": "1"}))
+    person.click("Search the hub", page)
+    QTest.mouseClick(page.hub.consent_button, Qt.MouseButton.LeftButton)
+    person.wait(lambda: page.hub.message == "The hub asks for a pause", 40_000)
+    served.faults.clear()
+    person.wait(lambda: len(page.hub.list.rows) == 2)
+
+
+def test_one_look_at_the_hub_is_one_request(open_window: OpenWindow, served: HubServer) -> None:
+    person = start(open_window, served, loads=[{}])
+    page = open_page(person)
+    search(person, page, "tiny")
+    asked = len(served.seen("hub", containing="/api/models"))
+    page.show_view(ModelsView.LIBRARY)
+    page.show_view(ModelsView.HUB)
+    QTest.qWait(2 * TYPING_MS)
+    assert len(served.seen("hub", containing="/api/models")) == asked
+
+
+def test_words_that_nobody_typed_go_with_the_view(open_window: OpenWindow, served: HubServer) -> None:
+    person = start(open_window, served, loads=[{}])
+    page = open_page(person)
+    person.wait(lambda: bool(page.recommended.list.rows))
+    page.search.setText("qwen")
+    page.search_hub("maker/Tiny-Chat-GGUF")
+    assert page.search.text() == "maker/Tiny-Chat-GGUF"
+    page.show_view(ModelsView.RECOMMENDED)
+    assert page.search.text() == "qwen"
+    assert page.recommended.list.rows
+
+
+def test_a_download_whose_file_is_gone_can_be_downloaded_again(open_window: OpenWindow, served: HubServer) -> None:
+    person = start(open_window, served, loads=[{}])
+    page = open_page(person)
+    search(person, page, "tiny")
+    open_repository(person, page, REPO)
+    person.wait(lambda: page.hub.details.main_button.text().startswith("Download"))
+    QTest.mouseClick(page.hub.details.main_button, Qt.MouseButton.LeftButton)
+    person.wait(lambda: page.hub.details.main_button.text() == "Chat now", 60_000)
+    (done,) = person.profile.downloads.downloads
+    person.wait(lambda: person.profile.library.model(done.path) is not None)
+    Path(done.path).unlink()
+    person.profile.library.scan()
+    person.wait(lambda: page.hub.details.main_button.text().startswith("Download ("))
