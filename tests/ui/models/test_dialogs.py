@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDialog, QLineEdit
+from PySide6.QtWidgets import QApplication, QDialog, QLineEdit
 from pytestqt.qtbot import QtBot
 
 from app.core.library import FoundFile, Owner
@@ -14,6 +14,7 @@ from app.ui.buttons import Button
 from app.ui.labels import Label
 from app.ui.models.adopt_dialog import AdoptDialog
 from app.ui.models.token_dialog import TokenDialog
+from app.ui.theme import apply_theme
 
 GB = 1_000_000_000
 FOUND = (
@@ -181,3 +182,30 @@ def test_an_accepted_token_is_said_to_be_kept(qtbot: QtBot, token: TokenDialog, 
 def test_escape_gives_up(qtbot: QtBot, token: TokenDialog) -> None:
     with qtbot.waitSignal(token.rejected):
         qtbot.keyClick(token, Qt.Key.Key_Escape)
+
+
+def test_a_token_without_a_model_tells_of_no_terms(show: Callable[..., TokenDialog]) -> None:
+    dialog = show(TokenDialog("", PAGE, TOKENS), 480, 500)
+    assert "terms before" not in words(dialog)
+    assert "Open its page" not in [button.text() for button in dialog.findChildren(Button) if button.isVisible()]
+    assert "1. Sign in there" in words(dialog)
+
+
+def test_tab_goes_through_the_buttons_as_they_stand(qtbot: QtBot, adopt: AdoptDialog) -> None:
+    adopt.tree.setFocus()
+    order = []
+    for _ in range(2):
+        qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+        order.append(QApplication.focusWidget())
+    assert order == [button(adopt, "Not now"), button(adopt, "Use them here")]
+    assert order[0].x() < order[1].x()
+
+
+@pytest.mark.parametrize("percent", [100, 200])
+def test_a_dialog_opens_within_the_screen(qapp: QApplication, percent: int) -> None:
+    apply_theme(qapp, "light", percent)
+    for dialog in (AdoptDialog(FOUND), TokenDialog("a/b", PAGE, TOKENS)):
+        room = dialog.screen().availableSize()
+        assert dialog.width() <= room.width()
+        assert dialog.height() <= room.height()
+        dialog.deleteLater()
