@@ -184,13 +184,6 @@ def test_escape_gives_up(qtbot: QtBot, token: TokenDialog) -> None:
         qtbot.keyClick(token, Qt.Key.Key_Escape)
 
 
-def test_a_token_without_a_model_tells_of_no_terms(show: Callable[..., TokenDialog]) -> None:
-    dialog = show(TokenDialog("", PAGE, TOKENS), 480, 500)
-    assert "terms before" not in words(dialog)
-    assert "Open its page" not in [button.text() for button in dialog.findChildren(Button) if button.isVisible()]
-    assert "1. Sign in there" in words(dialog)
-
-
 def test_tab_goes_through_the_buttons_as_they_stand(qtbot: QtBot, adopt: AdoptDialog) -> None:
     adopt.tree.setFocus()
     order = []

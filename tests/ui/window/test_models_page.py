@@ -317,7 +317,7 @@ def test_a_gated_model_is_let_in_by_a_token_and_judged_then(
     search(person, page, "gated")
     open_repository(person, page, "maker/Gated-GGUF")
     person.wait(lambda: "accept" in page.hub.details.verdict.text)
-    person.click("Enter a token…", page)
+    person.click("How to get it…", page)
     dialog = person.window.findChildren(TokenDialog)[0]
     assert dialog.windowTitle() == "Access to maker/Gated-GGUF"
     field = dialog.findChildren(QLineEdit)[0]
