@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NewType
 
@@ -83,6 +83,18 @@ class Download:
     def is_over(self) -> bool:
         """Whether nothing more happens to it by itself."""
         return self.state in (DownloadState.DONE, DownloadState.FAILED, DownloadState.CANCELLED)
+
+    def at_rest(self, state: DownloadState) -> Download:
+        """In another state, with nothing moving and nothing to complain of."""
+        return replace(
+            self,
+            state=state,
+            bytes_per_second=0.0,
+            seconds_left=None,
+            wait_reason=WaitReason.NONE,
+            retry_in_s=0,
+            error=None,
+        )
 
 
 @dataclass(slots=True)

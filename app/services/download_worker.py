@@ -81,23 +81,16 @@ class DownloadWorker:
 
     def outcome(self, download: Download) -> Download:
         """The download after the thread has ended: done, failed, or queued again when it was only stopped."""
-        ended = replace(
-            download,
-            bytes_per_second=0.0,
-            seconds_left=None,
-            wait_reason=WaitReason.NONE,
-            retry_in_s=0,
-            error=self._error,
-        )
+        ended = download.at_rest(DownloadState.QUEUED)
         if self._transfer is not None:
             seen = self._transfer.snapshot()
             done_bytes = seen.done_bytes or download.done_bytes
             total_bytes = seen.total_bytes or download.total_bytes
             ended = replace(ended, files=seen.files, done_bytes=done_bytes, total_bytes=total_bytes)
         if self._error is not None:
-            return replace(ended, state=DownloadState.FAILED)
+            return replace(ended, state=DownloadState.FAILED, error=self._error)
         if not self._path:
-            return replace(ended, state=DownloadState.QUEUED)
+            return ended
         return replace(ended, state=DownloadState.DONE, path=self._path, done_bytes=ended.total_bytes)
 
     def _run(self) -> None:

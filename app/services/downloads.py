@@ -144,7 +144,7 @@ class DownloadService(QObject):
             return
         if download.state is DownloadState.SCHEDULED:
             self._any_time.add(download_id)
-        self._put(_at_rest(download, DownloadState.QUEUED))
+        self._put(download.at_rest(DownloadState.QUEUED))
         if download.state is DownloadState.CANCELLED:
             self.listed.emit()
         self._arrange()
@@ -179,7 +179,7 @@ class DownloadService(QObject):
         else:
             self._discard_parts(download)
         # What a person agreed to was about a file in the other folder.
-        moved = replace(_at_rest(download, DownloadState.QUEUED), folder=place, done_bytes=0, replaces=False)
+        moved = replace(download.at_rest(DownloadState.QUEUED), folder=place, done_bytes=0, replaces=False)
         self._put(moved)
         self._arrange()
 
@@ -221,7 +221,7 @@ class DownloadService(QObject):
         for download in self.downloads:
             is_refused = download.error is not None and download.error.kind in _NO_ACCESS
             if download.state is DownloadState.FAILED and is_refused:
-                self._put(_at_rest(download, DownloadState.QUEUED))
+                self._put(download.at_rest(DownloadState.QUEUED))
         self._arrange()
 
     def shut_down(self) -> None:
@@ -262,11 +262,11 @@ class DownloadService(QObject):
                 continue
             self._stop(download.id)
             if is_offline:
-                waiting = replace(_at_rest(download, DownloadState.WAITING), wait_reason=WaitReason.OFFLINE)
+                waiting = replace(download.at_rest(DownloadState.WAITING), wait_reason=WaitReason.OFFLINE)
             elif not may_run:
-                waiting = replace(_at_rest(download, DownloadState.SCHEDULED), wait_reason=WaitReason.NIGHT)
+                waiting = replace(download.at_rest(DownloadState.SCHEDULED), wait_reason=WaitReason.NIGHT)
             else:
-                waiting = _at_rest(download, DownloadState.QUEUED)
+                waiting = download.at_rest(DownloadState.QUEUED)
             if waiting != download:
                 self._put(waiting)
         self._set_timers()
@@ -277,17 +277,17 @@ class DownloadService(QObject):
         try:
             access = self._access()
         except UserError as error:
-            self._put(replace(_at_rest(download, DownloadState.FAILED), error=error))
+            self._put(replace(download.at_rest(DownloadState.FAILED), error=error))
             self.failed.emit(self._list.require(download.id))
             return
-        started = replace(_at_rest(download, DownloadState.RUNNING), wait_reason=WaitReason.CONNECTING)
+        started = replace(download.at_rest(DownloadState.RUNNING), wait_reason=WaitReason.CONNECTING)
         connections = self._settings.integer("downloads.connections")
         self._workers[download.id] = DownloadWorker(self._tasks, access, started, self._limiter, connections)
         self._put(started)
 
     def _rest(self, download_id: DownloadId, state: DownloadState) -> None:
         self._stop(download_id)
-        self._put(_at_rest(self._list.require(download_id), state))
+        self._put(self._list.require(download_id).at_rest(state))
 
     def _stop(self, download_id: DownloadId) -> None:
         """Let the worker go, if there is one; the state is the caller's."""
@@ -386,19 +386,6 @@ class DownloadService(QObject):
             discard_parts(files, Path(download.folder))
 
         self._tasks.run(work)
-
-
-def _at_rest(download: Download, state: DownloadState) -> Download:
-    """In another state, with nothing moving."""
-    return replace(
-        download,
-        state=state,
-        bytes_per_second=0.0,
-        seconds_left=None,
-        wait_reason=WaitReason.NONE,
-        retry_in_s=0,
-        error=None,
-    )
 
 
 def _run(timer: QTimer, wanted: bool) -> None:
