@@ -112,7 +112,8 @@ class CardView(QTextBrowser):
         self._fit()
 
     def _fit(self) -> None:
-        self.document().setTextWidth(self.viewport().width())
+        if self.document().textWidth() != self.viewport().width():  # setting it lays everything out again
+            self.document().setTextWidth(self.viewport().width())
         self.setFixedHeight(ceil(self.document().size().height()) + 2 * self.frameWidth())
 
     def _on_clicked(self, url: QUrl) -> None:
