@@ -52,6 +52,7 @@ class Device:
     driver: str = ""  # its version, where the backend tells
     problem: str = ""  # why it cannot be used: a key of `app.services.explain_devices`, empty when it works
     detail: str = ""  # the same in the system's words
+    flash_attention: bool = False  # of a processor: whether it is the faster way there
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ class MachineMemory:
     total_bytes: int
     gpus: tuple[GpuMemory, ...] = ()
     threads: int = 1
+    cpu_flash_attention: bool = False  # as in `app.core.plan.Machine`
 
     @property
     def all_free_bytes(self) -> int:
@@ -95,13 +96,13 @@ class Verdict:
     context_length: int
 
 
-def need_of(shape: ModelShape, context_length: int, cache_type: str = "f16") -> Need:
+def need_of(shape: ModelShape, context_length: int, cache_type: str = "f16", *, flash_attention: bool = False) -> Need:
     """What a model takes with one conversation of this length, all on one device. Quick: a slider may ask."""
     usable = cache_type if fits_cache_type(shape, cache_type) and shape.has_cache else "f16"
     context = ContextPlan(
         context_length,
         output_tokens=OUTPUT_TOKENS,
-        flash_attention=usable != "f16",  # llama.cpp has no other attention for quantized values
+        flash_attention=flash_attention or usable != "f16",  # llama.cpp has no other attention for quantized values
         cache_type=usable,
     )
     need = memory_need(shape, context)
@@ -125,7 +126,7 @@ def judge(
 ) -> Verdict:
     """How a model would run here; `model` and `quantization` find its own past runs (`app.core.speed`)."""
     wishes = Wishes(context_length=context_length, cache_type=cache_type, sequences=1)
-    need = need_of(shape, context_length, cache_type)
+    need = need_of(shape, context_length, cache_type, flash_attention=machine.cpu_flash_attention)
     plan = fitting_plan(shape, _machine(machine), wishes)
     if plan is not None:
         kind = _kind(plan)
@@ -165,7 +166,7 @@ def _machine(memory: MachineMemory) -> Machine:
     for gpu in memory.gpus:
         free = without_reserve(gpu.free_bytes)
         gpus.append(Budget(gpu.device, min(free, host) if gpu.is_shared else free, gpu.is_shared))
-    return Machine(host, memory.threads, tuple(gpus))
+    return Machine(host, memory.threads, tuple(gpus), memory.cpu_flash_attention)
 
 
 def _emptied(memory: MachineMemory) -> MachineMemory:

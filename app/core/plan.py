@@ -31,8 +31,8 @@ class Machine:
     free_bytes: int  # of main memory
     threads: int
     gpus: tuple[Budget, ...] = ()
-    # Whether it is faster on this processor; off is the rule. AVX2 and AVX-512 read 10 to 20 % faster with it but write
-    # 10 to 50 % slower after 2,000 tokens. After the 512 of the self-test no difference is to be seen.
+    # Whether it is faster on this processor. With ggml's own, AVX2 and AVX-512 read 7 to 20 % faster but write 10 to
+    # 50 % slower after 2,000 tokens; with packaging/engine/small_attention.h they write faster as well.
     cpu_flash_attention: bool = False
     # By device and whether with flash attention: how large compute buffers were found, against the formula.
     compute_factors: Mapping[tuple[str, bool], float] = field(default_factory=dict)

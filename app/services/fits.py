@@ -158,7 +158,8 @@ class FitService(QObject):
         held = {str(each.get("name")): int(each.get("used_bytes", 0)) for each in plan.get("devices", ())}
         gpus = tuple(_gpu(device, host, held.get(device.name, 0)) for device in chosen_gpus(devices, wanted))
         free = min(host.free_bytes + self._held_by_engine(plan), host.total_bytes)
-        return MachineMemory(free, host.total_bytes, gpus)
+        flash_attention = any(device.flash_attention for device in devices)
+        return MachineMemory(free, host.total_bytes, gpus, cpu_flash_attention=flash_attention)
 
     def _held_by_engine(self, plan: dict[str, Any]) -> int:
         """Main memory that comes back when another model is loaded."""

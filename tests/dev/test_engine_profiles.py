@@ -16,6 +16,7 @@ from devtools.profiles import (
     PROFILES,
     RELEASE,
     SHORT_WAITS_HEADER,
+    SMALL_ATTENTION_HEADER,
     SMALL_BATCHES_HEADER,
     compiler_options,
     require_system,
@@ -74,9 +75,9 @@ def test_each_compiler_is_given_the_headers_that_are_for_it(monkeypatch: pytest.
     monkeypatch.setattr(profiles.platform, "machine", lambda: "x86_64")
     monkeypatch.setenv("CFLAGS", "-w")
     monkeypatch.setenv("CXXFLAGS", "-g")
-    for_c = f"-DCMAKE_C_FLAGS=-w -include {SMALL_BATCHES_HEADER} -include {SHORT_WAITS_HEADER}"
-    assert SMALL_BATCHES_HEADER.exists()
-    assert SHORT_WAITS_HEADER.exists()
+    headers = (SMALL_BATCHES_HEADER, SMALL_ATTENTION_HEADER, SHORT_WAITS_HEADER)
+    for_c = "-DCMAKE_C_FLAGS=-w " + " ".join(f"-include {header}" for header in headers)
+    assert all(header.exists() for header in headers)
     assert AMX_HEADER.exists()
     assert compiler_options(DEV) == (for_c,)
     assert compiler_options(RELEASE) == (for_c, f"-DCMAKE_CXX_FLAGS=-g -include {AMX_HEADER}")

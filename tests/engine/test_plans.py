@@ -13,6 +13,7 @@ import pytest
 from app.core.errors import ErrorKind, NoticeKind
 from app.core.events import Failed, Finished, Loaded, Notice
 from app.engine.protocol import Load
+from app.engine.worker.binding import has_small_attention
 from tests.engine.engine_child import EngineChild, Run, user
 from tests.fixtures import tiny_gguf as tiny
 
@@ -56,7 +57,7 @@ def test_every_cache_type_answers(child: EngineChild, wide: Path, cache_type: st
     run = load(child, wide, cache_type=cache_type)
     plan = plan_of(run)
     assert plan["cache_type"] == cache_type
-    assert plan["flash_attention"] == (cache_type != "f16")
+    assert plan["flash_attention"] == (cache_type != "f16" or has_small_attention())
     assert notices(run) == []
     finished = child.generate([user("hello world " * 20)], max_tokens=8).last
     assert isinstance(finished, Finished)
@@ -106,17 +107,17 @@ def test_a_plan_that_fails_is_followed_by_a_smaller_one_and_a_notice(tmp_path: P
     """The process may have less memory than the system says is free."""
     import resource  # not everywhere
 
-    path = tiny.write_endless_model(tmp_path / "long.gguf", context_length=65536)
+    path = tiny.write_endless_model(tmp_path / "long.gguf", context_length=262144)
     child = EngineChild(log_path=tmp_path / "engine.log")
     try:
         assert child.process.pid is not None
         taken = psutil.Process(child.process.pid).memory_info().vms
         resource.prlimit(child.process.pid, resource.RLIMIT_AS, (taken + 420 * 1024 * 1024,) * 2)
-        run = load(child, path, context_length=65536)
+        run = load(child, path, context_length=262144)
         plan = plan_of(run)
         ((kind, details),) = notices(run)
         assert kind is NoticeKind.PLAN_REDUCED
-        assert details["used_context"] == plan["context_length"] < details["wanted_context"] == 65536
+        assert details["used_context"] == plan["context_length"] < details["wanted_context"] == 262144
         assert isinstance(child.generate([user("hello")], max_tokens=4).last, Finished)
     finally:
         child.close()

@@ -17,11 +17,12 @@ import types
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from app.engine.worker.backend import StopFlag
-from app.engine.worker.backend_libraries import GPU_BACKENDS, LoadLibrary, load_backends
+from app.engine.worker.backend_libraries import GPU_BACKENDS, LoadLibrary, best_cpu_library, load_backends
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +113,17 @@ def initialize(
         log.warning("the backend %s cannot be used: %s", name, reason)
     llama.llama_backend_init()
     return Initialized((log_line, abort_callback), problems)
+
+
+@cache
+def has_small_attention() -> bool:
+    """Whether the processor's library computes attention for few tokens by packaging/engine/small_attention.h."""
+    name = "hearth_has_small_attention"
+    path = best_cpu_library(LIBRARY_FOLDER)
+    # In a build without variants llama's library needs that of the processor, and a look-up there finds both.
+    return any(hasattr(handle, name) for handle in _handles) or (
+        path is not None and hasattr(ctypes.CDLL(str(path)), name)
+    )
 
 
 def load_library(path: Path) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import psutil
 
 from app.core.events import Device
-from app.engine.worker.binding import ggml_function
+from app.engine.worker.binding import ggml_function, has_small_attention
 from app.engine.worker.vulkan_drivers import VulkanDrivers
 
 _KINDS = ("cpu", "gpu", "igpu", "accel")  # ggml-backend.h: enum ggml_backend_dev_type
@@ -156,6 +156,7 @@ def _device(handle: int) -> Device:
         kind=_KINDS[number] if number < len(_KINDS) else "accel",
         free_bytes=free.value,
         total_bytes=total.value,
+        flash_attention=number == 0 and has_small_attention(),
     )
 
 

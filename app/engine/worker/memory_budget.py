@@ -17,7 +17,8 @@ def survey(
     """What there is to plan with; `wanted_device` as in Load: empty for the best there is."""
     free_bytes = usable_bytes()
     gpus = tuple(_budget(device, free_bytes) for device in chosen_gpus(devices, wanted_device))
-    return Machine(free_bytes, threads, gpus, compute_factors=compute_factors)
+    flash_attention = any(device.flash_attention for device in devices)
+    return Machine(free_bytes, threads, gpus, flash_attention, compute_factors)
 
 
 def usable_bytes() -> int:

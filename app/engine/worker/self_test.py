@@ -16,7 +16,7 @@ from app.core.memory import ContextPlan
 from app.core.plan import Placement
 from app.engine.protocol import TestDevice
 from app.engine.worker.backend import RequestControl
-from app.engine.worker.binding import llama
+from app.engine.worker.binding import has_small_attention, llama
 from app.engine.worker.device_list import GPU_KINDS, list_devices
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.loaded_model import ContextSettings, LoadCancelledError, LoadedModel
@@ -72,7 +72,8 @@ def _measure(path: Path, gpus: tuple[str, ...], control: RequestControl, engine_
     placement = Placement(_ALL_LAYERS, (1,) * len(gpus)) if gpus else Placement()
     model = LoadedModel(path, lambda _: not control.is_stopped, engine_log, placement, gpus)
     try:
-        context = ContextPlan(_CONTEXT_TOKENS, output_tokens=1, flash_attention=bool(gpus), whole_window_cache=False)
+        flash = bool(gpus) or has_small_attention()
+        context = ContextPlan(_CONTEXT_TOKENS, output_tokens=1, flash_attention=flash, whole_window_cache=False)
         model.open_context(ContextSettings(context, choose_threads(0)))
         warm_up(model)
         token_s = _repeat(lambda: _decode(model, [0]), control, most=_CONTEXT_TOKENS - 1)

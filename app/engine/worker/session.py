@@ -17,7 +17,7 @@ from app.core.template_check import OWN
 from app.engine.protocol import Adapter, ChatMessage, Generate, Load
 from app.engine.worker.answer import Answer, AnswerLimits
 from app.engine.worker.backend import Emit, RequestControl
-from app.engine.worker.binding import llama, versions
+from app.engine.worker.binding import has_small_attention, llama, versions
 from app.engine.worker.conversation_format import ConversationFormat
 from app.engine.worker.conversation_memory import ConversationMemory
 from app.engine.worker.format_choice import FormatChoice
@@ -47,7 +47,7 @@ _RANDOM_SEED = 0xFFFFFFFF  # LLAMA_DEFAULT_SEED: llama.cpp would draw one of its
 # Q4_0 on two cores: 64 reads 2 % (AVX2) to 5 % (AVX-512) faster than 32, and a piece takes 1.0 or 0.6 seconds; 128 is
 # faster by another 2 % at most. With 3B others would wait three times as long.
 _CPU_CHUNKS = ((2_000_000_000, 32), (1_000_000_000, 64), (200_000_000, 128))
-_FLASH_CHUNK_TOKENS = 64  # shorter ones take flash attention up to 80 % longer (ggml: GGML_FA_TILE_Q)
+_FLASH_CHUNK_TOKENS = 64  # shorter ones take ggml's own flash attention up to 80 % longer (GGML_FA_TILE_Q)
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +324,7 @@ class Session:
             return BATCH_TOKENS
         fitting = (tokens for weights, tokens in _CPU_CHUNKS if self.model.parameters >= weights)
         chunk = next(fitting, BATCH_TOKENS)
-        has_tiles = self.model.flash_attention and self.model.cache_type == "f16"
+        has_tiles = self.model.flash_attention and self.model.cache_type == "f16" and not has_small_attention()
         return max(chunk, _FLASH_CHUNK_TOKENS) if has_tiles else chunk
 
     def _with_read_tail(self, prompt: _Prompt, cached: Sequence[int], answer: str) -> list[int]:

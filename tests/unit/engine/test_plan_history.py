@@ -44,7 +44,8 @@ def test_attentions_are_told_apart_and_the_median_counts(tmp_path: Path, shape: 
     history = PlanHistory(tmp_path, "1")
     for length, ratio in ((512, 1.1), (768, 1.2), (1024, 1.9)):
         note(history, shape, plan(shape, length), ratio)
-    with_flash = make_plan(shape, 512, Machine(1 << 34, 1, cpu_flash_attention=True), Wishes())
+    without = plan(shape, 512)
+    with_flash = replace(without, context=replace(without.context, flash_attention=True))
     note(history, shape, with_flash, 0.8)
     factors = history.compute_factors(shape)
     assert factors[HOST, False] == pytest.approx(1.2, rel=0.001)
