@@ -17,6 +17,9 @@ from app.core.model_shape import FLOAT_BYTES, ModelShape
 
 CONTEXT_STEP_TOKENS = 256  # llama.cpp rounds every context up to this
 CACHE_TYPES = ("f16", "q8_0", "q4_0")
+HEADS_CONTEXT_TOKENS = 2048  # heads of a model that guess ahead: how much of a text they have, and read at once
+HEADS_BATCH_TOKENS = 64
+HEADS_STATES = 320  # states of the model that are kept for them, for the latest tokens of a conversation
 _RESERVE_BYTES = 512 * 1024 * 1024  # for the window and everything else the person does
 _CACHE_BLOCK = 32  # numbers that a quantized cache stores together
 _CACHE_BLOCK_BYTES = {"f16": 64, "q8_0": 34, "q4_0": 18}
@@ -123,6 +126,15 @@ def surrounding_bytes(shape: ModelShape, context: ContextPlan) -> int:
     """What llama.cpp takes beside its large buffers."""
     outputs = context.sequences * shape.vocabulary * FLOAT_BYTES
     return _SURROUNDING_BYTES + shape.vocabulary * _TOKEN_BYTES + shape.merges * _MERGE_BYTES + outputs
+
+
+def heads_bytes(shape: ModelShape, context_length: int, sequences: int) -> int:
+    """What the heads of a model that guess ahead take beside it: a context of one layer, and states to go on from."""
+    length = min(context_length, HEADS_CONTEXT_TOKENS)
+    context = ContextPlan(length, HEADS_BATCH_TOKENS, output_tokens=sequences, sequences=sequences)
+    states = (HEADS_STATES * sequences + 2 * HEADS_BATCH_TOKENS) * shape.embedding * FLOAT_BYTES
+    logits = sequences * shape.vocabulary * FLOAT_BYTES
+    return max(layer_cache_bytes(shape, context)) + compute_bytes(shape, context) + states + logits
 
 
 def without_reserve(free_bytes: int) -> int:

@@ -33,8 +33,9 @@ def draft_row(model: ModelInfo) -> tuple[str, str] | None:
     if isinstance(draft, dict):
         words = translate("ExplainDraft", "{0}, {1}")
         return name, words.format(str(draft.get("name", "")), _size(draft.get("used_bytes")))
-    if model.plan.get("heads"):
-        return name, translate("ExplainDraft", "the model's own heads")
+    heads = model.plan.get("heads")
+    if isinstance(heads, dict):
+        return name, translate("ExplainDraft", "the model's own heads, {0}").format(_size(heads.get("used_bytes")))
     return None
 
 

@@ -11,10 +11,13 @@ import gguf
 import numpy as np
 import pytest
 
-from app.core.events import Loaded
+from app.core.events import HOST, Loaded
+from app.core.memory import heads_bytes
+from app.core.plan import DeviceShare
 from app.engine.attempts import AttemptJournal, AttemptKind
 from app.engine.protocol import Generate, Load
 from app.engine.worker import binding, session
+from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.inspection import inspect_model_file
 from app.engine.worker.nextn_functions import has_heads, nextn_functions
 from app.engine.worker.speculation import PromptLookup
@@ -160,6 +163,21 @@ def test_several_answers_do_not_disturb_each_other(guessing: Any) -> None:
         assert answer.last.usage.accepted_tokens > 20
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_what_they_take_is_planned(files: Path, guessing: Any, name: str) -> None:
+    driver = guessing(name, sequences=4, context_length=4096)
+    engine_log = EngineLog()
+    _library.append(binding.initialize(engine_log.add, lambda message: None))
+    PredictionHeads(driver.model).close()
+    host = DeviceShare(HOST, 0, 0, 0, 0)
+    (used,) = engine_log.buffers.used_shares((host,))
+    shape = inspect_model_file(files / f"{name}.gguf").shape
+    planned_bytes = heads_bytes(shape, 4096, 4)
+    states_bytes = 320 * 4 * shape.embedding * 4
+    assert used.cache_bytes > 0
+    assert abs(planned_bytes - states_bytes - used.context_bytes) < 1 << 20
+
+
 # -- through the child
 
 
@@ -171,7 +189,7 @@ def load(child: EngineChild, path: Path, **fields: Any) -> Run:
 
 @pytest.mark.parametrize("temperature", [0.0, 0.7])
 def test_heads_guess_without_being_asked_for(child: EngineChild, files: Path, temperature: float) -> None:
-    assert load(child, files / "glm4moe.gguf").last.model.plan["heads"] is True
+    assert load(child, files / "glm4moe.gguf").last.model.plan["heads"]["used_bytes"] > 0
     asked = {"max_tokens": 200, "sampling": {"temperature": temperature, "seed": 1}}
     without = child.generate([user("hello")], speculate=False, **asked)
     guessed = child.generate([user("hello")], **asked)

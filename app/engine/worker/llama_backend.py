@@ -24,6 +24,7 @@ from app.core.events import (
     Unloaded,
 )
 from app.core.gpu_choice import chosen_gpus
+from app.core.memory import heads_bytes
 from app.engine.attempts import AttemptJournal, AttemptKind
 from app.engine.protocol import Adapt, Count, Devices, Embed, Forget, Generate, Load, Rank, TestDevice, Unload
 from app.engine.worker import binding
@@ -317,14 +318,16 @@ class LlamaBackend:
             self._close_parked()
         return LoadedSession(session, facts, request, file_mark(request.path))
 
-    def _bring_heads(self, session: Session) -> None:
+    def _bring_heads(self, loaded: LoadedSession) -> None:
         """Let the model's own heads guess. llama.cpp aborts where it finds fault with them: not twice."""
-        path = str(session.model.path)
+        session, model = loaded.session, loaded.session.model
+        path = str(model.path)
         if path in self._journal.failed(AttemptKind.DRAFT, self.engine_name):
             return
         try:
             with self._attempt(AttemptKind.DRAFT, path, path):
-                session.use_draft(PredictionHeads(session.model))
+                planned_bytes = heads_bytes(loaded.facts.shape, model.context_length, model.sequences)
+                session.use_draft(PredictionHeads(model, planned_bytes))
         except UserError as error:
             log.warning("the model's own heads are left out: %s", error)
 
@@ -333,7 +336,7 @@ class LlamaBackend:
         session, request, path = loaded.session, loaded.request, loaded.request.draft_model
         session.use_draft(None)
         if session.model.has_heads and not path:
-            self._bring_heads(session)
+            self._bring_heads(loaded)
         if not path:
             return
         try:

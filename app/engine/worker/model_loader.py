@@ -13,7 +13,7 @@ from typing import Any
 from app.core.architectures import ONE_CONVERSATION_ARCHITECTURES
 from app.core.errors import ErrorKind, NoticeKind, UserError
 from app.core.events import HOST, Loading, Notice
-from app.core.memory import CACHE_TYPES
+from app.core.memory import CACHE_TYPES, heads_bytes
 from app.core.plan import MAX_SEQUENCES, DeviceShare, EnginePlan, Machine, Wishes
 from app.core.planner import DEFAULT_CONTEXT_LENGTH, make_plan, resized_plan, smaller_plan
 from app.engine.protocol import Load
@@ -95,6 +95,7 @@ class _Loader:
             cache_type=request.cache_type,
             sequences=1 if facts.architecture in ONE_CONVERSATION_ARCHITECTURES else MAX_SEQUENCES,
         )
+        self._has_heads = has_heads(facts)
 
     def plan(
         self, make_room: Callable[[], None], former: LoadedModel | None, former_draft: LoadedModel | None
@@ -153,9 +154,13 @@ class _Loader:
         return survey(list_devices(), self._request.device, choose_threads(self._request.threads), self._factors)
 
     def _planned(self, machine: Machine) -> _Attempt:
-        return _Attempt(
-            make_plan(self._facts.shape, self._facts.context_length_trained, machine, self._wishes), machine
-        )
+        trained = self._facts.context_length_trained
+        if self._has_heads:  # they compute where the last layer does
+            device = machine.gpus[-1].device if machine.gpus else HOST
+            length = self._wishes.context_length or trained
+            needed = heads_bytes(self._facts.shape, length, self._wishes.sequences)
+            machine = machine.with_free({device: -needed})
+        return _Attempt(make_plan(self._facts.shape, trained, machine, self._wishes), machine)
 
     def _smaller(self, attempt: _Attempt) -> _Attempt | None:
         plan = smaller_plan(self._facts.shape, attempt.plan, attempt.machine, self._wishes)
@@ -172,8 +177,8 @@ class _Loader:
         log.info("plan: %s", plan.to_json())
         gpus = tuple(gpu.device for gpu in attempt.machine.gpus)
         reporter = ProgressReporter(self._request.id, self._emit, self._control)
-        heads = has_heads(self._facts)
-        model = LoadedModel(self._facts.path, reporter, self._log, plan.placement, gpus, with_heads=heads)
+        path, placement = self._facts.path, plan.placement
+        model = LoadedModel(path, reporter, self._log, placement, gpus, with_heads=self._has_heads)
         try:
             if self._control.is_stopped:
                 raise LoadCancelledError

@@ -65,7 +65,8 @@ def test_figures_tell_what_guesses_ahead() -> None:
     assert "Guesses ahead" not in dict(plan_details(model()))
     drafted = model(draft={"path": "/d.gguf", "name": "Small", "used_bytes": GB // 2})
     assert dict(plan_details(drafted))["Guesses ahead"] == "Small, 512 MB"
-    assert dict(plan_details(model(heads=True)))["Guesses ahead"] == "the model's own heads"
+    heads = model(heads={"used_bytes": GB // 4})
+    assert dict(plan_details(heads))["Guesses ahead"] == "the model's own heads, 256 MB"
 
 
 def test_a_model_without_a_plan_has_no_words() -> None:

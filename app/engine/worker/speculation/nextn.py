@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.core.errors import ErrorKind, UserError
-from app.core.memory import round_up
+from app.core.memory import CONTEXT_STEP_TOKENS, HEADS_BATCH_TOKENS, HEADS_CONTEXT_TOKENS, HEADS_STATES, round_up
 from app.engine.worker.backend import StopFlag
 from app.engine.worker.batch import Batch
 from app.engine.worker.binding import AbortCallback, llama
@@ -22,29 +22,30 @@ from app.engine.worker.loaded_model import LoadedModel
 from app.engine.worker.nextn_functions import nextn_functions
 from app.engine.worker.threads import reading_threads
 
-_CELLS = 2048
-_KEPT_STATES = 256  # of the latest tokens; what is older need not be read
-_BATCH_TOKENS = 64
+_KEPT_STATES = HEADS_STATES - HEADS_BATCH_TOKENS  # of the latest tokens; what is older need not be read
 _NEAR_TOKENS = 24
 
 
 class PredictionHeads:
     """The heads of a loaded model, in a context of their own; each answer has a place in it."""
 
-    def __init__(self, model: LoadedModel) -> None:
-        """`model` with its heads and an open context. Raises UserError(LOAD_FAILED)."""
+    def __init__(self, model: LoadedModel, planned_bytes: int = 0) -> None:
+        """`model` with its heads and an open context; `planned_bytes`: for `details`. Raises UserError(LOAD_FAILED)."""
         functions, settings = nextn_functions(), model.settings
         assert functions is not None
         assert settings is not None
         self.functions = functions
         self.model = model
+        self._planned_bytes = planned_bytes
         self.width = int(llama.llama_model_n_embd_out(model.handle))
         parameters = llama.llama_context_default_params()
         parameters.ctx_type = llama.LLAMA_CONTEXT_TYPE_MTP
         parameters.n_seq_max = model.sequences
-        parameters.n_ctx = round_up(min(_CELLS, model.context_length), 256) * model.sequences
+        length = min(HEADS_CONTEXT_TOKENS, model.context_length)
+        parameters.n_ctx = round_up(length, CONTEXT_STEP_TOKENS) * model.sequences
         parameters.kv_unified = False
-        parameters.n_batch = parameters.n_ubatch = _BATCH_TOKENS
+        parameters.n_batch = parameters.n_ubatch = HEADS_BATCH_TOKENS
+        parameters.n_outputs_max = model.sequences
         parameters.n_threads = settings.threads
         parameters.n_threads_batch = reading_threads(settings.threads)
         parameters.flash_attn_type = model.flash_attention_type(settings.plan)
@@ -55,7 +56,7 @@ class PredictionHeads:
         self.cells = int(llama.llama_n_ctx_seq(self.context))
         functions.keep_states(self.context, True, True)
         self.memory = llama.llama_get_memory(self.context)
-        self.batch = _StatesBatch(_BATCH_TOKENS, self.width)
+        self.batch = _StatesBatch(HEADS_BATCH_TOKENS, self.width)
         self._abort = AbortCallback()
         self._threads = 0
         self._sampler = llama.llama_sampler_init_greedy()
@@ -88,8 +89,8 @@ class PredictionHeads:
 
     @property
     def details(self) -> dict[str, Any]:
-        """That they are there, for ModelInfo."""
-        return {"heads": True}
+        """That they are there and what they take, for ModelInfo."""
+        return {"heads": {"used_bytes": self._planned_bytes}}
 
     def close(self) -> None:
         """Free what is not the model's."""
@@ -138,7 +139,7 @@ class HeadsPlace:
         start = ctypes.addressof(rows.contents) + index * width
         self._tokens += tokens
         self._states += [ctypes.string_at(start + place * width, width) for place in range(len(tokens))]
-        if (surplus := len(self._tokens) - _KEPT_STATES) > _BATCH_TOKENS:
+        if (surplus := len(self._tokens) - _KEPT_STATES) > HEADS_BATCH_TOKENS:
             del self._tokens[:surplus], self._states[:surplus]
             self._first += surplus
 
@@ -147,7 +148,7 @@ class HeadsPlace:
         if not self._first < len(tokens) <= self._first + len(self._states):
             return False
         self._make_room(len(tokens))
-        end = min(len(tokens), self._held.stop + _BATCH_TOKENS)
+        end = min(len(tokens), self._held.stop + HEADS_BATCH_TOKENS)
         if len(tokens) - self._held.stop <= _NEAR_TOKENS:
             return True
         return self._read(end) and len(tokens) - end <= _NEAR_TOKENS
@@ -159,7 +160,7 @@ class HeadsPlace:
             return []
         self._make_room(count)
         while self._held.stop < count:
-            if not self._read(min(count, self._held.stop + _BATCH_TOKENS)):
+            if not self._read(min(count, self._held.stop + HEADS_BATCH_TOKENS)):
                 return []
         token, state = last, self._states[count - 1 - self._first]
         guesses: list[int] = []
