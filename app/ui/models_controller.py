@@ -293,6 +293,7 @@ class ModelsController(QObject):
             self._tree.model_requested.connect(self._on_tree_model)
             self._tree.closed.connect(self._on_tree_closed)
             self.page.search.textChanged.connect(self._tree.set_search)
+            self.page.overlay_wished.connect(self._tree.enter_found)
             self.page.add_overlay(self._tree)
         self._tree.set_catalog(catalog)
         sheet = self._recommended.sheet()

@@ -76,6 +76,12 @@ class FamilyTree(QWidget):
         self.picture.choose(model_id)
         self.list.choose(model_id)
 
+    def enter_found(self) -> None:
+        """Bring the keyboard to the first model that the search has found."""
+        shown = self.list if self.as_list.isChecked() else self.picture
+        shown.choose_found()
+        shown.setFocus(Qt.FocusReason.OtherFocusReason)
+
     def set_search(self, text: str) -> None:
         """Let models whose names have all these words stand out."""
         self._search = text
@@ -97,7 +103,12 @@ class FamilyTree(QWidget):
         self._zoom_buttons = (smaller, larger, usual, whole)
         for button in (smaller, larger, usual):
             button.setToolTip(button.accessibleName())
-        for button in (back, *self._zoom_buttons, self.as_list):
+        details = Button(self.tr("Details"), self, name=self.tr("Details of the chosen model"), icon="next")
+        details.setToolTip(
+            self.tr("What the chosen model is, and how to get it. A double click or Enter does the same.")
+        )
+        details.clicked.connect(self._on_details)
+        for button in (back, *self._zoom_buttons, self.as_list, details):
             flow.addWidget(button)
         return flow
 
@@ -136,6 +147,10 @@ class FamilyTree(QWidget):
         for button in self._zoom_buttons:
             button.setEnabled(not is_list)
         self.setFocusProxy(self.list if is_list else self.picture)
+
+    def _on_details(self) -> None:
+        if self.current_id:
+            self.model_requested.emit(self.current_id)
 
     def _on_smaller(self) -> None:
         self.picture.zoom_by(1 / ZOOM_STEP)

@@ -34,6 +34,7 @@ class ModelsPage(QWidget):
     """Puts the views together; what they ask for is the controller's matter."""
 
     view_shown = Signal(object)  # ModelsView
+    overlay_wished = Signal()  # the person wants what the search has found in what is shown over the views
 
     def __init__(
         self, recommended: RecommendedView, hub: HubView, library: LibraryView, parent: QWidget | None = None
@@ -157,6 +158,8 @@ class ModelsPage(QWidget):
         shown = self._stack.currentWidget()
         if shown is self.hub:
             self.hub.show_answers(self.search.text())
+        elif shown not in self._views.values():
+            self.overlay_wished.emit()
         elif shown is not None:
             shown.setFocus(Qt.FocusReason.OtherFocusReason)
 

@@ -62,9 +62,18 @@ class TreeList(CalmTree):
         """Let models whose names have all these words stand out, and bring the first of them into view."""
         self._search = text
         self._mark_found()
-        found = next((item for item in self._items.values() if item.font(0).bold()), None)
-        if found is not None:
-            self.scrollToItem(found)
+        if found := self._found():
+            self.scrollToItem(found[0])
+
+    def choose_found(self) -> None:
+        """Make the first model that the search has found current, unless the current one is among them."""
+        found = self._found()
+        if found and self.currentItem() not in found:
+            self.setCurrentItem(found[0])
+            self.scrollToItem(found[0])
+
+    def _found(self) -> list[QTreeWidgetItem]:
+        return [item for item in self._items.values() if item.font(0).bold()]
 
     def _item(self, model: CatalogModel, catalog: Catalog) -> QTreeWidgetItem:
         words = spoken(model, catalog)

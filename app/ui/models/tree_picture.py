@@ -48,7 +48,8 @@ class TreePicture(QGraphicsView):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setDragMode(QGraphicsView.DragMode.ScrollHandDrag)
         self.setInteractive(False)
-        self.setTransformationAnchor(QGraphicsView.ViewportAnchor.AnchorUnderMouse)
+        # Qt's own anchor under the mouse follows only the mice of scenes that take clicks.
+        self.setTransformationAnchor(QGraphicsView.ViewportAnchor.NoAnchor)
         self.setResizeAnchor(QGraphicsView.ViewportAnchor.NoAnchor)
         self.setRenderHint(QPainter.RenderHint.Antialiasing)
         self.setOptimizationFlag(QGraphicsView.OptimizationFlag.DontSavePainterState)
@@ -104,10 +105,21 @@ class TreePicture(QGraphicsView):
         if found := self.found_ids:
             self._show_amid(self._nodes[found[0]])
 
-    def zoom_by(self, factor: float) -> None:
-        """Make the picture larger or smaller, within bounds."""
+    def choose_found(self) -> None:
+        """Make the first model that the search has found current, unless the current one is among them."""
+        found = self.found_ids
+        if found and self.current_id not in found:
+            self.choose(found[0])
+
+    def zoom_by(self, factor: float, at: QPoint | None = None) -> None:
+        """Make the picture larger or smaller, within bounds; `at` stays where it is, or else the middle of the view."""
+        place = self.viewport().rect().center() if at is None else at
+        before = self.mapToScene(place)
         wished = min(LARGEST_SCALE, max(SMALLEST_SCALE, self.scale_factor * factor))
         self.scale(wished / self.scale_factor, wished / self.scale_factor)
+        moved = self.mapFromScene(before) - place
+        self.horizontalScrollBar().setValue(self.horizontalScrollBar().value() + moved.x())
+        self.verticalScrollBar().setValue(self.verticalScrollBar().value() + moved.y())
         self.view_moved.emit()
 
     def reset_zoom(self) -> None:
@@ -237,7 +249,7 @@ class TreePicture(QGraphicsView):
         is_touchpad = not event.pixelDelta().isNull()
         zooms = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier) or not is_touchpad
         if zooms and event.angleDelta().y():
-            self.zoom_by(ZOOM_STEP ** (event.angleDelta().y() / WHEEL_NOTCH))
+            self.zoom_by(ZOOM_STEP ** (event.angleDelta().y() / WHEEL_NOTCH), event.position().toPoint())
             event.accept()
         else:
             super().wheelEvent(event)

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QApplication, QToolTip
 from pytestqt.qtbot import QtBot
 
 from app.core.catalog import Catalog
+from app.ui.buttons import Button
 from app.ui.models.family_tree import FamilyTree
 from app.ui.models.tree_items import NodeItem
 from app.ui.models.tree_picture import TreePicture
@@ -147,6 +148,49 @@ def turn(picture: TreePicture, degrees: int, modifier: Qt.KeyboardModifier) -> N
         False,
     )
     QApplication.sendEvent(picture.viewport(), event)
+
+
+def test_what_is_under_the_mouse_stays_there_when_the_wheel_turns(tree: FamilyTree) -> None:
+    picture = tree.picture
+    tree.show_model("mistral-7b")
+    before = box_of(picture, "mistral-7b")[0]
+    for degrees in (120, -120):
+        wheel = QWheelEvent(
+            QPointF(before),
+            QPointF(picture.viewport().mapToGlobal(before)),
+            QPoint(),
+            QPoint(0, degrees),
+            Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier,
+            Qt.ScrollPhase.NoScrollPhase,
+            False,
+        )
+        QApplication.sendEvent(picture.viewport(), wheel)
+        assert (box_of(picture, "mistral-7b")[0] - before).manhattanLength() <= 4
+
+
+@pytest.mark.parametrize("is_list", [False, True])
+def test_the_keyboard_goes_from_the_search_to_what_was_found(tree: FamilyTree, catalog: Catalog, is_list: bool) -> None:
+    tree.as_list.setChecked(is_list)
+    tree.show_model("mistral-7b")
+    tree.set_search("vicuna")
+    assert tree.current_id == "mistral-7b"
+    tree.enter_found()
+    model = catalog.model(tree.current_id)
+    assert model is not None
+    assert "Vicuna" in model.name
+    assert (tree.list if is_list else tree.picture).hasFocus()
+    chosen = tree.current_id
+    tree.enter_found()
+    assert tree.current_id == chosen
+
+
+def test_a_button_leads_to_the_details(qtbot: QtBot, tree: FamilyTree) -> None:
+    tree.show_model("mistral-7b")
+    details = next(button for button in tree.findChildren(Button) if button.text() == "Details")
+    with qtbot.waitSignal(tree.model_requested) as wanted:
+        details.click()
+    assert wanted.args == ["mistral-7b"]
 
 
 def test_a_search_finds_models_by_all_its_words(tree: FamilyTree, catalog: Catalog) -> None:
