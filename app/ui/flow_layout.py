@@ -23,6 +23,8 @@ class FlowLayout(QLayout):
         left, top, row_px = inside.left(), inside.top(), 0
         row: list[tuple[QLayoutItem, QRect]] = []
         for item in self._items:
+            if item.isEmpty():  # hidden
+                continue
             size = item.sizeHint().boundedTo(QSize(inside.width(), 1 << 20)).expandedTo(QSize(1, 1))
             if left > inside.left() and left + size.width() > inside.right() + 1:
                 if apply:
@@ -80,12 +82,14 @@ class FlowLayout(QLayout):
         self._arrange(rect, apply=True)
 
     def sizeHint(self) -> QSize:
-        sizes = [item.sizeHint() for item in self._items]
+        sizes = [item.sizeHint() for item in self._items if not item.isEmpty()]
         width = sum(s.width() for s in sizes) + max(0, len(sizes) - 1) * self.spacing()
         return QSize(width, max((s.height() for s in sizes), default=0))
 
     def minimumSize(self) -> QSize:
         widest = QSize(0, 0)
         for item in self._items:
+            if item.isEmpty():
+                continue
             widest = widest.expandedTo(item.minimumSize())
         return widest

@@ -152,6 +152,7 @@ class BestCard(QFrame):
         layout.addLayout(verdict)
         layout.addWidget(self._facts)
         layout.addStretch(1)
+        layout.addSpacing(2)
         layout.addWidget(self._bar)
         layout.addWidget(self._status)
         layout.addSpacing(2)

@@ -155,7 +155,9 @@ def test_a_button_becomes_progress_and_then_a_chat(qtbot: QtBot, view: Recommend
     card, other, *_ = view.best.cards
     card.main_button.setFocus()
     view.set_here({}, coming(card, bytes_per_second=8e6, seconds_left=125.0))
+    settle()
     assert not card.main_button.isVisible()
+    assert card.details_button.x() == card.main_button.x()  # no gap where the button was
     assert card.status == "500 MB of 2.0 GB · 8.0 MB/s · 2 min left"
     assert card.isAncestorOf(QApplication.focusWidget())  # the keyboard is not lost with the button
     assert other.main_button.isVisible()
