@@ -37,7 +37,7 @@ OUTPUT_TOKENS = 32  # of how many tokens of a batch the logits are kept: every c
 _BATCHES = (512, 256, 128, 64)
 _SEQUENCES_SHARE = 4  # further conversations take at most a quarter of what would stay free
 _MAX_CELLS = (1 << 31) - 1  # n_ctx is for all conversations together
-_HEAD_STEP = 16  # heads of other lengths are not for small_attention.h
+SMALL_ATTENTION_STEP = 16  # heads of other lengths are not for small_attention.h
 _SPLIT_STEPS = 256  # how finely the even filling of several GPUs is searched
 
 
@@ -166,7 +166,7 @@ class _Planner:
             for batch in _BATCHES[:2]:
                 yield replace(context, batch_tokens=batch, flash_attention=True), True
         needs_flash = self._cache_type != "f16"  # llama.cpp has no other attention for quantized values
-        suits = all(length % _HEAD_STEP == 0 for length in self._shape.head_lengths)
+        suits = all(length % SMALL_ATTENTION_STEP == 0 for length in self._shape.head_lengths)
         first = (self._machine.cpu_flash_attention and suits) or needs_flash
         for flash in (first,) if first else (False, True):
             for batch in _BATCHES:

@@ -40,11 +40,12 @@ class SessionDriver:
         context_length: int = 0,
         store: StateStore | None = None,
         with_heads: bool = False,
+        threads: int = 1,
     ) -> None:
         self.model = LoadedModel(path, lambda fraction: True, EngineLog(), with_heads=with_heads)
         length = context_length or self.model.context_length_trained
         plan = ContextPlan(length, output_tokens=32, sequences=sequences)
-        self.model.open_context(ContextSettings(plan, threads=1))
+        self.model.open_context(ContextSettings(plan, threads))
         self._store = store
         self._ids = itertools.count(1)
         self._open()

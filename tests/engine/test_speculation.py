@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 
+from app.core.events import FinishReason
 from app.core.memory import ContextPlan
 from app.engine.protocol import Generate
+from app.engine.worker.backend import StopFlag
+from app.engine.worker.batch import Batch
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.loaded_model import ContextSettings, LoadedModel
 from app.engine.worker.sequence import ContextSequence
 from app.engine.worker.speculation.exact_width import ExactWidth
 from tests.engine.engine_child import EngineChild, Run, user
-from tests.engine.session_driver import SessionDriver
+from tests.engine.session_driver import Asked, SessionDriver
 from tests.fixtures import tiny_gguf as tiny
 
 REPEATING = "the cat sat on the cat and the cat sat on the cat and the cat sat on"
@@ -111,10 +114,39 @@ def test_the_exact_width_is_measured_once(models: Path) -> None:
         driver_sequence = ContextSequence(model.context, 0, is_recurrent=False)
         width = ExactWidth()
         prompt: Sequence[int] = model.vocabulary.tokenize(b"hello world", False)
-        first = width.of(model, driver_sequence, prompt)
+        first = width.of(model, driver_sequence, prompt, StopFlag())
         assert 1 <= first <= 8
         model_context, model.context = model.context, None
-        assert width.of(model, driver_sequence, prompt) == first  # without a context nothing can be measured
+        assert (
+            width.of(model, driver_sequence, prompt, StopFlag()) == first
+        )  # without a context nothing can be measured
         model.context = model_context
     finally:
         model.close()
+
+
+def test_a_stop_ends_the_measuring_of_the_exact_width(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It decodes up to twenty times before an answer begins, seconds with a large model."""
+    driver = SessionDriver(models / "qwen2.gguf")
+    asked = Asked()
+    decodes = 0
+    decode = Batch.decode
+
+    def stop_in_the_second(batch: Batch, context: int) -> int:
+        nonlocal decodes
+        decodes += 1
+        if decodes == 2:
+            asked.control.stop()
+        return decode(batch, context)
+
+    monkeypatch.setattr(Batch, "decode", stop_in_the_second)
+    try:
+        request = Generate(1, (user("hello"),), {"temperature": 0.0}, max_tokens=5)
+        driver.session.begin(request, asked.events.append, asked.control)
+        driver.finish(asked)
+        assert decodes == 2
+        assert asked.last.reason is FinishReason.STOPPED
+        assert driver.ask([user("hello")], max_tokens=5).text
+        assert decodes > 12
+    finally:
+        driver.close()

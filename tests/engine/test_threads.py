@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from app.core.memory import ContextPlan
+from app.engine.protocol import Adapter
 from app.engine.worker.backend_libraries import best_cpu_library
 from app.engine.worker.binding import LIBRARY_FOLDER, llama
 from app.engine.worker.engine_log import EngineLog
@@ -17,6 +19,7 @@ from app.engine.worker.loaded_model import ContextSettings, LoadedModel
 from app.engine.worker.thread_pool import ThreadPool, make_thread_pool, uses_openmp
 from tests.engine.engine_child import user
 from tests.engine.session_driver import SessionDriver
+from tests.fixtures.tiny_adapter import pair, write_adapter
 
 WORDS = "the cat sat on the world and told the story of the world to the cat " * 12
 
@@ -107,3 +110,21 @@ def test_without_openmp_a_context_keeps_its_threads_and_ends_them(models: Path) 
             assert process.num_threads() == before
     finally:
         model.close()
+
+
+def test_after_a_change_of_adapters_there_are_as_many_threads_as_there_shall_be(models: Path, tmp_path: Path) -> None:
+    """While another program is busy there are fewer: that number is not to become the usual one."""
+    driver = SessionDriver(models / "llama-3.gguf", threads=2)
+    try:
+        driver.ask([user("hello")], max_tokens=1)
+        scheduler: Any = driver.session._scheduler
+        for tokens, seconds in ((24, 0.01), (24, 0.05), (8, 0.01)):  # the last with one thread
+            for _ in range(tokens):
+                scheduler._tune(seconds)
+        assert llama.llama_n_threads(driver.model.context) == 1
+        file = write_adapter(tmp_path / "adapter.gguf", pair("blk.0.attn_q.weight", 64, 64))
+        driver.session.adapt([Adapter(str(file))])
+        driver.ask([user("hello")], max_tokens=1)
+        assert llama.llama_n_threads(driver.model.context) == 2
+    finally:
+        driver.close()

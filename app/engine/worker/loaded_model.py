@@ -14,10 +14,10 @@ from typing import Any
 from app.core.errors import ErrorKind, UserError
 from app.core.memory import CONTEXT_STEP_TOKENS, ContextPlan, round_up
 from app.core.plan import DeviceShare, EnginePlan, Placement
-from app.core.planner import BATCH_TOKENS, OUTPUT_TOKENS
+from app.core.planner import BATCH_TOKENS, OUTPUT_TOKENS, SMALL_ATTENTION_STEP
 from app.engine.protocol import Adapter
 from app.engine.worker.adapters import AdapterSet
-from app.engine.worker.binding import ggml_function, llama
+from app.engine.worker.binding import ggml_function, has_small_attention, llama
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.inspection import tensors_of
 from app.engine.worker.nextn_functions import keep_states
@@ -291,6 +291,16 @@ class LoadedModel:
     def flash_attention(self) -> bool:
         """Whether values are stored as flash attention wants them; states of the other kind do not fit."""
         return self.settings is not None and self.settings.plan.flash_attention
+
+    @property
+    def has_small_attention(self) -> bool:
+        """Whether a token gets the same alone as beside others, by packaging/engine/small_attention.h."""
+        if self.has_gpu or self.cache_type != "f16" or not has_small_attention():
+            return False
+        width = int(llama.llama_model_n_embd(self.handle)) // max(int(llama.llama_model_n_head(self.handle)), 1)
+        kind = self.metadata("general.architecture")
+        lengths = (self.metadata(f"{kind}.attention.{name}_length") or width for name in ("key", "value"))
+        return all(int(length) % SMALL_ATTENTION_STEP == 0 for length in lengths)
 
     @property
     def plan_details(self) -> dict[str, Any]:

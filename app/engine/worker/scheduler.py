@@ -83,12 +83,13 @@ class Scheduler:
             return self._take_over()
 
     def close(self) -> None:
-        """End what is still going on, and let go of the context."""
+        """End what is still going on, and let go of the context, which may go on under another."""
         with self._lock:
             for answer in self._going_on():
                 answer.finish(FinishReason.STOPPED)
             self._answers.clear()
         self._abort.release(self._context)
+        llama.llama_set_n_threads(self._context, self._tuner.usual, self._reading_threads)
 
     def _take_over(self) -> list[Answer]:
         over = [answer for answer in self._answers if answer.is_over]

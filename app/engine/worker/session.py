@@ -17,7 +17,7 @@ from app.core.template_check import OWN
 from app.engine.protocol import Adapter, ChatMessage, Generate, Load
 from app.engine.worker.answer import Answer, AnswerLimits
 from app.engine.worker.backend import Emit, RequestControl
-from app.engine.worker.binding import has_small_attention, llama, versions
+from app.engine.worker.binding import llama, versions
 from app.engine.worker.conversation_format import ConversationFormat
 from app.engine.worker.conversation_memory import ConversationMemory
 from app.engine.worker.format_choice import FormatChoice
@@ -260,7 +260,7 @@ class Session:
             return None
         most = MAX_DRAFT_TOKENS
         if sampling.temperature <= 0:
-            most = self._exact_width.of(self.model, sequence, tokens) - 1
+            most = self._exact_width.of(self.model, sequence, tokens, control.flag) - 1
         if most <= 0:
             return None
         second = None
@@ -324,7 +324,8 @@ class Session:
             return BATCH_TOKENS
         fitting = (tokens for weights, tokens in _CPU_CHUNKS if self.model.parameters >= weights)
         chunk = next(fitting, BATCH_TOKENS)
-        has_tiles = self.model.flash_attention and self.model.cache_type == "f16" and not has_small_attention()
+        model = self.model
+        has_tiles = model.flash_attention and model.cache_type == "f16" and not model.has_small_attention
         return max(chunk, _FLASH_CHUNK_TOKENS) if has_tiles else chunk
 
     def _with_read_tail(self, prompt: _Prompt, cached: Sequence[int], answer: str) -> list[int]:

@@ -60,9 +60,9 @@ class ThreadTuner:
     """
 
     def __init__(self, threads: int) -> None:
-        """`threads`: how many there shall be when nothing disturbs; never more."""
+        """`threads`: how many there shall be when nothing disturbs (`usual`); never more."""
         self.threads = threads
-        self._usual = threads
+        self.usual = threads
         self._times: list[float] = []
         self._best_s = float("inf")  # the fastest window since the count changed
         self._slow_windows = 0
@@ -75,11 +75,11 @@ class ThreadTuner:
     @property
     def is_undisturbed(self) -> bool:
         """Whether there are as many threads as there shall be."""
-        return self.threads == self._usual
+        return self.threads == self.usual
 
     def record(self, seconds: float) -> int | None:
         """One more token took so long. Returns how many threads shall compute from now on, if that changes."""
-        if self._usual == 1:
+        if self.usual == 1:
             return None
         self._times.append(seconds)
         before = self.threads
@@ -100,12 +100,12 @@ class ThreadTuner:
         self._best_s = min(self._best_s, now_s)
         if self._slow_windows >= _SLOW_WINDOWS and self._rest_windows <= 0:
             wanted = [self._settled - 1, self._settled // 2, self._settled + 1]
-        elif self._settled < self._usual and (is_relieved or self._rest_windows <= 0):
-            wanted = [self._usual, self._settled + 1]  # the other program may have gone
+        elif self._settled < self.usual and (is_relieved or self._rest_windows <= 0):
+            wanted = [self.usual, self._settled + 1]  # the other program may have gone
         else:
             return
         self._settled_s = now_s
-        possible = (count for count in wanted if 0 < count <= self._usual and count != self._settled)
+        possible = (count for count in wanted if 0 < count <= self.usual and count != self._settled)
         self._candidates = list(dict.fromkeys(possible))
         if self._candidates:
             self.threads = self._candidates.pop(0)

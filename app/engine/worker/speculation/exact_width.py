@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 
+from app.engine.worker.backend import StopFlag
 from app.engine.worker.batch import Batch
 from app.engine.worker.binding import AbortCallback, llama
 from app.engine.worker.loaded_model import LoadedModel
@@ -27,33 +28,36 @@ class ExactWidth:
     def __init__(self) -> None:
         self._width: int | None = None
 
-    def of(self, model: LoadedModel, sequence: ContextSequence, prompt: Sequence[int]) -> int:
+    def of(self, model: LoadedModel, sequence: ContextSequence, prompt: Sequence[int], flag: StopFlag) -> int:
         """How many tokens can be decoded at once with exactly the results of one by one; at least 1.
 
         Decodes the end of `prompt` behind what `sequence` holds and takes that back: 3 to 20 decodes, the first time.
+        `flag` ends that; then it is measured for a later answer.
         """
         if self._width is None:
             position = len(sequence.tokens)
             assert model.settings is not None
-            if model.settings.plan.flash_attention:  # its kernels change with the length of the text
+            if model.settings.plan.flash_attention and not model.has_small_attention:
+                # The kernels of ggml's own change with the length of the text.
                 self._width = 1
             elif position + _WIDTHS[0] <= model.context_length:
                 tokens = [*prompt[-_WIDTHS[0] :]] * _WIDTHS[0]
-                probe = _Probe(model, sequence.number, position)
+                probe = _Probe(model, sequence.number, position, flag)
                 self._width = _measure(probe, tokens[: _WIDTHS[0]])
         return self._width or 1
 
 
-def _measure(probe: _Probe, tokens: Sequence[int]) -> int:
+def _measure(probe: _Probe, tokens: Sequence[int]) -> int | None:
+    """None: it was stopped."""
     try:
         if probe.together(tokens[:2]) != probe.one_by_one(tokens[:2]):
             return 1
         wanted = probe.one_by_one(tokens)
         return next(width for width in _WIDTHS if width == 2 or probe.together(tokens[:width]) == wanted[:width])
     except _ProbeError:
-        return 1
+        return None if probe.is_stopped else 1
     finally:
-        probe.clear()
+        probe.close()
 
 
 class _ProbeError(Exception):
@@ -63,7 +67,7 @@ class _ProbeError(Exception):
 class _Probe:
     """Decodes in a place where nothing is yet."""
 
-    def __init__(self, model: LoadedModel, sequence: int, position: int) -> None:
+    def __init__(self, model: LoadedModel, sequence: int, position: int, flag: StopFlag) -> None:
         assert model.context is not None
         self._context = model.context
         self._memory = llama.llama_get_memory(model.context)
@@ -71,7 +75,14 @@ class _Probe:
         self._position = position
         self._row_bytes = model.vocabulary.size * ctypes.sizeof(ctypes.c_float)
         self._batch = Batch(_WIDTHS[0])
-        AbortCallback().release(model.context)  # it may still watch an answer that was stopped
+        self._flag = flag
+        self._abort = AbortCallback()
+        self._abort.watch(model.context, flag)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether what it decodes for is no longer wanted."""
+        return self._flag.is_set
 
     def together(self, tokens: Sequence[int]) -> list[bytes]:
         """The logits of these tokens, decoded at once."""
@@ -83,8 +94,13 @@ class _Probe:
         self.clear()
         return [logits for place, token in enumerate(tokens) for logits in self._decode([token], place)]
 
-    def clear(self) -> None:
+    def close(self) -> None:
         """Leave nothing behind."""
+        self._abort.release(self._context)
+        self.clear()
+
+    def clear(self) -> None:
+        """Take back what was decoded."""
         llama.llama_memory_seq_rm(self._memory, self._sequence, self._position, -1)
 
     def _decode(self, tokens: Sequence[int], place: int) -> list[bytes]:
