@@ -98,6 +98,9 @@ class Backend(Protocol):
     def begin(self, request: Generate, emit: Emit, control: RequestControl) -> None:
         """Begin to answer or to continue. Ends as Finished, or Failed, perhaps at once; raises UserError instead."""
 
+    def hurry(self) -> None:
+        """A request to answer has come: end what would keep it waiting. For any thread."""
+
     def step(self) -> None:
         """Go on with all answers for a token or a piece of a prompt; never raises for the fault of one."""
 

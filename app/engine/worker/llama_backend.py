@@ -128,6 +128,10 @@ class LlamaBackend:
         self._engine_log.start()
         self._loaded().begin(request, emit, control)
 
+    def hurry(self) -> None:
+        if (session := self._session) is not None:
+            session.hurry()
+
     def step(self) -> None:
         if self._session is not None:
             self._session.step()

@@ -92,6 +92,8 @@ class Worker:
             self._controls[job.id] = control
             self._waiting.append((job, control))
             self._condition.notify()
+        if isinstance(job, Generate):
+            self._backend.hurry()
 
     def check(self, request: CheckTemplate) -> None:
         """Look at a chat template, beside everything else."""

@@ -48,6 +48,8 @@ class Scheduler:
         self._reading_threads = llama.llama_n_threads_batch(context)
         self._answers: list[Answer] = []
         self._lock = threading.Lock()  # who has it may change answers; nobody has it while llama.cpp computes
+        self._long_piece: StopFlag | None = None  # ends the one that is being read
+        self._is_hurried = False  # the next piece is a short one
         self._reading_s = 0.0  # time owed to the answers that are being written
         self._next_reader = 0
 
@@ -76,6 +78,15 @@ class Scheduler:
                     answer.sequence.clear()
                     answer.fail(UserError(ErrorKind.DECODE_FAILED, reason=reason))
             return self._take_over()
+
+    def hurry(self) -> None:
+        """An answer is to be added: a long piece that is being read is left, to be read again beside that answer.
+
+        For any thread. Recurrent states would be spoiled: there the piece is read to its end.
+        """
+        self._is_hurried = True
+        if (piece := self._long_piece) is not None:
+            piece.set()
 
     def take_stopped(self) -> list[Answer]:
         """The answers that were ended since the last step."""
@@ -128,12 +139,13 @@ class Scheduler:
             self._reading_s = time.perf_counter() - started
 
     def _read(self, answer: Answer, *, is_alone: bool) -> None:
-        most = self._chunk_tokens if is_alone else min(self._chunk_tokens, _SHARED_CHUNK_TOKENS)
+        is_long, self._is_hurried = is_alone and not self._is_hurried, False
+        most = self._chunk_tokens if is_long else min(self._chunk_tokens, _SHARED_CHUNK_TOKENS)
         chunk = answer.chunk(most)
         batch = self._batch
         batch.clear()
         first = batch.add(chunk, len(answer.sequence.tokens), answer.sequence.number, all_logits=False)
-        if self._decode([answer]):
+        if self._decode([answer], is_long=is_long):
             if answer.is_over:  # stopped meanwhile
                 answer.sequence.extend(chunk)
                 return
@@ -166,11 +178,13 @@ class Scheduler:
             reading = self._reading_threads if self._tuner.is_undisturbed else min(threads, self._reading_threads)
             llama.llama_set_n_threads(self._context, threads, reading)
 
-    def _decode(self, answers: Sequence[Answer]) -> bool:
+    def _decode(self, answers: Sequence[Answer], *, is_long: bool = False) -> bool:
         """Compute the batch. False when it was cut off or failed; the answers have been dealt with then."""
-        self._watch(answers)
+        flag = self._watch(answers, can_give_way=is_long)
+        self._long_piece = flag if is_long and not self._is_recurrent else None
         with self._unlocked():
             result = self._batch.decode(self._context)
+        self._long_piece = None
         if result == 0:
             return True
         for answer in answers:
@@ -192,14 +206,18 @@ class Scheduler:
         finally:
             self._lock.acquire()
 
-    def _watch(self, answers: Sequence[Answer]) -> None:
-        """Let a stop end the computation of these early: any stop, also of an answer that waits for its turn."""
+    def _watch(self, answers: Sequence[Answer], *, can_give_way: bool) -> StopFlag:
+        """Let a stop end the computation of these early: any stop, also of an answer that waits for its turn.
+
+        Returns the flag that ends it. With `can_give_way` it may be set without any of the answers being stopped.
+        """
         if self._is_recurrent:  # what an aborted step has spoiled must belong to nobody else
             flag = answers[0].control.flag if len(answers) == 1 else StopFlag()
-        elif len(going_on := self._going_on()) == 1:
+        elif len(going_on := self._going_on()) == 1 and not can_give_way:
             flag = going_on[0].control.flag
         else:
             flag = StopFlag()
             for answer in going_on:
                 answer.control.share(flag)
         self._abort.watch(self._context, flag)
+        return flag

@@ -155,6 +155,9 @@ class ScriptedBackend:
         """Always."""
         return True
 
+    def hurry(self) -> None:
+        """Nothing goes on."""
+
     def step(self) -> None:
         """Nothing goes on."""
 

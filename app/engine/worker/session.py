@@ -41,12 +41,12 @@ log = logging.getLogger(__name__)
 
 _RANDOM_SEED = 0xFFFFFFFF  # LLAMA_DEFAULT_SEED: llama.cpp would draw one of its own and not tell
 
-# How much of a prompt is read between two reports, by the number of weights. Longer pieces are faster, but an answer
-# that is to begin meanwhile waits for the end of one; a stop waits for nothing. Fixed for a model, since the size of
-# the pieces changes the last digits of the results, and the same seed shall give the same answer. Measured with 1.1B in
-# Q4_0 on two cores: 64 reads 2 % (AVX2) to 5 % (AVX-512) faster than 32, and a piece takes 1.0 or 0.6 seconds; 128 is
-# faster by another 2 % at most. With 3B others would wait three times as long.
-_CPU_CHUNKS = ((2_000_000_000, 32), (1_000_000_000, 64), (200_000_000, 128))
+# How much of a prompt is read between two reports, by the number of weights. Longer pieces are faster, but progress is
+# told less often, and a piece that is cut off for another answer is read again; neither that nor a stop waits for the
+# end of one. Fixed for a model, since the size of the pieces changes the last digits of the results, and the same seed
+# shall give the same answer. Measured with 1.1B in Q4_0 on two cores with AVX-512: 64 reads 2 % faster than 32, 128
+# another 2 %, 512 nothing to speak of; 128 take 1.3 seconds there.
+_CPU_CHUNKS = ((6_000_000_000, 32), (2_000_000_000, 64), (200_000_000, 128))
 _FLASH_CHUNK_TOKENS = 64  # shorter ones take ggml's own flash attention up to 80 % longer (GGML_FA_TILE_Q)
 
 
@@ -112,6 +112,11 @@ class Session:
     def has_room(self) -> bool:
         """Whether one more answer can begin now."""
         return self._memory is None or self._memory.has_room
+
+    def hurry(self) -> None:
+        """An answer is to begin beside those that go on. For any thread."""
+        if (scheduler := self._scheduler) is not None and self.has_room:
+            scheduler.hurry()
 
     def step(self) -> None:
         """Go on with the answers."""

@@ -1,0 +1,103 @@
+"""A long piece of a prompt that is being read gives way to an answer that is to begin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engine.engine_child import user
+from tests.engine.session_driver import Asked, SessionDriver
+
+pytestmark = pytest.mark.engine
+
+LONG, SHORT = [user("the cat sat on the world and " * 100)], [user("hello")]
+
+
+@pytest.fixture
+def driven(models: Path) -> Iterator[Callable[[str], SessionDriver]]:
+    drivers: list[SessionDriver] = []
+
+    def make(name: str) -> SessionDriver:
+        drivers.append(SessionDriver(models / f"{name}.gguf", sequences=2, context_length=2048))
+        return drivers[-1]
+
+    yield make
+    for driver in drivers:
+        driver.close()
+
+
+def lengths_of_pieces(driver: SessionDriver, before_first: Callable[[], None]) -> list[int]:
+    """Of all that is decoded from now on; something happens when llama.cpp is about to begin with the first."""
+    scheduler: Any = driver.session._scheduler
+    batch, lengths = scheduler._batch, []
+    compute = batch.decode
+
+    def noted(context: int) -> int:
+        lengths.append(batch.length)
+        if len(lengths) == 1:
+            before_first()
+        return int(compute(context))
+
+    batch.decode = noted
+    return lengths
+
+
+def tokens_of(answer: Asked, driver: SessionDriver) -> int:
+    """How many tokens of its prompt are read."""
+    scheduler: Any = driver.session._scheduler
+    (sequence,) = (each.sequence for each in scheduler._answers if each.control is answer.control)
+    return len(sequence.tokens)
+
+
+def test_the_piece_is_left_and_read_again_beside_the_new_answer(driven: Callable[[str], SessionDriver]) -> None:
+    driver = driven("llama-3")
+    wanted = [driver.ask(messages, speculate=False).text for messages in (LONG, SHORT)]
+    driver.forget()
+    long = driver.begin(LONG, "long", speculate=False)
+    lengths = lengths_of_pieces(driver, driver.session.hurry)
+    driver.steps(1)
+    assert lengths == [512]
+    assert tokens_of(long, driver) == 0
+    short = driver.begin(SHORT, "short", speculate=False)
+    driver.finish(long, short)
+    assert lengths[1] == 16
+    assert [long.text, short.text] == wanted
+
+
+def test_nobody_comes_after_all_and_long_pieces_go_on(driven: Callable[[str], SessionDriver]) -> None:
+    driver = driven("llama-3")
+    long = driver.begin(LONG, "long")
+    lengths = lengths_of_pieces(driver, driver.session.hurry)
+    driver.steps(3)
+    assert lengths == [512, 16, 512]
+    assert tokens_of(long, driver) == 528
+
+
+def test_a_recurrent_state_is_not_spoiled(driven: Callable[[str], SessionDriver]) -> None:
+    driver = driven("mamba")
+    long = driver.begin(LONG, "long")
+    lengths = lengths_of_pieces(driver, driver.session.hurry)
+    driver.steps(2)
+    assert lengths == [512, 16]
+    assert tokens_of(long, driver) == 528
+
+
+def test_there_is_no_haste_without_room(driven: Callable[[str], SessionDriver]) -> None:
+    driver = driven("llama-3")
+    answers = [driver.begin(LONG, name) for name in "ab"]
+    lengths = lengths_of_pieces(driver, driver.session.hurry)
+    driver.steps(1)
+    assert lengths == [512]
+    assert sorted(tokens_of(answer, driver) for answer in answers) == [0, 512]
+
+
+def test_a_stop_still_ends_a_long_piece(driven: Callable[[str], SessionDriver]) -> None:
+    driver = driven("llama-3")
+    long = driver.begin(LONG, "long")
+    lengths = lengths_of_pieces(driver, long.control.stop)
+    driver.finish(long)
+    assert lengths == [512]
+    assert long.last.usage.completion_tokens == 0
