@@ -101,3 +101,18 @@ def test_a_stop_still_ends_a_long_piece(driven: Callable[[str], SessionDriver]) 
     driver.finish(long)
     assert lengths == [512]
     assert long.last.usage.completion_tokens == 0
+
+
+def test_a_short_rest_is_read_with_the_piece_before_it(driven: Callable[[str], SessionDriver]) -> None:
+    """A short piece takes longer for its size."""
+    driver = driven("llama-3")
+    driver.ask(SHORT, "other")
+    scheduler: Any = driver.session._scheduler
+    scheduler._chunk_tokens = 100
+    long = driver.begin(LONG, "long", max_tokens=1)
+    lengths = lengths_of_pieces(driver, lambda: None)
+    driver.finish(long)
+    total = long.last.usage.prompt_tokens
+    assert lengths[:-1] == [100] * (len(lengths) - 1)
+    assert 50 < lengths[-1] <= 150
+    assert sum(lengths) == total

@@ -141,7 +141,7 @@ class Scheduler:
     def _read(self, answer: Answer, *, is_alone: bool) -> None:
         is_long, self._is_hurried = is_alone and not self._is_hurried, False
         most = self._chunk_tokens if is_long else min(self._chunk_tokens, _SHARED_CHUNK_TOKENS)
-        chunk = answer.chunk(most)
+        chunk = answer.chunk(most, min(most // 2, self._batch.capacity - most))
         batch = self._batch
         batch.clear()
         first = batch.add(chunk, len(answer.sequence.tokens), answer.sequence.number, all_logits=False)
