@@ -1,4 +1,4 @@
-"""What the models page costs. Run: python -m tests.benchmarks.models_page [--rows N]
+"""What the models page costs. Run: python -m tests.benchmarks.models_page [--rows N] [--files N]
 
 All times are CPU time of the main thread, painting included, in milliseconds. A frame has 16.
 """
@@ -9,7 +9,7 @@ import argparse
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,17 +19,20 @@ from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QWidget
 
 from app.core.catalog import Catalog
 from app.core.fit import MachineMemory
+from app.core.library import LibraryModel, Owner
 from app.core.speed import SpeedModel
 from app.hub.catalog_file import load_catalog
 from app.ui.application import dress
 from app.ui.models.catalogue_rows import judge_rows
 from app.ui.models.family_tree import FamilyTree
+from app.ui.models.library_view import LibraryView, Order
 from app.ui.models.recommended_view import RecommendedView
 from app.ui.theme import apply_theme
 
 WIDTH_PX, HEIGHT_PX = 1280, 800
 STEP_PX = 37
 STEPS = 150
+READS = 20
 
 
 def timed_ms(work: Callable[[], object]) -> float:
@@ -79,7 +82,9 @@ def with_rows(catalog: Catalog, rows: int) -> Catalog:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=300)
-    rows = parser.parse_args().rows
+    parser.add_argument("--files", type=int, default=500)
+    options = parser.parse_args()
+    rows = options.rows
     app = QApplication([])
     dress(app)
     apply_theme(app, "light", 100)
@@ -120,6 +125,35 @@ def main() -> None:
     view.picture.show_all()
     view.picture.zoom_by(1.6)
     report("pan the tree, nearly all of it in view", frames_ms(view.picture))
+    view.close()
+    report_library(options.files)
+
+
+def report_library(count: int) -> None:
+    """The list of files on this computer is read again with each change of one of them, also where nobody sees it."""
+    models = [
+        LibraryModel(path, f"Model {place}", Owner.LM_STUDIO, (path,), place, "llama", 3_000_000_000, "Q4_K_M")
+        for place in range(count)
+        for path in [f"/models/publisher/Model-{place}-GGUF/model-{place}-Q4_K_M.gguf"]
+    ]
+
+    def reads() -> Iterator[list[LibraryModel]]:
+        """As after a rename: values from the database, one of which is another."""
+        for place in range(READS):
+            read = [replace(model) for model in models]
+            read[place] = replace(read[place], name=f"Renamed {place}")
+            yield read
+
+    def show(read: list[LibraryModel]) -> None:
+        view.set_models(read, None)
+        QApplication.processEvents()
+
+    view = LibraryView()
+    report(f"read {count} hidden files again", [timed_ms(lambda r=read: show(r)) for read in reads()])
+    shown(lambda: view)
+    report(f"read {count} files again", [timed_ms(lambda r=read: show(r)) for read in reads()])
+    report("sort them", [timed_ms(lambda o=order: view.sort_by(o)) for order in (*Order, *Order)])
+    report("search them by a letter", [timed_ms(lambda t=text: view.set_search(t)) for text in "abcdefghijklmnop"])
     view.close()
 
 

@@ -7,22 +7,21 @@ from enum import Enum
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QLocale, QPoint, Qt, Signal
-from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
+from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QMenu, QVBoxLayout, QWidget
 
 from app.core.library import LibraryModel
-from app.services.explain_fit import FitLevel
-from app.services.explain_template import state_words
-from app.services.wording import day_words, file_size
+from app.services.wording import file_size
 from app.ui.buttons import Button
 from app.ui.flow_layout import FlowLayout
 from app.ui.labels import hint
-from app.ui.model_rows import builtin_model_name, describe_parameters
+from app.ui.model_rows import builtin_model_name
 from app.ui.models.library_actions import KEYS, ModelAction, offers_for
-from app.ui.models.library_details import BUILTIN, FOLDERS, LibraryDetails, owner_words
+from app.ui.models.library_details import BUILTIN, FOLDERS, LibraryDetails
+from app.ui.models.library_rows import LibraryRow, builtin_row
 from app.ui.models.master_detail import MasterDetail
-from app.ui.models.row_list import ListRow, RowList
+from app.ui.models.row_list import Row, RowList
 from app.ui.setting_fields import CalmComboBox
 
 RENAME_CHARS = 60
@@ -37,7 +36,7 @@ class Order(Enum):
 
 
 class LibraryView(QWidget):
-    """A list of all, the details of one, and what can be done with it."""
+    """A list of all, the details of one, and what can be done with it. While hidden it only notes what to show."""
 
     use_requested = Signal(object)  # path as str, or None for the built-in model
     open_requested = Signal()  # a file by the system's dialog
@@ -63,8 +62,8 @@ class LibraryView(QWidget):
         self._busy: dict[str, float] = {}
         self._current_path: str | None = None
         self._search = ""
-        self._listed: list[tuple[str, ListRow]] = []  # what a search looks at, and the row
         self._key = FOLDERS
+        self._is_stale = False  # the list and the details show what was: nobody sees them
         self.list = RowList(self.tr("Models on this computer"), self)
         self.list.chosen.connect(self._on_chosen)
         self.list.opened.connect(self._on_opened)
@@ -88,7 +87,7 @@ class LibraryView(QWidget):
             (Order.SIZE, self.tr("Largest first")),
         ):
             self._order.addItem(words, order)
-        self._order.activated.connect(self._sort)
+        self._order.activated.connect(self._refresh)
         self._note = hint("", self)
         self._total = hint("", self)
         left = QWidget(self)
@@ -114,13 +113,9 @@ class LibraryView(QWidget):
 
     def set_models(self, models: Sequence[LibraryModel], current_path: str | None) -> None:
         """Show these; `current_path` None means that the built-in model answers."""
-        place, gone = self._place(self.list.current_key), self._key
         self._models = tuple(models)
         self._current_path = current_path
-        self._sort()
-        self._show_details(self._key)
-        if gone != self._key:
-            self._leave(place)
+        self._refresh()
 
     def set_template_words(self, path: str, words: str) -> None:
         """What was found of a model's chat template."""
@@ -129,20 +124,19 @@ class LibraryView(QWidget):
     def set_folders(self, folders: Sequence[str]) -> None:
         """The folders that are watched, Hearth's own first."""
         self._folders = tuple(folders)
-        if self._key == FOLDERS:
-            self._show_details(FOLDERS)
+        self._refresh_details(FOLDERS)
 
     def sort_by(self, order: Order) -> None:
         """Sort as if the person had chosen so."""
         self._order.setCurrentIndex(self._order.findData(order))
-        self._sort()
+        self._refresh()
 
     def set_search(self, text: str) -> None:
         """Show only models in whose texts all these words are."""
         if text != self._search:
             self._search = text
             self._panes.show_list()
-            self._refill()
+            self._refresh()
 
     def set_progress(self, path: str, fraction: float | None) -> None:
         """A move or a hash is so far; None: it is over."""
@@ -150,10 +144,12 @@ class LibraryView(QWidget):
             self._busy.pop(path, None)
         else:
             self._busy[path] = fraction
-        if path == self._key:
-            self._show_details(path)
-            if fraction is not None:
-                self.details.set_fraction(fraction)
+        self._refresh_details(path)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._is_stale:
+            self._refresh()
 
     def button(self, text: str) -> Button | None:
         """A button of the details by its words, if it is there."""
@@ -171,21 +167,27 @@ class LibraryView(QWidget):
             flow.addWidget(widget)
         return flow
 
-    def _sort(self) -> None:
-        """Put all rows into their order; a search then only chooses among them."""
-        keys: Mapping[Order, Callable[[LibraryModel], tuple[int, str]]] = {
-            Order.NAME: lambda model: (0, model.name.lower()),
-            Order.SIZE: lambda model: (-model.size_bytes, model.name.lower()),
-        }
-        order = Order(self._order.currentData())
-        models = sorted(self._models, key=keys[order]) if order in keys else self._models
-        self._listed = [(builtin_model_name().lower(), self._builtin_row())]
-        self._listed += [(f"{each.name} {each.path} {each.architecture}".lower(), self._row(each)) for each in models]
+    def _refresh(self, _index: int = 0) -> None:
+        """Show what there is now, or once somebody sees it."""
+        self._is_stale = not self.isVisible()
+        if self._is_stale:
+            return
+        place, gone = self._place(self.list.current_key), self._key
         self._refill()
+        self._show_details(self._key)
+        if gone != self._key:
+            self._leave(place)
+
+    def _refresh_details(self, key: str) -> None:
+        """The same where only the details of one model may be others."""
+        if not self.isVisible():
+            self._is_stale = True
+        elif key == self._key:
+            self._show_details(key)
 
     def _refill(self) -> None:
-        words = self._search.lower().split()
-        rows = [row for searched, row in self._listed if all(word in searched for word in words)]
+        """Fill the list: in the chosen order, with what is searched for."""
+        rows = self._found_rows()
         self.list.set_rows(rows)
         if not rows:
             self._note.setText(self.tr("No model on this computer has these words in its name or path."))
@@ -195,6 +197,21 @@ class LibraryView(QWidget):
         total = file_size(sum(model.size_bytes for model in self._models if not model.is_missing))
         self._total.setText(self.tr("%n model(s), {size}", "", len(self._models)).format(size=total))
         self._total.setVisible(bool(self._models))
+
+    def _found_rows(self) -> list[Row]:
+        keys: Mapping[Order, Callable[[LibraryModel], tuple[int, str]]] = {
+            Order.NAME: lambda model: (0, model.name.lower()),
+            Order.SIZE: lambda model: (-model.size_bytes, model.name.lower()),
+        }
+        order = Order(self._order.currentData())
+        models = sorted(self._models, key=keys[order]) if order in keys else self._models
+        words = self._search.lower().split()
+        rows: list[Row] = []
+        if all(word in builtin_model_name().lower() for word in words):
+            rows.append(builtin_row(is_current=self._current_path is None))
+        found = (LibraryRow(model, is_current=model.path == self._current_path) for model in models)
+        rows += [row for row in found if all(word in row.searched for word in words)]
+        return rows
 
     def _place(self, key: str) -> int:
         return next((place for place, row in enumerate(self.list.rows) if row.key == key), 0)
@@ -208,26 +225,6 @@ class LibraryView(QWidget):
         if had_focus:
             self.list.setFocus(Qt.FocusReason.OtherFocusReason)
 
-    def _builtin_row(self) -> ListRow:
-        state = self.tr("In use") if self._current_path is None else ""
-        return ListRow(BUILTIN, builtin_model_name(), self.tr("Comes with Hearth"), "", state)
-
-    def _row(self, model: LibraryModel) -> ListRow:
-        if model.is_missing:
-            state = self.tr("File not found")
-        elif model.path == self._current_path:
-            state = self.tr("In use")
-        else:
-            state = "" if model.last_used_at is None else day_words(model.last_used_at, QLocale.FormatType.ShortFormat)
-        parts = [describe_parameters(model.parameters)] if model.parameters else []
-        parts += [text for text in (model.quantization, model.architecture) if text]
-        if model.is_read_only:
-            parts.append(owner_words(model.owner))
-        if words := state_words(model):
-            parts.append(words)
-        level = FitLevel.POOR if model.is_missing else FitLevel.UNKNOWN
-        return ListRow(model.path, model.name, " · ".join(parts), file_size(model.size_bytes), state, level)
-
     def _show_details(self, key: str) -> None:
         model = self._model(key)
         self._key = key if model is not None or key == BUILTIN else FOLDERS
@@ -237,6 +234,8 @@ class LibraryView(QWidget):
             self.details.show_builtin()
         else:
             self.details.show_folders(self._folders, self._busy)
+        if (fraction := self._busy.get(self._key)) is not None:
+            self.details.set_fraction(fraction)
         if model is not None and not model.is_missing:
             self.template_shown.emit(model.path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from PySide6.QtCore import (
     QAbstractListModel,
@@ -17,7 +18,7 @@ from PySide6.QtCore import (
     Signal,
 )
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QPen
-from PySide6.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from app.services.explain_fit import FitLevel
 from app.ui.models.fit_sign import paint_fit_sign, sign_px
@@ -32,36 +33,69 @@ RADIUS_PX = 6
 _ONE_LINE = Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextSingleLine
 
 
+class Row(Protocol):
+    """What a list shows. Rows are compared by value, and asked for their words when they are painted."""
+
+    @property
+    def key(self) -> str:
+        """What the row stands for; empty: it is the heading of a group."""
+
+    @property
+    def title(self) -> str:
+        """The first line."""
+
+    @property
+    def text(self) -> str:
+        """The second line."""
+
+    @property
+    def note(self) -> str:
+        """At the trailing edge, e.g. the size."""
+
+    @property
+    def state(self) -> str:
+        """Below the note, e.g. "Runs here"."""
+
+    @property
+    def level(self) -> FitLevel:
+        """The sign before `state`, which says the same in words."""
+
+
 @dataclass(frozen=True, slots=True)
 class ListRow:
-    """A model, or the heading of a group: one without a key."""
+    """A row whose words are known: a model, or the heading of a group."""
 
     key: str
     title: str
     text: str = ""
-    note: str = ""  # at the trailing edge, e.g. the size
-    state: str = ""  # below it, e.g. "Runs here"
-    level: FitLevel = FitLevel.UNKNOWN  # the sign before `state`, which says the same in words
+    note: str = ""
+    state: str = ""
+    level: FitLevel = FitLevel.UNKNOWN
 
-    @property
-    def is_heading(self) -> bool:
-        """Whether it only stands above others."""
-        return not self.key
 
-    @property
-    def spoken(self) -> str:
-        """The row as a screen reader says it."""
-        return ". ".join(part for part in (self.title, self.text, self.note, self.state) if part)
+def spoken_words(row: Row) -> str:
+    """A row as a screen reader says it."""
+    return ". ".join(part for part in (row.title, row.text, row.note, row.state) if part)
 
 
 class RowModel(QAbstractListModel):
-    """Rows that are replaced as a whole."""
+    """Rows that are changed in place where only their words are others, and else replaced as a whole."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self.rows: tuple[ListRow, ...] = ()
+        self.rows: tuple[Row, ...] = ()
 
-    def set_rows(self, rows: Sequence[ListRow]) -> None:
+    def change_rows(self, rows: Sequence[Row]) -> bool:
+        """Show these if they stand for the same as those shown; from the first that differs to the last all change."""
+        if [row.key for row in rows] != [row.key for row in self.rows]:
+            return False
+        changed = [place for place, row in enumerate(rows) if row != self.rows[place]]
+        if changed:
+            self.rows = tuple(rows)
+            self.dataChanged.emit(self.index(changed[0]), self.index(changed[-1]))
+        return True
+
+    def replace_rows(self, rows: Sequence[Row]) -> None:
         """Show these in place of the others."""
         self.beginResetModel()
         self.rows = tuple(rows)
@@ -81,11 +115,11 @@ class RowModel(QAbstractListModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return row.title
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return row.spoken
+            return spoken_words(row)
         return None
 
     def flags(self, index: Index) -> Qt.ItemFlag:
-        if self.rows[index.row()].is_heading:
+        if not self.rows[index.row()].key:
             return Qt.ItemFlag.NoItemFlags
         return Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
 
@@ -116,7 +150,7 @@ class RowList(QListView):
         self.verticalScrollBar().valueChanged.connect(self._on_scrolled)
 
     @property
-    def rows(self) -> tuple[ListRow, ...]:
+    def rows(self) -> tuple[Row, ...]:
         """What it shows."""
         return self._rows.rows
 
@@ -126,12 +160,12 @@ class RowList(QListView):
         index = self.currentIndex()
         return self._rows.rows[index.row()].key if index.isValid() else ""
 
-    def set_rows(self, rows: Sequence[ListRow]) -> None:
+    def set_rows(self, rows: Sequence[Row]) -> None:
         """Show these; the row that was chosen stays so if it is among them, and nothing is emitted for it."""
-        if tuple(rows) == self._rows.rows:
+        if self._rows.change_rows(rows):
             return
         key, top = self.current_key, self.verticalScrollBar().value()
-        self._rows.set_rows(rows)
+        self._rows.replace_rows(rows)
         if key:
             self._is_restoring = True
             self.choose(key)
@@ -162,6 +196,10 @@ class RowList(QListView):
         first = next((row.key for row in self._rows.rows if row.key), None)
         if first is not None:
             self.choose(first)
+
+    def dataChanged(self, first: Index, last: Index, roles: Sequence[int] = ()) -> None:
+        """A row has its height whatever it says: all rows need not be laid out again, as they are by QListView."""
+        QAbstractItemView.dataChanged(self, first, last, roles)
 
     def currentChanged(self, current: Index, previous: Index) -> None:
         super().currentChanged(current, previous)
@@ -196,15 +234,13 @@ class _RowDelegate(QStyledItemDelegate):
         return QSize(0, round(QFontMetrics(option.font).height() * 2.9) + above_px)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        row = index.data(ROW_ROLE)
-        if not isinstance(row, ListRow):
-            return
+        row: Row = index.data(ROW_ROLE)
         if index.row() == 0 and self.header_px:
             option = QStyleOptionViewItem(option)
             option.rect = QRect(option.rect).adjusted(0, self.header_px, 0, 0)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if row.is_heading:
+        if not row.key:
             _paint_heading(painter, option, row)
         else:
             _paint_ground(painter, option)
@@ -212,7 +248,7 @@ class _RowDelegate(QStyledItemDelegate):
         painter.restore()
 
 
-def _paint_heading(painter: QPainter, option: QStyleOptionViewItem, row: ListRow) -> None:
+def _paint_heading(painter: QPainter, option: QStyleOptionViewItem, row: Row) -> None:
     font = scaled_font(option.font, 88)
     font.setWeight(QFont.Weight.DemiBold)
     metrics = QFontMetrics(font)
@@ -242,7 +278,7 @@ def _paint_ground(painter: QPainter, option: QStyleOptionViewItem) -> None:
         painter.drawRoundedRect(box.adjusted(1, 1, -1, -1), RADIUS_PX, RADIUS_PX)
 
 
-def _paint_row(painter: QPainter, option: QStyleOptionViewItem, row: ListRow) -> None:
+def _paint_row(painter: QPainter, option: QStyleOptionViewItem, row: Row) -> None:
     theme = colors()
     bold = QFont(option.font)
     bold.setWeight(QFont.Weight.DemiBold)

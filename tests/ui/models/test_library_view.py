@@ -7,16 +7,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QModelIndex, Qt
 from PySide6.QtGui import QAction, QContextMenuEvent
 from PySide6.QtWidgets import QApplication, QComboBox, QInputDialog, QLineEdit, QMenu, QProgressBar
 from pytestqt.qtbot import QtBot
 
-from app.core.library import Owner
+from app.core.library import LibraryModel, Owner
 from app.ui.buttons import Button
 from app.ui.labels import Label, PathLabel
 from app.ui.models.library_details import BUILTIN, owner_words
-from app.ui.models.library_view import LibraryView
+from app.ui.models.library_view import LibraryView, Order
 from tests.ui.models.settling import settle
 from tests.ui.models.values import GB, LONG, library_model
 
@@ -263,6 +263,105 @@ def test_the_search_for_duplicates_shows_how_far_it_is_and_can_be_ended(qtbot: Q
     same = view.button("Find duplicates")
     assert same is not None
     assert same.isVisible()
+
+
+# -- a long list that is read again and again
+
+
+def many(count: int) -> list[LibraryModel]:
+    return [library_model(f"/models/{place}.gguf", f"Model {place}", size_bytes=GB + place) for place in range(count)]
+
+
+class Changes:
+    """What a list was told of its rows."""
+
+    def __init__(self, view: LibraryView) -> None:
+        self.resets = 0
+        self.changed: list[tuple[int, int]] = []  # first and last place
+        model = view.list.model()
+        model.modelReset.connect(self._on_reset)
+        model.dataChanged.connect(self._on_changed)
+
+    def _on_reset(self) -> None:
+        self.resets += 1
+
+    def _on_changed(self, first: QModelIndex, last: QModelIndex) -> None:
+        self.changed.append((first.row(), last.row()))
+
+
+def test_nothing_is_filled_while_nobody_sees_it(qtbot: QtBot, view: LibraryView) -> None:
+    view.list.choose(OWN.path)
+    view.hide()
+    changes = Changes(view)
+    with qtbot.assertNotEmitted(view.template_shown):
+        view.set_models([replace(OWN, name="Renamed"), THEIRS], THEIRS.path)
+        view.set_models([replace(OWN, name="Renamed again"), THEIRS], THEIRS.path)
+        view.set_progress(OWN.path, 0.1)
+        view.set_progress(OWN.path, 0.5)
+        view.sort_by(Order.NAME)
+        view.set_search("n")
+    assert keys(view) == [BUILTIN, OWN.path, THEIRS.path, GONE.path]
+    assert (changes.resets, changes.changed) == (0, [])
+    view.show()
+    assert keys(view) == [BUILTIN, THEIRS.path, OWN.path]
+    assert [row.state for row in view.list.rows if row.key == THEIRS.path] == ["In use"]
+    assert (changes.resets, changes.changed) == (1, [])
+    assert view.list.current_key == view.shown_path == OWN.path
+    assert "Renamed again" in words(view)
+    (bar,) = view.details.findChildren(QProgressBar)
+    assert bar.value() == bar.maximum() // 2
+
+
+def test_shown_again_without_news_nothing_is_filled(view: LibraryView) -> None:
+    changes = Changes(view)
+    view.hide()
+    view.show()
+    assert (changes.resets, changes.changed) == (0, [])
+
+
+def test_of_what_is_gone_meanwhile_the_next_is_shown(view: LibraryView) -> None:
+    view.list.choose(OWN.path)
+    view.hide()
+    view.set_models([THEIRS, GONE], None)
+    view.show()
+    assert view.list.current_key == view.shown_path == THEIRS.path
+
+
+def test_a_changed_model_changes_only_its_row(view: LibraryView) -> None:
+    models = many(200)
+    view.set_models(models, None)
+    view.list.choose(models[150].path)
+    view.list.setFocus()
+    settle()
+    top = view.list.verticalScrollBar().value()
+    changes = Changes(view)
+    view.set_models([replace(model) for model in models], None)
+    assert changes.changed == []
+    models[148] = replace(models[148], name="Renamed")
+    view.set_models(models, None)
+    settle()
+    assert (changes.resets, changes.changed) == (0, [(149, 149)])  # the built-in model stands above them
+    assert view.list.rows[149].title == "Renamed"
+    view.set_models(models, models[148].path)
+    assert (changes.resets, changes.changed[1:]) == (0, [(0, 149)])
+    assert view.list.current_key == view.shown_path == models[150].path
+    assert view.list.verticalScrollBar().value() == top > 0
+    assert view.list.hasFocus()
+
+
+def test_new_and_lost_models_leave_the_list_where_it_is(view: LibraryView) -> None:
+    models = many(200)
+    view.set_models(models, None)
+    view.list.choose(models[150].path)
+    view.list.setFocus()
+    settle()
+    top = view.list.verticalScrollBar().value()
+    for read in ([*models, library_model("/models/new.gguf", "New")], models[:190]):
+        view.set_models(read, None)
+        settle()
+        assert view.list.current_key == view.shown_path == models[150].path
+        assert view.list.verticalScrollBar().value() == top > 0
+        assert view.list.hasFocus()
 
 
 # -- the menu of a row, and its keys

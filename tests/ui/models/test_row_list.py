@@ -3,12 +3,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QEvent, QObject, QRect, Qt
+from PySide6.QtGui import QPaintEvent
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.ui.models.row_list import ListRow, RowList
 from app.ui.theme import apply_theme
+from tests.ui.models.settling import settle
 from tests.ui.models.values import LONG
 
 
@@ -59,6 +61,34 @@ def test_new_rows_keep_what_was_chosen_in_silence(qtbot: QtBot, box: RowList) ->
     box.set_rows(rows(2))
     assert box.current_key == ""
     assert not box.choose("k5")
+
+
+class Painted(QObject):
+    """What of a widget was painted."""
+
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__(widget)
+        self.rects: list[QRect] = []
+        widget.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if isinstance(event, QPaintEvent):
+            self.rects.append(event.rect())
+        return False
+
+
+def test_of_rows_that_stand_where_they_stood_only_the_changed_one_is_painted(qtbot: QtBot, box: RowList) -> None:
+    box.choose("k5")
+    settle()
+    painted = Painted(box.viewport())
+    changed = rows(300)
+    changed[3] = ListRow("k2", "Model 2", "what it is", "2 GB", "Too large")
+    with qtbot.assertNotEmitted(box.chosen):
+        box.set_rows(changed)
+    settle()
+    assert painted.rects == [box.visualRect(box.model().index(3, 0))]
+    assert box.rows[3].state == "Too large"
+    assert box.current_key == "k5"
 
 
 def test_the_end_is_told_once_it_comes_near(qtbot: QtBot, box: RowList) -> None:

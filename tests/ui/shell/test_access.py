@@ -95,7 +95,7 @@ def models() -> QWidget:
     widget = LibraryView()
     path = "/models/" + LONG_NAME + ".gguf"
     widget.set_models([LibraryModel(path, LONG_NAME, Owner.HEARTH, (path,), 4_370_000_000, "llama")], None)
-    widget.list.choose(path)
+    widget.list.opened.emit(path)
     return widget
 
 

@@ -15,6 +15,7 @@ from app.core.downloads import DownloadState
 from app.core.library import Owner
 from app.hub.catalog_file import encode_catalog
 from app.ui.models.page import TYPING_MS, ModelsPage, ModelsView
+from app.ui.models.row_list import spoken_words
 from app.ui.models.token_dialog import TokenDialog
 from tests.fixtures import tiny_gguf as tiny
 from tests.fixtures.catalog_json import catalog_json
@@ -157,7 +158,7 @@ def test_recommended_models_are_found_and_judged_without_asking_anybody(
     person.press(Qt.Key.Key_F, CONTROL)
     assert page.search.hasFocus()
     person.type("mixtral")
-    person.wait(lambda: all("mixtral" in row.spoken.lower() for row in page.recommended.list.rows if row.key))
+    person.wait(lambda: all("mixtral" in spoken_words(row).lower() for row in page.recommended.list.rows if row.key))
     page.recommended.list.choose_first()
     QTest.keyClick(page.recommended.list, Qt.Key.Key_Return)
     person.wait(lambda: page.recommended.sheet() is not None)
