@@ -1,4 +1,4 @@
-"""Which model answers: loading it, keeping it loaded, and the list of files opened before."""
+"""Which model answers: loading it, and keeping it loaded."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.errors import ErrorKind, UserError
 from app.core.events import CLOSING_EVENTS, Event, Failed, LoadCancelled, Loaded, Loading, ModelInfo, ModelLost, Notice
-from app.core.messages import ConversationId, utc_now
+from app.core.messages import ConversationId
 from app.engine.attempts import Attempt, AttemptJournal, AttemptKind
 from app.engine.client import EngineClient
 from app.engine.protocol import Forget, Load
 from app.services.device_choice import DeviceChoice
 from app.services.explain import explain_notice
 from app.services.load_options import LOAD_SETTINGS, LoadOptions, draft_choices
+from app.services.model_files import ModelFiles, likely_drafts
 from app.services.settings import SettingsService
-from app.services.store import Stores, StoreService
+from app.services.store import StoreService
 from app.services.template_choices import TemplateChoices
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 RELOAD_DELAY_MS = 800
 _GIB = 1024**3
-_DRAFT_SHARE = 3  # a draft model that is not smaller than this share of the model guesses too slowly
 
 
 class ModelService(QObject):
@@ -59,13 +59,13 @@ class ModelService(QObject):
     ) -> None:
         super().__init__(parent)
         self._engine = engine
-        self._store = store
         self._settings = settings
         self._choice = choice
         self._journal = journal
         self._builtin = str(builtin)
         self._states = str(states)
         self.templates = TemplateChoices(store, self)
+        self._files = ModelFiles(store, self)
         self._info: ModelInfo | None = None
         self._path = self._builtin
         self._failed_path: str | None = None  # what Try again tries
@@ -75,7 +75,6 @@ class ModelService(QObject):
         self._is_resting = False  # unloaded because nobody used it
         self._past_crash: UserError | None = None  # of the last run, not told yet
         self._loaded_as: LoadOptions | None = None
-        self._files: list[LibraryModel] = []
         self._reload_timer = QTimer(self)
         self._reload_timer.setSingleShot(True)
         self._reload_timer.setInterval(RELOAD_DELAY_MS)
@@ -84,7 +83,7 @@ class ModelService(QObject):
         engine.died.connect(self._on_died)
         settings.changed.connect(self._on_setting_changed)
         self.templates.changed.connect(self._on_template_changed)
-        store.opened.connect(self.refresh_files)
+        self._files.changed.connect(self.files_changed)
 
     @property
     def info(self) -> ModelInfo | None:
@@ -114,7 +113,7 @@ class ModelService(QObject):
     @property
     def files(self) -> list[LibraryModel]:
         """The files opened before, newest used first."""
-        return self._files
+        return self._files.files
 
     def start(self, path: str | None) -> None:
         """Load the first model: the one given, else the last one used, else the built-in one.
@@ -199,16 +198,7 @@ class ModelService(QObject):
     @property
     def likely_drafts(self) -> list[LibraryModel]:
         """Files opened before that may guess for the loaded model: much smaller and of the same architecture."""
-        info = self._info
-        if info is None:
-            return []
-        return [
-            file
-            for file in self._files
-            if 0 < file.size_bytes <= info.size_bytes // _DRAFT_SHARE
-            and file.architecture == info.architecture
-            and not file.is_missing
-        ]
+        return likely_drafts(self._info, self.files) if self._info is not None else []
 
     def choose_draft(self, draft: str) -> None:
         """Have a small model guess ahead for the current one, or none; one that ended the engine may try again."""
@@ -218,10 +208,6 @@ class ModelService(QObject):
             self.load(self._path)
         else:
             draft_choices(self._settings).choose(self._path, draft)
-
-    def forget(self, path: str) -> None:
-        """Take a file from the list; the file itself stays."""
-        self._store.run(lambda stores: stores.models.forget(path), lambda _: self.refresh_files())
 
     def follow(self, path: str, moved: str) -> None:
         """A model file lies elsewhere now; a loaded one goes on with the file that the engine has open."""
@@ -240,10 +226,6 @@ class ModelService(QObject):
     def forget_conversations(self, conversation_ids: Sequence[ConversationId]) -> None:
         """Have the engine drop what it kept of conversations that were deleted, on disk as well."""
         self._engine.send(Forget(self._engine.next_id(), tuple(conversation_ids), self._states))
-
-    def refresh_files(self) -> None:
-        """Read the list of files again."""
-        self._store.run(lambda stores: stores.models.list(), self._on_files)
 
     def _send(self, path: str) -> None:
         self.cancel_load()
@@ -318,7 +300,7 @@ class ModelService(QObject):
         self._take_over(request, model)
         self._settings.set_value("model.last_path", "" if self.is_builtin else request.path)
         if not self.is_builtin:
-            self._remember(model)
+            self._files.remember(model)
         if self._loaded_as != self._wanted():  # something was changed meanwhile
             self._reload_timer.start()
         self.loaded.emit(model)
@@ -392,27 +374,6 @@ class ModelService(QObject):
         path = "" if attempt.path == self._builtin else attempt.path
         device = known.get(attempt.name) or attempt.name
         return UserError(ErrorKind.DEVICE_CRASHED, device=device, path=path, reason=reason)
-
-    def _remember(self, model: ModelInfo) -> None:
-        def work(stores: Stores) -> None:
-            from app.storage.models import ModelUse
-
-            stores.models.remember(
-                ModelUse(
-                    path=model.path,
-                    name=model.name,
-                    size_bytes=model.size_bytes,
-                    architecture=model.architecture,
-                    parameters=model.parameters,
-                    used_at=utc_now(),
-                )
-            )
-
-        self._store.run(work, lambda _: self.refresh_files())
-
-    def _on_files(self, files: list[LibraryModel]) -> None:
-        self._files = files
-        self.files_changed.emit(files)
 
 
 def _while_loading(error: UserError, path: str) -> UserError:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from pytestqt.qtbot import QtBot
 
 from app.core.errors import UserError
+from app.core.events import ModelInfo
+from app.core.library import LibraryModel, Owner
 from app.engine.attempts import Attempt, AttemptKind
 from app.services.file_choices import FileChoices
+from app.services.model_files import likely_drafts
 from app.services.models import ModelService
 from app.services.profile import Profile
 from tests.services.conftest import WAIT_MS, StartProfile
@@ -117,25 +121,16 @@ def test_a_death_over_a_draft_model_in_the_last_run_is_no_fault_of_a_graphics_ca
     assert failures == []
 
 
-def test_only_much_smaller_files_of_the_same_architecture_are_offered(
-    qtbot: QtBot, start_profile: StartProfile
-) -> None:
-    from dataclasses import replace
-
-    from app.core.library import LibraryModel, Owner
-
-    profile = start_profile(loads=[BUILTIN])
-    models = profile.models
-    assert models.info is not None
-    models._info = replace(models.info, size_bytes=9000, architecture="llama")
+def test_only_much_smaller_files_of_the_same_architecture_are_offered() -> None:
+    model = ModelInfo("/model.gguf", "Model", "llama", "", 9000, 0, 4096, 4096, "file")
     small = LibraryModel("/small.gguf", "Small", Owner.HEARTH, ("/small.gguf",), 3000, architecture="llama")
-    models._files = [
+    files = [
         small,
         replace(small, path="/large.gguf", size_bytes=3001),
         replace(small, path="/other.gguf", architecture="gemma"),
         replace(small, path="/gone.gguf", is_missing=True),
     ]
-    assert models.likely_drafts == [small]
+    assert likely_drafts(model, files) == [small]
 
 
 @pytest.mark.parametrize("stored", ["", "nonsense", "[]", "3", '{"/a.gguf": 7}'])
