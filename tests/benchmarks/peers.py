@@ -4,7 +4,8 @@
                                      [--busy] [--release]
 
 llama-cpp-python's high-level Llama, GPT4All, xllamacpp and node-llama-cpp, each in a process of its own with the model
-loaded, answer prompts of noise one after the other. Reading is measured to the first token, writing from there.
+loaded, answer prompts of noise one after the other. All read the same number of tokens: Hearth, which puts a chat
+template around the prompt, gets fewer words. Reading is measured to the first token, writing from there.
 The packages are fetched from PyPI and npm at the first run into environments of their own in the cache folder of the
 development tools. What cannot be had here is said in a line. Each waits between computations in its own way; with
 --busy a program that never rests runs beside all of them. --release: Hearth with the engine that people get, which has
@@ -70,9 +71,12 @@ class Hearth:
 
     def __init__(self, model: Path, threads: int, context_tokens: int) -> None:
         self._child = MeasuredChild(model, threads, context_tokens)
+        self._around = 0  # tokens of the chat template
 
     def run(self, prompt_tokens: int, tokens: int) -> Figures:
-        speed = self._child.answer(prompt_tokens, tokens)
+        words = prompt_tokens - self._around
+        speed = self._child.answer(words, tokens)
+        self._around = speed.prompt_tokens - words
         return Figures(speed.prompt_tokens / speed.first_token_ms * 1000, speed.writing)
 
     def close(self) -> None:
