@@ -20,6 +20,7 @@ class TemplateChoices(QObject):
         super().__init__(parent)
         self._store = store
         self._templates: dict[str, str] = {}
+        self._unstored: dict[str, str] = {}  # choices that are on their way, or could not be stored
         store.opened.connect(self.refresh)
 
     @property
@@ -35,8 +36,13 @@ class TemplateChoices(QObject):
         """Use this for a file from now on; empty: its own again."""
         if template == self.of(path):
             return
-        self._templates[path] = template
-        self._store.run(lambda stores: stores.models.set_template(path, template or None), None, self.failed.emit)
+        self._templates[path] = self._unstored[path] = template
+
+        def on_stored(_: None) -> None:
+            if self._unstored.get(path) == template:
+                del self._unstored[path]
+
+        self._store.run(lambda stores: stores.models.set_template(path, template or None), on_stored, self.failed.emit)
         self.changed.emit(path)
 
     def refresh(self) -> None:
@@ -44,7 +50,7 @@ class TemplateChoices(QObject):
         self._store.run(lambda stores: stores.models.templates(), self._on_read, self.failed.emit)
 
     def _on_read(self, templates: dict[str, str]) -> None:
-        before, self._templates = self._templates, templates
-        for path in before.keys() | templates.keys():
-            if before.get(path, "") != templates.get(path, ""):
+        before, self._templates = self._templates, {**templates, **self._unstored}
+        for path in before.keys() | self._templates.keys():
+            if before.get(path, "") != self.of(path):
                 self.changed.emit(path)

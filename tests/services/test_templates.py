@@ -74,6 +74,20 @@ def test_an_own_template_is_used_at_once_and_after_a_restart_and_goes_with_one_c
     assert profile.templates.template_of(model) == ""
 
 
+def test_a_list_that_was_asked_for_before_a_choice_does_not_take_it_back(
+    qtbot: QtBot, start_profile: StartProfile, model: str
+) -> None:
+    profile = start_profile()
+    load(qtbot, profile, model)
+    changes: list[str] = []
+    profile.templates.changed.connect(changes.append)
+    profile.models.templates.refresh()  # read before the choice is stored, told after it was made
+    profile.templates.save(model, OWN)
+    settle_store(qtbot, profile)
+    assert profile.templates.template_of(model) == OWN
+    assert changes == [model]
+
+
 def test_the_template_of_another_file_leaves_the_loaded_model_alone(
     qtbot: QtBot, start_profile: StartProfile, model: str
 ) -> None:

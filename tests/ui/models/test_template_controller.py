@@ -35,6 +35,8 @@ class Shown:
         self.view = LibraryView(self.window)
         self.notices = NoticeArea(self.window)
         self.controller = TemplateController(profile, self.view, self.notices, self.window)
+        profile.library.add_folder(str(path.parent))
+        qtbot.waitUntil(lambda: profile.library.model(self.path) is not None, timeout=WAIT_MS)
         self.model = LibraryModel(
             self.path, "Tiny", Owner.HEARTH, (self.path,), path.stat().st_size, added_at=datetime.now(UTC)
         )
