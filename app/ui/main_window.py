@@ -167,6 +167,7 @@ class MainWindow(QMainWindow):
         self.chat_page.sight_requested.connect(self._show_chat)
         self.chat_page.open_file_requested.connect(self._choose_file)
         self.chat_page.welcome.models_requested.connect(self._page("models"))
+        self.chat_page.model_button.models_requested.connect(self._page("models"))
         self._profile.hub.proxy.failed.connect(self._on_proxy_failed)
 
     def _slots(self) -> dict[str, Callable[[], object]]:

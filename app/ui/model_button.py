@@ -15,6 +15,7 @@ from app.ui.model_rows import ModelRow, builtin_model_name, describe_model
 from app.ui.theme import colors
 
 LONGEST_NAME_IN_CHARS = 40
+MOST_FILES = 20  # in the menu: nobody reads hundreds there, and making them would hold the window up
 PROGRESS_HEIGHT_PX = 3
 
 
@@ -23,6 +24,7 @@ class ModelButton(QToolButton):
 
     model_chosen = Signal(object)  # path as str, None for the built-in model
     open_requested = Signal()
+    models_requested = Signal()  # the page with all of them
     cancel_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -44,7 +46,7 @@ class ModelButton(QToolButton):
         self.set_models([], None)
 
     def set_models(self, models: Sequence[ModelRow], current_path: str | None) -> None:
-        """Offer the built-in model and these files; `current_path` None means the built-in one is in use."""
+        """Offer the built-in model and the first of these files; `current_path` None: the built-in one is in use."""
         self._menu.clear()
         for action in self._choices.actions():
             self._choices.removeAction(action)
@@ -52,11 +54,16 @@ class ModelButton(QToolButton):
         self._add(builtin_model_name(), None, current_path is None, "")
         if models:
             self._menu.addSection(self.tr("Opened before"))
-        for model in models:
-            if model.path == current_path:
+        for number, model in enumerate(models):
+            is_current = model.path == current_path
+            if is_current:
                 self._name = model.name
-            self._add(model.name, model.path, model.path == current_path, describe_model(model))
+            if is_current or number < MOST_FILES:
+                self._add(model.name, model.path, is_current, describe_model(model))
         self._menu.addSeparator()
+        more_action = QAction(self.tr("More models…"), self._menu)
+        more_action.triggered.connect(self.models_requested)
+        self._menu.addAction(more_action)
         open_action = QAction(self.tr("Open a model file…"), self._menu)
         # The window owns the key; here it is only shown.
         open_action.setText(open_action.text() + "\t" + _native(QKeySequence.StandardKey.Open))

@@ -14,7 +14,7 @@ from app.ui.buttons import Button
 from app.ui.cards import ErrorCard
 from app.ui.crash_window import CrashWindow
 from app.ui.flow_layout import FlowLayout
-from app.ui.model_button import ModelButton
+from app.ui.model_button import MOST_FILES, ModelButton
 from app.ui.model_rows import describe_parameters
 from app.ui.notices import NoticeArea
 from app.ui.shortcuts import SHORTCUTS, ShortcutSection
@@ -193,6 +193,16 @@ def test_models_to_choose_from(qtbot: QtBot) -> None:
     assert chosen.args == [None]
     with qtbot.waitSignal(button.open_requested):
         actions(button)["Open a model file…"].trigger()
+
+
+def test_of_many_models_the_menu_has_the_latest_and_the_one_in_use(qtbot: QtBot) -> None:
+    button = ModelButton()
+    qtbot.addWidget(button)
+    button.set_models([ModelValue(f"/m/{number}.gguf", f"Model {number}") for number in range(500)], "/m/300.gguf")
+    names = [name for name in actions(button) if name.startswith("Model ")]
+    assert names == [*(f"Model {number}" for number in range(MOST_FILES)), "Model 300"]
+    with qtbot.waitSignal(button.models_requested):
+        actions(button)["More models…"].trigger()
 
 
 def test_loading_shows_progress_and_can_be_cancelled(qtbot: QtBot) -> None:

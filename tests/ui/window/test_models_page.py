@@ -308,6 +308,12 @@ def test_the_empty_chat_leads_to_the_models(open_window: OpenWindow, served: Hub
     assert person.window.pages.current_name == "models"
 
 
+def test_the_menu_of_models_leads_to_more(open_window: OpenWindow, served: HubServer) -> None:
+    person = start(open_window, served, loads=[{}])
+    person.choose_model("More models…")
+    assert person.window.pages.current_name == "models"
+
+
 def test_a_gated_model_is_let_in_by_a_token_and_judged_then(
     open_window: OpenWindow, hub: HubServer, model_bytes: bytes
 ) -> None:
