@@ -100,7 +100,8 @@ def test_a_list_does_not_tell_of_templates_that_are_not_used(
 ) -> None:
     path = write(folder, "none", None)
     profile = start_profile()
-    profile.library.add_folder(str(folder))
+    with qtbot.waitSignal(profile.survey.ended, timeout=WAIT_MS):  # it waits until the library rests
+        profile.library.add_folder(str(folder))
     wait_until_known(qtbot, profile, 1)
     profile.templates.save(path, OWN)
     qtbot.waitUntil(lambda: found(profile) == {"none": (TemplateState.GOOD, "")}, timeout=WAIT_MS)
