@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return run_command(models, parsed)
     # Before Qt: PySide reads the source of every module imported after it, which for SQLAlchemy costs 0.3 s and 17 MB.
-    import app.storage.database  # noqa: F401
+    import app.storage.database  # noqa: F401  # only to have it
     from app.bootstrap import run_window
 
     return run_window(parsed.data_dir, parsed.model or parsed.file)

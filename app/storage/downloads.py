@@ -43,7 +43,8 @@ class DownloadStore:
         if not downloads:
             return
         row = insert(DownloadRow)
-        changes = {name: row.excluded[name] for name in DownloadRow.__table__.columns.keys() if name != "id"}  # noqa: SIM118
+        columns = DownloadRow.__table__.columns  # not a dictionary: going through it gives columns, not names
+        changes = {name: row.excluded[name] for name in columns.keys() if name != "id"}  # noqa: SIM118
         statement = row.on_conflict_do_update(index_elements=[DownloadRow.id], set_=changes)
         with self._database.session() as session:
             session.execute(statement, [_to_row(position, download, now) for position, download in downloads])

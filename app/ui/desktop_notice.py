@@ -74,7 +74,8 @@ class DesktopNotice(QObject):
         if self._bus is None and _has_session_bus():
             bus = QDBusConnection.connectToBus(QDBusConnection.BusType.SessionBus, _BUS_NAME)
             if bus.isConnected():
-                slot = SLOT("_on_action(QDBusMessage)")  # a str, and only that works, whatever the stubs say
+                slot = SLOT("_on_action(QDBusMessage)")
+                # It is a str, and only that works, whatever the stubs say.
                 bus.connect(_SERVICE, _PATH, _INTERFACE, "ActionInvoked", self, slot)  # type: ignore[call-overload]
                 self._bus = bus
         return self._bus

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QFocusEvent, QHideEvent, QWheelEvent
 from PySide6.QtWidgets import (
@@ -24,7 +26,7 @@ from app.ui.setting_words import SettingWords
 TYPING_PAUSE_MS = 400
 
 
-class SettingField(QWidget):
+class SettingField(QWidget):  # abstract to mypy alone: a QWidget cannot have ABCMeta
     """The base of all: `changed` is emitted for changes by the person only."""
 
     changed = Signal(object)  # Value
@@ -37,13 +39,13 @@ class SettingField(QWidget):
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(8)
 
+    @abstractmethod
     def value(self) -> Value:
         """The value on screen."""
-        raise NotImplementedError
 
+    @abstractmethod
     def set_value(self, value: Value) -> None:
         """Show a value; nothing is emitted."""
-        raise NotImplementedError
 
     def _adopt(self, control: QWidget) -> None:
         """Name the control after the setting and let clicks on the label lead to it."""

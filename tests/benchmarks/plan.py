@@ -121,7 +121,7 @@ def reckon_here(path: Path, context: int) -> tuple[int, int]:
 def _child(folder: Path) -> Iterator[EngineChild]:
     child = EngineChild(log_path=folder / "engine.log")
     patient: Callable[..., Any] = child.next_event
-    child.next_event = lambda timeout_s=LOAD_TIMEOUT_S: patient(timeout_s)  # type: ignore[method-assign]
+    child.next_event = lambda timeout_s=LOAD_TIMEOUT_S: patient(timeout_s)  # type: ignore[method-assign]  # large files take longer
     try:
         yield child
     finally:

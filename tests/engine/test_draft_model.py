@@ -209,7 +209,7 @@ class Eager:
 def guessing_driver(path: Path, draft: Path, count: int = 5, sequences: int = 1, **fields: Any) -> SessionDriver:
     driver = SessionDriver(path, sequences=sequences, **fields)
     driver.session.use_draft(DraftModel(load(draft, sequences=sequences), driver.model.vocabulary))
-    driver.session._draft_control = Eager(count)  # type: ignore[assignment]
+    driver.session._draft_control = Eager(count)  # type: ignore[assignment]  # guesses so many, whether that pays or not
     return driver
 
 

@@ -80,7 +80,7 @@ def guessing(files: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         driver = SessionDriver(files / f"{name}.gguf", sequences=sequences, with_heads=True, **fields)
         drivers.append(driver)
         driver.session.use_draft(PredictionHeads(driver.model))
-        driver.session._draft_control = Eager(count)  # type: ignore[assignment]
+        driver.session._draft_control = Eager(count)  # type: ignore[assignment]  # guesses so many, whether that pays or not
         return driver
 
     yield make

@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def transfer_of(hub: HubServer, folder: Path) -> Callable[..., Transfer]:
     def make(*files: DownloadFile, token: str | None = None, **options: object) -> Transfer:
-        return Transfer(HubAccess(hub.url, token), files, folder, **options)  # type: ignore[arg-type]
+        return Transfer(HubAccess(hub.url, token), files, folder, **options)  # type: ignore[arg-type]  # any option by its name
 
     return make
 

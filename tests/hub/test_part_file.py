@@ -87,7 +87,7 @@ def test_a_virus_scanner_that_holds_a_new_file_is_waited_for(
         if refused[0] < held_for:
             refused[0] += 1
             error = PermissionError(errno.EACCES, "Access is denied")
-            error.winerror = 5  # type: ignore[attr-defined]
+            error.winerror = 5  # type: ignore[attr-defined]  # as on Windows
             raise error
         return rename(source, place)
 

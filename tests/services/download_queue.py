@@ -58,7 +58,7 @@ class Queue:
             self.store.open()
 
     def add(self, name: str, **options: object) -> Download:
-        return self.service.add([DownloadFile(f"maker/{name}", f"{name}.gguf")], name, **options)  # type: ignore[arg-type]
+        return self.service.add([DownloadFile(f"maker/{name}", f"{name}.gguf")], name, **options)  # type: ignore[arg-type]  # any option by its name
 
     def until(self, condition: Callable[[], bool]) -> None:
         self._qtbot.waitUntil(condition, timeout=WAIT_MS)

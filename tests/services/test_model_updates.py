@@ -50,7 +50,7 @@ def check(qtbot: QtBot, hub: HubServer, tmp_path: Path) -> Iterator[Check]:
 
 def model(path: str = "/models/tiny.gguf", content: bytes = FILE, **facts: object) -> LibraryModel:
     known = LibraryModel(path, "Tiny", Owner.HEARTH, (path,), len(content), sha256=sha256(content), repo=REPO)
-    return replace(known, **facts)  # type: ignore[arg-type]
+    return replace(known, **facts)  # type: ignore[arg-type]  # any field by its name
 
 
 def sha256(content: bytes) -> str:

@@ -25,7 +25,9 @@ class ListHeader(QWidget):
         rows.viewport().installEventFilter(self)
         rows.installEventFilter(self)
         rows.verticalScrollBar().valueChanged.connect(self._follow)
-        QApplication.instance().focusChanged.connect(self._on_focus_changed)  # type: ignore[union-attr]
+        application = QApplication.instance()
+        assert isinstance(application, QApplication)
+        application.focusChanged.connect(self._on_focus_changed)
 
     def _fit(self) -> None:
         """Ask the list for the room that the content needs at this width."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from PySide6.QtCore import QEvent, QRect, Qt
 from PySide6.QtGui import QEnterEvent, QFocusEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
@@ -21,7 +23,7 @@ BOUNDARY_PX = 40
 _DESCRIPTION_LIMIT_CHARS = 20_000
 
 
-class MessageWidget(QWidget):
+class MessageWidget(QWidget):  # abstract to mypy alone: a QWidget cannot have ABCMeta
     """One row: a body of blocks, a footer that shows itself when it is wanted, and the context boundary above.
 
     Geometry: the transcript calls `layout_for(width)` whenever `height_changed` was emitted or the width changed, and
@@ -48,17 +50,17 @@ class MessageWidget(QWidget):
 
     # -- to be said by questions and answers
 
+    @abstractmethod
     def shows_plain_text(self) -> bool:
         """Whether the body shows text as typed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refresh(self) -> None:
         """Show the present state of the row."""
-        raise NotImplementedError
 
+    @abstractmethod
     def place(self, column: QRect) -> int:
         """Lay out everything but the footer from `column.top()` down; the y where it ends."""
-        raise NotImplementedError
 
     def inner_tab_stops(self) -> list[QWidget]:
         """What the keyboard reaches between the message itself and its footer."""

@@ -191,10 +191,10 @@ def test_details_of_a_card_and_of_a_row(qtbot: QtBot, view: RecommendedView) -> 
     view.list.choose_first()
     qtbot.mouseClick(card, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
     assert view.sheet() is not None
-    assert view.sheet().key == card.best.row.model.id  # type: ignore[union-attr]
+    assert view.sheet().key == card.best.row.model.id  # type: ignore[union-attr]  # a card is shown
     assert view.list.current_key == ""
     view.list.choose_first()
-    assert view.sheet().key == view.list.current_key  # type: ignore[union-attr]
+    assert view.sheet().key == view.list.current_key  # type: ignore[union-attr]  # a card is shown
 
 
 def test_narrow_the_details_of_a_card_take_the_place_of_the_list(

@@ -60,7 +60,7 @@ def test_it_is_there_only_while_there_is_something(panel: DownloadsPanel) -> Non
 def test_how_it_stands_is_said_in_words(
     panel: DownloadsPanel, changes: dict[str, object], told: tuple[str, ...]
 ) -> None:
-    row = row_of(panel, replace(download("a"), **changes))  # type: ignore[arg-type]
+    row = row_of(panel, replace(download("a"), **changes))  # type: ignore[arg-type]  # any field by its name
     assert all(words in row.status for words in told), row.status
 
 
@@ -112,8 +112,8 @@ def test_what_is_pressed_is_told_with_the_download(qtbot: QtBot, panel: Download
 def test_the_first_cannot_come_sooner(panel: DownloadsPanel) -> None:
     panel.set_downloads([download("a"), download("b")])
     first, second = panel.rows
-    assert not first.button("Sooner").isEnabled()  # type: ignore[union-attr]
-    assert not second.button("Later").isEnabled()  # type: ignore[union-attr]
+    assert not first.button("Sooner").isEnabled()  # type: ignore[union-attr]  # there is such a button
+    assert not second.button("Later").isEnabled()  # type: ignore[union-attr]  # there is such a button
 
 
 def test_rows_follow_the_order_and_keep_the_keyboard(panel: DownloadsPanel) -> None:
@@ -137,7 +137,7 @@ def test_rows_follow_the_order_and_keep_the_keyboard(panel: DownloadsPanel) -> N
 def test_finished_ones_are_cleared(qtbot: QtBot, panel: DownloadsPanel) -> None:
     panel.set_downloads([download("a", DownloadState.DONE)])
     settle()
-    clear = next(b for b in panel.findChildren(type(panel.rows[0].button("Chat now"))) if "Clear" in b.text())  # type: ignore[arg-type]
+    clear = next(b for b in panel.findChildren(type(panel.rows[0].button("Chat now"))) if "Clear" in b.text())  # type: ignore[arg-type]  # there is such a button
     assert clear.isVisible()
     with qtbot.waitSignal(panel.clear_requested):
         clear.click()

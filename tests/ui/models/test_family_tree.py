@@ -187,7 +187,7 @@ def test_a_button_leads_to_the_details(qtbot: QtBot, tree: FamilyTree) -> None:
 def test_a_search_finds_models_by_all_its_words(tree: FamilyTree, catalog: Catalog) -> None:
     tree.set_search("  vicuna  13B ")
     found = tree.picture.found_ids
-    names = [catalog.model(model_id).name for model_id in found]  # type: ignore[union-attr]
+    names = [catalog.model(model_id).name for model_id in found]  # type: ignore[union-attr]  # each is in the catalogue
     assert names
     assert all("vicuna" in name.lower() and "13b" in name.lower() for name in names)
     assert box_of(tree.picture, found[0])[1]

@@ -110,7 +110,7 @@ def test_a_model_that_cannot_run_leads_to_one_that_does(view: RecommendedView, c
     button = next(b for b in view.details.findChildren(type(view.details.main_button)) if nearest.name in b.text())
     button.click()
     assert view.sheet() is not None
-    assert view.sheet().key == nearest.id  # type: ignore[union-attr]
+    assert view.sheet().key == nearest.id  # type: ignore[union-attr]  # a model is shown
 
 
 def test_narrow_enter_leads_to_details_and_escape_back(

@@ -43,7 +43,7 @@ def hub_model(place: int, **changes: object) -> HubModel:
         (place + 1) * GB,
         "llama",
     )
-    return replace(model, **changes)  # type: ignore[arg-type]
+    return replace(model, **changes)  # type: ignore[arg-type]  # any field by its name
 
 
 def hub_details(model: HubModel, card: str = CARD) -> HubDetails:
@@ -72,15 +72,15 @@ def sheet(key: str = "model", **changes: object) -> ModelSheet:
         (choice("Q3_K_M", 4), choice("Q4_K_M", 5, is_suggested=True), choice("Q8_0", 9)),
         repo="maker/model",
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)  # type: ignore[arg-type]  # any field by its name
 
 
 def library_model(path: str, name: str, **changes: object) -> LibraryModel:
     model = LibraryModel(path, name, Owner.HEARTH, (path,), 2 * GB, "llama", 3 * GB, "Q4_K_M", 8192, True, "mit")
-    return replace(model, **changes)  # type: ignore[arg-type]
+    return replace(model, **changes)  # type: ignore[arg-type]  # any field by its name
 
 
 def download(name: str, state: DownloadState = DownloadState.RUNNING, **changes: object) -> Download:
     files = (DownloadFile("maker/model", "model.gguf"),)
     made = Download(DownloadId(name), name, "maker/model", "Q4_K_M", files, "/models", state, GB // 2, 2 * GB)
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)  # type: ignore[arg-type]  # any field by its name

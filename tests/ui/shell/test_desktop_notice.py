@@ -39,7 +39,7 @@ class Portal(QDBusVirtualObject):
     def introspect(self, path: str) -> str:
         return ""
 
-    def handleMessage(self, message: QDBusMessage, connection: QDBusConnection) -> bool:  # noqa: N802
+    def handleMessage(self, message: QDBusMessage, connection: QDBusConnection) -> bool:  # noqa: N802  # Qt's name
         assert message.signature() == "sa{sv}"
         self.shown.append(message.arguments()[0])
         return connection.send(message.createReply())
