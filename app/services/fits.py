@@ -35,8 +35,18 @@ if TYPE_CHECKING:
 
 PREFIX_BYTES = 64 * 1024  # of a header: what a verdict before a download is made from, too
 _MEMORY_AGE_S = 1.0  # a list of hundreds of rows is judged by one look at the memory
+_MUCH_SHARE = 32  # of the memory: if so much more or less is free, verdicts may be others
 _LEAST_TOKENS = 16  # of an answer whose speed says something
 _GUESSED_SHARE = 4  # more than a quarter guessed ahead says more of the text than of the machine
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the system told of its memory, and of the engine's own, which comes back with the model."""
+
+    host: HostMemory
+    engine_pid: int | None = None
+    engine_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +93,9 @@ class FitService(QObject):
         self._is_measuring = False
         self._running: _Running | None = None
         self._memory: MachineMemory | None = None
-        self._looked_s = 0.0
+        self._seen = _Seen(host_memory())  # from now on workers look: reading files may wait for a busy interpreter
+        self._seen_s = time.monotonic()
+        self._is_looking = False
         engine.event_received.connect(self._on_event)
         models.loaded.connect(self._on_loaded)
         models.unloaded.connect(self._on_unloaded)
@@ -96,11 +108,14 @@ class FitService(QObject):
             self._tasks.run(lambda: read_history(self._file), self._on_read)
 
     def machine(self) -> MachineMemory:
-        """The memory for a model, at most a second old; what the loaded model would give back counts as free."""
-        now_s = time.monotonic()
-        if self._memory is None or now_s - self._looked_s > _MEMORY_AGE_S:
-            self._memory = self._look()
-            self._looked_s = now_s
+        """The memory for a model, as it was when last looked at; what the loaded model would give back counts as free.
+
+        Where that was over a second ago it is looked at anew; `changed` follows if there is much more or less.
+        """
+        if time.monotonic() - self._seen_s > _MEMORY_AGE_S:
+            self._look()
+        if self._memory is None:
+            self._memory = self._machine()
         return self._memory
 
     def speed(self) -> SpeedModel:
@@ -147,11 +162,27 @@ class FitService(QObject):
 
         return self.judge(listed_shape(figures), context_length, file_name, figures.size_bytes)
 
-    def _look(self) -> MachineMemory:
+    def _look(self) -> None:
+        if not self._is_looking:
+            self._is_looking = True
+            pid = self._engine.pid
+            self._tasks.run(
+                lambda: _Seen(host_memory(), pid, None if pid is None else private_bytes(pid)), self._on_seen
+            )
+
+    def _on_seen(self, seen: _Seen) -> None:
+        before = self.machine().all_free_bytes
+        self._is_looking = False
+        self._seen, self._seen_s, self._memory = seen, time.monotonic(), None
+        now = self.machine()
+        if abs(now.all_free_bytes - before) > now.all_bytes // _MUCH_SHARE:
+            self.changed.emit()
+
+    def _machine(self) -> MachineMemory:
         from app.core.fit import MachineMemory
         from app.core.gpu_choice import chosen_gpus
 
-        host = host_memory()
+        host = self._seen.host
         devices = self._choice.devices
         wanted = self._choice.device_for("")
         plan = self._models.info.plan if self._models.info is not None else {}
@@ -166,9 +197,8 @@ class FitService(QObject):
         pid = self._engine.pid
         if not plan or pid is None:
             return 0
-        private = private_bytes(pid)
-        if private is not None:
-            return private
+        if self._seen.engine_pid == pid and self._seen.engine_bytes is not None:
+            return self._seen.engine_bytes
         # Weights are pages of a file there, which the system drops by itself.
         shares = (each for each in plan.get("devices", ()) if each.get("name") == HOST)
         return sum(max(0, int(each.get("used_bytes", 0)) - int(each.get("weights_bytes", 0))) for each in shares)
@@ -200,11 +230,13 @@ class FitService(QObject):
     def _on_unloaded(self) -> None:
         self._memory = None
         self._running = None
+        self._look()
 
     def _on_loaded(self, info: ModelInfo) -> None:
         """Look at the model's first bytes, to know what is to be expected of it."""
         self._memory = None
         self._running = None
+        self._look()
 
         def on_done(running: _Running | None) -> None:
             if self._models.info is info:
