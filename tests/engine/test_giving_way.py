@@ -76,6 +76,17 @@ def test_nobody_comes_after_all_and_long_pieces_go_on(driven: Callable[[str], Se
     assert tokens_of(long, driver) == 528
 
 
+def test_who_answers_alone_reads_long_pieces_at_once(driven: Callable[[str], SessionDriver]) -> None:
+    """The child is told of every request when it comes, whether anything is being read or not."""
+    driver = driven("llama-3")
+    driver.ask(SHORT, "before")
+    driver.session.hurry()
+    driver.begin(LONG, "long")
+    lengths = lengths_of_pieces(driver, lambda: None)
+    driver.steps(1)
+    assert lengths == [512]
+
+
 def test_a_recurrent_state_is_not_spoiled(driven: Callable[[str], SessionDriver]) -> None:
     driver = driven("mamba")
     long = driver.begin(LONG, "long")

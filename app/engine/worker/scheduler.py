@@ -61,6 +61,7 @@ class Scheduler:
     def add(self, answer: Answer) -> None:
         """One more answer."""
         self._answers.append(answer)
+        self._is_hurried = False  # it is here
         if self._is_recurrent:
             answer.control.when_stopped(partial(self._stop_now, answer))
 
