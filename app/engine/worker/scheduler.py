@@ -60,8 +60,8 @@ class Scheduler:
 
     def add(self, answer: Answer) -> None:
         """One more answer."""
+        self._is_hurried = self._is_hurried and self.is_busy  # alone it reads long pieces at once
         self._answers.append(answer)
-        self._is_hurried = False  # it is here
         if self._is_recurrent:
             answer.control.when_stopped(partial(self._stop_now, answer))
 
