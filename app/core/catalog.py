@@ -88,13 +88,16 @@ class CatalogFile:
     estimated_bytes: int | None = None
 
     @property
+    def is_pinned(self) -> bool:
+        """Whether commit and hash are known: only such a file is downloaded with one click, every byte checked."""
+        hashes = [part.sha256 for part in self.parts] or [self.sha256]
+        return self.commit is not None and None not in hashes
+
+    @property
     def is_confirmed(self) -> bool:
-        """Whether size, hash and commit are known: only such a file is downloaded with one click."""
-        if self.commit is None or self.size_bytes is None:
-            return False
-        if self.parts:
-            return all(part.size_bytes is not None and part.sha256 is not None for part in self.parts)
-        return self.sha256 is not None
+        """Whether its exact size is known as well; else the hub tells it when the download begins."""
+        sizes = [self.size_bytes, *(part.size_bytes for part in self.parts)]
+        return self.is_pinned and None not in sizes
 
     @property
     def shown_bytes(self) -> int | None:

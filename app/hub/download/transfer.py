@@ -114,7 +114,8 @@ class Transfer:
         self._standing = Standing()
         found = transfer.ask()
         self._learn(number, found)
-        if not file.sha256 and self._is_there(target, found.digest, found.size_bytes):
+        is_new = not (file.sha256 and file.size_bytes)  # what to look for is known only now
+        if is_new and self._is_there(target, found.digest, found.size_bytes):
             return None
         self._require_name(target)
         self._require_space(target)

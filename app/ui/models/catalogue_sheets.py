@@ -8,6 +8,7 @@ from PySide6.QtCore import QCoreApplication, QLocale
 
 from app.core.architectures import CHAT_ARCHITECTURES
 from app.core.catalog import Catalog, CatalogFile, CatalogModel, CommercialUse, ModelKind
+from app.core.chat_formats import PLAIN, format_named
 from app.core.downloads import DownloadFile
 from app.core.estimated_shape import ListedFigures
 from app.core.quantizations import Quality, quantization_named
@@ -48,7 +49,8 @@ def file_choices(files: Sequence[CatalogFile]) -> tuple[FileChoice, ...]:
     """The files of a row from the smallest; the one that most people want is marked."""
     choices = [_choice(file) for file in files]
     choices.sort(key=lambda choice: choice.size_bytes)
-    suggested = suggested_place([(choice.quantization, bool(choice.parts)) for choice in choices])
+    # Of a size that nobody knows there is no verdict at a glance.
+    suggested = suggested_place([(choice.quantization, bool(choice.parts and choice.size_bytes)) for choice in choices])
     return tuple(
         FileChoice(
             choice.repo,
@@ -118,12 +120,12 @@ def kind_words(kind: ModelKind) -> str:
 
 def _choice(file: CatalogFile) -> FileChoice:
     parts: tuple[DownloadFile, ...] = ()
-    if file.is_confirmed and file.parts:
+    if file.is_pinned and file.parts:
         parts = tuple(
             DownloadFile(file.repo, part.path, file.commit or "", part.sha256 or "", part.size_bytes or 0)
             for part in file.parts
         )
-    elif file.is_confirmed:
+    elif file.is_pinned:
         parts = (DownloadFile(file.repo, file.path, file.commit or "", file.sha256 or "", file.size_bytes or 0),)
     return FileChoice(
         file.repo,
@@ -157,6 +159,8 @@ def _facts(model: CatalogModel, catalog: Catalog) -> list[Fact]:
         facts.append(Fact(tr("Catalogue", "Context"), tokens))
     if model.languages:
         facts.append(Fact(tr("Catalogue", "Languages"), language_words(model.languages)))
+    if (known := format_named(model.template)) is not None and known is not PLAIN:
+        facts.append(Fact(tr("Catalogue", "Chat template"), known.name))
     if model.novelty:
         facts.append(Fact(tr("Catalogue", "What was new"), model.novelty))
     if model.limits:

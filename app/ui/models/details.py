@@ -216,7 +216,8 @@ class ModelDetails(ScrollColumn):
         elif download is not None and download.state is DownloadState.PAUSED:
             self._main.setText(self.tr("Resume the download"))
         elif choice.parts and choice.size_bytes:
-            self._main.setText(self.tr("Download ({size})").format(size=file_size(choice.size_bytes)))
+            words = self.tr("Download ({size})") if choice.is_size_exact else self.tr("Download (about {size})")
+            self._main.setText(words.format(size=file_size(choice.size_bytes)))
         elif choice.parts:
             self._main.setText(self.tr("Download"))
         else:

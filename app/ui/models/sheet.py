@@ -22,6 +22,11 @@ class FileChoice:
     has_template: bool | None = None  # it carries a chat template; None: not known
 
     @property
+    def is_size_exact(self) -> bool:
+        """Whether it is known to the byte what a download brings."""
+        return all(part.size_bytes for part in self.parts)
+
+    @property
     def key(self) -> str:
         """Tells it from all others."""
         return f"{self.repo}/{self.path}"

@@ -7,7 +7,7 @@ import pytest
 from app.core.catalog import Catalog
 from app.hub.catalog_file import load_catalog
 from app.paths import resources
-from app.ui.models.catalogue_sheets import sheet_of_row
+from app.ui.models.catalogue_sheets import file_choices, sheet_of_row
 
 
 @pytest.fixture(scope="module")
@@ -31,3 +31,31 @@ def test_what_the_engine_can_run_is_to_be_found_on_the_hub(
     model = catalog.model(model_id)
     assert model is not None
     assert sheet_of_row(model, catalog).repo == words
+
+
+def test_what_can_be_checked_by_its_hash_is_one_press_away(catalog: Catalog) -> None:
+    """Of many files of 2023 the hash is known and the exact size is not; the hub tells it."""
+    model = catalog.model("vicuna-13b-v1.5")
+    assert model is not None
+    suggested = next(choice for choice in file_choices(model.files) if choice.is_suggested)
+    (file,) = suggested.parts
+    assert (suggested.quantization, len(file.sha256), len(file.commit), file.size_bytes) == ("Q4_K_M", 64, 40, 0)
+    assert suggested.size_bytes > 7_000_000_000
+    assert not suggested.is_size_exact
+
+
+def test_a_file_with_a_size_is_suggested_before_one_without(catalog: Catalog) -> None:
+    model = catalog.model("stablelm-zephyr-3b")
+    assert model is not None
+    suggested = next(choice for choice in file_choices(model.files) if choice.is_suggested)
+    assert suggested.size_bytes
+
+
+def test_the_chat_template_is_told_where_there_is_one(catalog: Catalog) -> None:
+    def told(model_id: str) -> list[str]:
+        model = catalog.model(model_id)
+        assert model is not None
+        return [fact.text for fact in sheet_of_row(model, catalog).facts if fact.label == "Chat template"]
+
+    assert told("vicuna-13b-v1.5") == ["vicuna"]
+    assert told("llama-2-7b") == []  # it continues texts

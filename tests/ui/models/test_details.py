@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
@@ -92,6 +93,13 @@ def test_a_file_that_is_not_confirmed_is_looked_for_on_the_hub(qtbot: QtBot, det
     with qtbot.waitSignal(details.show_in_hub_requested) as asked, qtbot.assertNotEmitted(details.download_requested):
         details.main_button.click()
     assert asked.args == ["maker/model"]
+
+
+def test_a_size_that_is_an_estimate_says_so(details: ModelDetails) -> None:
+    known = choice("Q4_K_M", 5)
+    estimated = replace(known, parts=tuple(replace(part, size_bytes=0) for part in known.parts))
+    details.set_sheet(sheet(files=(estimated,)))
+    assert details.main_button.text() == "Download (about 5.0 GB)"
 
 
 def test_many_files_are_behind_a_button(details: ModelDetails) -> None:

@@ -55,6 +55,18 @@ def test_a_file_is_confirmed_by_size_hash_and_commit_together() -> None:
         file[name] = kept
 
 
+def test_a_file_can_be_checked_by_hash_and_commit_though_its_size_is_not_known() -> None:
+    data = catalog_json()
+    data["models"][1]["recommended"] = False
+    file = data["models"][1]["files"][0]
+    del file["size_bytes"]
+    assert parse_catalog(data).models[1].files[0].is_pinned
+    for name in ("sha256", "commit"):
+        kept = file.pop(name)
+        assert not parse_catalog(data).models[1].files[0].is_pinned, name
+        file[name] = kept
+
+
 def test_a_split_file_is_confirmed_by_all_its_parts() -> None:
     data = catalog_json()
     split = data["models"][1]["files"][1]
@@ -67,6 +79,7 @@ def test_a_split_file_is_confirmed_by_all_its_parts() -> None:
     assert file.shown_bytes == 10
     del split["parts"][1]["sha256"]
     assert not parse_catalog(data).models[1].files[1].is_confirmed
+    assert not parse_catalog(data).models[1].files[1].is_pinned
     split["size_bytes"] = 11
     assert refused(data).string("where") == "models[1].files[1].size_bytes"
 
