@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from app.core.events import HOST
-from app.core.memory import ContextPlan, fits_cache_type, memory_need, without_reserve
+from app.core.memory import ContextPlan, memory_need, prefers_flash_attention, usable_cache_type, without_reserve
 from app.core.model_shape import ModelShape
 from app.core.plan import Budget, EnginePlan, Machine, Wishes
 from app.core.planner import DEFAULT_CONTEXT_LENGTH, MIN_CONTEXT_LENGTH, OUTPUT_TOKENS, fitting_plan
@@ -96,15 +96,21 @@ class Verdict:
     context_length: int
 
 
-def need_of(shape: ModelShape, context_length: int, cache_type: str = "f16", *, flash_attention: bool = False) -> Need:
-    """What a model takes with one conversation of this length, all on one device. Quick: a slider may ask."""
-    usable = cache_type if fits_cache_type(shape, cache_type) and shape.has_cache else "f16"
-    context = ContextPlan(
-        context_length,
-        output_tokens=OUTPUT_TOKENS,
-        flash_attention=flash_attention or usable != "f16",  # llama.cpp has no other attention for quantized values
-        cache_type=usable,
-    )
+def need_of(
+    shape: ModelShape,
+    context_length: int,
+    cache_type: str = "f16",
+    *,
+    cpu_flash_attention: bool = False,
+    on_gpu: bool = False,
+) -> Need:
+    """What a model takes with one conversation of this length, all on one device. Quick: a slider may ask.
+
+    `cpu_flash_attention` as in `app.core.plan.Machine`; on GPUs plans always have it.
+    """
+    usable = usable_cache_type(shape, cache_type)
+    flash = on_gpu or prefers_flash_attention(shape, usable, cpu_flash_attention)
+    context = ContextPlan(context_length, output_tokens=OUTPUT_TOKENS, flash_attention=flash, cache_type=usable)
     need = memory_need(shape, context)
     return Need(need.weights_bytes, need.cache_bytes, need.compute_bytes, need.surrounding_bytes)
 
@@ -126,13 +132,19 @@ def judge(
 ) -> Verdict:
     """How a model would run here; `model` and `quantization` find its own past runs (`app.core.speed`)."""
     wishes = Wishes(context_length=context_length, cache_type=cache_type, sequences=1)
-    need = need_of(shape, context_length, cache_type, flash_attention=machine.cpu_flash_attention)
     plan = fitting_plan(shape, _machine(machine), wishes)
     if plan is not None:
         kind = _kind(plan)
     else:
         plan = fitting_plan(shape, _machine(_emptied(machine)), wishes)
         kind = FitKind.TOO_LARGE if plan is None else FitKind.TIGHT
+    need = need_of(
+        shape,
+        context_length,
+        cache_type,
+        cpu_flash_attention=machine.cpu_flash_attention,
+        on_gpu=plan is not None and plan.uses_gpu,
+    )
     on_gpus = [share for share in plan.shares if share.device != HOST and share.layers] if plan is not None else []
     names = {gpu.device: gpu.name for gpu in machine.gpus}
     return Verdict(

@@ -10,6 +10,7 @@ pages of the file that stay behind are clean, and the system drops them when it 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +22,7 @@ HEADS_CONTEXT_TOKENS = 2048  # heads of a model that guess ahead: how much of a 
 HEADS_BATCH_TOKENS = 64
 HEADS_STATES = 320  # states of the model that are kept for them, for the latest tokens of a conversation
 _RESERVE_BYTES = 512 * 1024 * 1024  # for the window and everything else the person does
+_SMALL_ATTENTION_LANES = 16  # HEARTH_LANES: numbers of a head that it takes together
 _CACHE_BLOCK = 32  # numbers that a quantized cache stores together
 _CACHE_BLOCK_BYTES = {"f16": 64, "q8_0": 34, "q4_0": 18}
 
@@ -142,9 +144,23 @@ def without_reserve(free_bytes: int) -> int:
     return int(free_bytes - min(_RESERVE_BYTES, free_bytes // 8))
 
 
-def fits_cache_type(shape: ModelShape, cache_type: str) -> bool:
-    """Whether the model's heads can be stored as this type; llama.cpp refuses or aborts where they cannot."""
-    return cache_type == "f16" or not any(length % _CACHE_BLOCK for length in shape.head_lengths)
+def usable_cache_type(shape: ModelShape, cache_type: str) -> str:
+    """The wished type where the model's heads can be stored so, else f16: llama.cpp refuses or aborts then."""
+    fits = shape.has_cache and not any(length % _CACHE_BLOCK for length in shape.head_lengths)
+    return cache_type if fits else "f16"
+
+
+def suits_small_attention(head_lengths: Iterable[int]) -> bool:
+    """Whether packaging/engine/small_attention.h computes heads of these lengths; the rest it leaves to ggml."""
+    return all(length % _SMALL_ATTENTION_LANES == 0 for length in head_lengths)
+
+
+def prefers_flash_attention(shape: ModelShape, cache_type: str, on_processor: bool) -> bool:
+    """Whether a processor computes this model by flash attention; `on_processor`: where it suits, it is faster there.
+
+    llama.cpp has no other attention for quantized values.
+    """
+    return cache_type != "f16" or (on_processor and suits_small_attention(shape.head_lengths))
 
 
 def round_up(value: int, step: int) -> int:

@@ -20,12 +20,13 @@ from app.core.memory import (
     CONTEXT_STEP_TOKENS,
     ContextPlan,
     compute_bytes,
-    fits_cache_type,
     input_bytes,
     layer_cache_bytes,
     memory_need,
+    prefers_flash_attention,
     round_up,
     surrounding_bytes,
+    usable_cache_type,
 )
 from app.core.model_shape import ModelShape
 from app.core.plan import DeviceShare, EnginePlan, Machine, Placement, Wishes
@@ -37,7 +38,6 @@ OUTPUT_TOKENS = 32  # of how many tokens of a batch the logits are kept: every c
 _BATCHES = (512, 256, 128, 64)
 _SEQUENCES_SHARE = 4  # further conversations take at most a quarter of what would stay free
 _MAX_CELLS = (1 << 31) - 1  # n_ctx is for all conversations together
-SMALL_ATTENTION_STEP = 16  # heads of other lengths are not for small_attention.h
 _SPLIT_STEPS = 256  # how finely the even filling of several GPUs is searched
 
 
@@ -121,8 +121,7 @@ class _Planner:
         self._shape = shape
         self._machine = machine
         self._wishes = wishes
-        fits = fits_cache_type(shape, wishes.cache_type) and shape.has_cache
-        self._cache_type = wishes.cache_type if fits else "f16"
+        self._cache_type = usable_cache_type(shape, wishes.cache_type)
         self._cache_bytes = cache(partial(layer_cache_bytes, shape))  # by the context: it is asked again and again
         limit = shape.layers + 1
         self._layer_limit = (limit if wishes.gpu_layers < 0 else min(wishes.gpu_layers, limit)) if machine.gpus else 0
@@ -165,9 +164,7 @@ class _Planner:
         if self._layer_limit:
             for batch in _BATCHES[:2]:
                 yield replace(context, batch_tokens=batch, flash_attention=True), True
-        needs_flash = self._cache_type != "f16"  # llama.cpp has no other attention for quantized values
-        suits = all(length % SMALL_ATTENTION_STEP == 0 for length in self._shape.head_lengths)
-        first = (self._machine.cpu_flash_attention and suits) or needs_flash
+        first = prefers_flash_attention(self._shape, self._cache_type, self._machine.cpu_flash_attention)
         for flash in (first,) if first else (False, True):
             for batch in _BATCHES:
                 outputs = min(OUTPUT_TOKENS, batch)

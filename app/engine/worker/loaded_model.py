@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from app.core.errors import ErrorKind, UserError
-from app.core.memory import CONTEXT_STEP_TOKENS, ContextPlan, round_up
+from app.core.memory import CONTEXT_STEP_TOKENS, ContextPlan, round_up, suits_small_attention
 from app.core.plan import DeviceShare, EnginePlan, Placement
-from app.core.planner import BATCH_TOKENS, OUTPUT_TOKENS, SMALL_ATTENTION_STEP
+from app.core.planner import BATCH_TOKENS, OUTPUT_TOKENS
 from app.engine.protocol import Adapter
 from app.engine.worker.adapters import AdapterSet
 from app.engine.worker.binding import ggml_function, has_small_attention, llama
@@ -300,7 +300,7 @@ class LoadedModel:
         width = int(llama.llama_model_n_embd(self.handle)) // max(int(llama.llama_model_n_head(self.handle)), 1)
         kind = self.metadata("general.architecture")
         lengths = (self.metadata(f"{kind}.attention.{name}_length") or width for name in ("key", "value"))
-        return all(int(length) % SMALL_ATTENTION_STEP == 0 for length in lengths)
+        return suits_small_attention(map(int, lengths))
 
     @property
     def plan_details(self) -> dict[str, Any]:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from app.core.fit import FitKind, GpuMemory, MachineMemory, judge, need_of, usual_context
@@ -64,6 +66,18 @@ def test_the_need_is_that_of_the_memory_formula() -> None:
     quantized = need_of(LLAMA, 8192, "q8_0")
     assert quantized.cache_bytes * 64 == need.cache_bytes * 34
     assert need_of(planned_model("Phi 2").shape, 8192, "q8_0") == need_of(planned_model("Phi 2").shape, 8192)
+
+
+def test_the_need_is_that_of_the_attention_by_which_it_will_run() -> None:
+    plain = need_of(LLAMA, 8192)
+    odd = replace(LLAMA, key_length=100, value_length=100)  # not for the flash attention of processors
+    quick = replace(machine(12, 16), cpu_flash_attention=True)
+    assert judge(LLAMA, 8192, machine(12, 16), None).need == plain
+    assert judge(LLAMA, 8192, quick, None).need.compute_bytes < plain.compute_bytes
+    assert judge(odd, 8192, quick, None).need == need_of(odd, 8192)
+    on_card = judge(LLAMA, 8192, machine(12, 16, card(11, 12)), None)
+    assert on_card.kind is FitKind.ON_GPU
+    assert on_card.need.compute_bytes < plain.compute_bytes
 
 
 def test_a_longer_context_needs_more_and_turns_the_verdict() -> None:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from app.core.gguf_reader import read_header
-from app.core.memory import CACHE_TYPES, ContextPlan, fits_cache_type, layer_cache_bytes, memory_need, round_up
+from app.core.memory import CACHE_TYPES, ContextPlan, layer_cache_bytes, memory_need, round_up, usable_cache_type
 from app.core.model_shape import ModelShape, shape_of
 from tests.fixtures.gguf_bytes import F32, I32, Array, Tensor, gguf, llama_keys, tiny_llama
 
@@ -166,10 +166,10 @@ def test_quantized_caches_are_smaller_and_need_heads_of_whole_blocks() -> None:
     model = shape("llama", **LLAMA_3_8B)
     f16, q8_0, q4_0 = (sum(layer_cache_bytes(model, ContextPlan(4096, cache_type=kind))) for kind in CACHE_TYPES)
     assert (q8_0 / f16, q4_0 / f16) == (34 / 64, 18 / 64)
-    assert all(fits_cache_type(model, kind) for kind in CACHE_TYPES)
+    assert [usable_cache_type(model, kind) for kind in CACHE_TYPES] == list(CACHE_TYPES)
     odd = shape("llama", **LLAMA_3_8B, attention__key_length=80)
-    assert [fits_cache_type(odd, kind) for kind in CACHE_TYPES] == [True, False, False]
-    assert fits_cache_type(shape("mamba", **MAMBA_3B), "q4_0")
+    assert {usable_cache_type(odd, kind) for kind in CACHE_TYPES} == {"f16"}
+    assert usable_cache_type(shape("mamba", **MAMBA_3B), "q4_0") == "f16"  # it has no cache
 
 
 def test_weights_are_told_apart_by_where_they_can_lie() -> None:
