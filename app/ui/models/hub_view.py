@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QLineEdit, QStackedWidget, QVBoxLayout, QWidget
 from app.core.fit import Verdict
 from app.core.hub_values import HubDetails, HubModel, SearchPage, SearchQuery, SearchSort
 from app.services.explanation import Action, ActionKind, Explanation
+from app.services.wording import file_size
 from app.ui.buttons import Button, ButtonKind
 from app.ui.flow_layout import FlowLayout
 from app.ui.labels import Label, hint
@@ -22,6 +23,8 @@ from app.ui.models.master_detail import MasterDetail
 from app.ui.models.row_list import ListRow, RowList
 from app.ui.setting_fields import CalmComboBox
 from app.ui.transcript.announce import announce
+
+SIZE_LIMITS_BYTES = tuple(gigabytes * 1_000_000_000 for gigabytes in (1, 2, 4, 8, 16, 32))
 
 
 class _Shown(Enum):
@@ -203,6 +206,12 @@ class HubView(QWidget):
         ):
             self._task.addItem(words, task)
         self._task.activated.connect(self._on_filters_changed)
+        self._size = CalmComboBox(box)
+        self._size.setAccessibleName(self.tr("Size"))
+        self._size.addItem(self.tr("Any size"), 0)
+        for limit_bytes in SIZE_LIMITS_BYTES:
+            self._size.addItem(self.tr("Up to {size}").format(size=file_size(limit_bytes)), limit_bytes)
+        self._size.activated.connect(self._on_filters_changed)
         self._sort = CalmComboBox(box)
         self._sort.setAccessibleName(self.tr("Order"))
         for sort, words in (
@@ -218,7 +227,7 @@ class HubView(QWidget):
         self._author.setTextMargins(4, 2, 4, 2)
         self._author.setMaximumWidth(self.fontMetrics().averageCharWidth() * 20)
         self._author.editingFinished.connect(self._on_author_changed)
-        for widget in (self._fits, self._task, self._sort, self._author):
+        for widget in (self._fits, self._task, self._size, self._sort, self._author):
             filters.addWidget(widget)
         return box
 
@@ -239,11 +248,12 @@ class HubView(QWidget):
         return page
 
     def _with_filters(self, text: str) -> SearchQuery:
+        limits = (self._max_bytes if self._fits.isChecked() else 0, self._size.currentData())
         return SearchQuery(
             text,
             author=self._author.text().strip(),
             task=str(self._task.currentData()),
-            max_bytes=self._max_bytes if self._fits.isChecked() else None,
+            max_bytes=min(filter(None, limits), default=None),
             sort=self._chosen_sort(),
         )
 

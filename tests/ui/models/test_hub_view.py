@@ -234,6 +234,19 @@ def test_a_kind_can_be_asked_for(qtbot: QtBot, view: HubView, asked: list[Search
     assert asked[-1].task == "text-generation"
 
 
+def test_a_size_can_be_asked_for(qtbot: QtBot, view: HubView, asked: list[SearchQuery]) -> None:
+    view.set_max_bytes(3_000_000_000)
+    view.set_search("model")
+    assert asked[-1].max_bytes is None
+    size = next(box for box in view.findChildren(QComboBox) if box.accessibleName() == "Size")
+    size.setFocus()
+    for limit_bytes in (1_000_000_000, 2_000_000_000, 4_000_000_000):
+        qtbot.keyClick(size, Qt.Key.Key_Down)
+        assert asked[-1].max_bytes == limit_bytes
+    button(view, "Fits this computer").click()
+    assert asked[-1].max_bytes == 3_000_000_000  # of two limits the lower holds
+
+
 def test_another_hub_gives_its_own_answers(view: HubView, asked: list[SearchQuery]) -> None:
     view.set_search("model")
     view.set_page(PAGE)
