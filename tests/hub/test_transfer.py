@@ -22,6 +22,16 @@ from tests.hub.running_transfer import CONTENT, NAME, REPO, Running, file, folde
 __all__ = ["file", "folder", "start", "transfer_of"]
 
 
+def stopped_midway(transfer: Transfer, hub: HubServer) -> Running:
+    """A transfer that was stopped when more than 500,000 bytes had come."""
+    hub.cdn.bytes_per_second = 1_000_000
+    running = Running(transfer)
+    running.until(lambda: transfer.snapshot().done_bytes > 500_000)
+    running.stop()
+    hub.cdn.bytes_per_second = None
+    return running
+
+
 def test_a_file_arrives_with_nothing_beside_it(
     transfer_of: Callable[..., Transfer], file: DownloadFile, folder: Path, hub: HubServer
 ) -> None:
@@ -158,16 +168,11 @@ def test_what_cannot_be_had(
 def test_a_stopped_download_goes_on_where_it_was(
     transfer_of: Callable[..., Transfer], file: DownloadFile, folder: Path, hub: HubServer
 ) -> None:
-    hub.cdn.bytes_per_second = 1_000_000
-    running = Running(transfer_of(file))
-    running.until(lambda: running.transfer.snapshot().done_bytes > 500_000)
-    running.stop()
-    assert isinstance(running.error, StoppedError)
+    assert isinstance(stopped_midway(transfer_of(file), hub).error, StoppedError)
     journal = json.loads(part_path(folder / NAME).with_name(f"{NAME}.part.json").read_text())
     ((begin, end),) = journal["done"]
     assert begin == 0
     assert end > 500_000
-    hub.cdn.bytes_per_second = None
     transfer_of(file).run()
     assert (folder / NAME).read_bytes() == CONTENT
     assert hub.seen("cdn")[-1].headers["range"] == f"bytes={end}-"
@@ -176,11 +181,7 @@ def test_a_stopped_download_goes_on_where_it_was(
 def test_a_part_of_another_version_is_not_continued(
     transfer_of: Callable[..., Transfer], file: DownloadFile, folder: Path, hub: HubServer
 ) -> None:
-    hub.cdn.bytes_per_second = 1_000_000
-    running = Running(transfer_of(file))
-    running.until(lambda: running.transfer.snapshot().done_bytes > 500_000)
-    running.stop()
-    hub.cdn.bytes_per_second = None
+    stopped_midway(transfer_of(file), hub)
     newer = bytes(reversed(CONTENT))
     hub.add_repo(REPO, {NAME: newer})
     transfer_of(DownloadFile(REPO, NAME)).run()
@@ -270,11 +271,7 @@ def test_what_no_digest_vouches_for_is_not_continued(
     unknown = DownloadFile(REPO, NAME)
     no_hub = Fault(FaultKind.STATUS, status=200, body=CONTENT)  # tells neither a commit nor a digest
     hub.fail_next("*/resolve/*", no_hub, method="HEAD", times=9)
-    hub.cdn.bytes_per_second = 1_000_000
-    running = Running(transfer_of(unknown))
-    running.until(lambda: running.transfer.snapshot().done_bytes > 500_000)
-    running.stop()
-    hub.cdn.bytes_per_second = None
+    stopped_midway(transfer_of(unknown), hub)
     newer = bytes(reversed(CONTENT))
     hub.add_repo(REPO, {NAME: newer})
     transfer_of(unknown).run()

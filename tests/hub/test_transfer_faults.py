@@ -25,6 +25,17 @@ from tests.hub.running_transfer import CONTENT, NAME, REPO, Running, file, folde
 __all__ = ["file", "folder", "start", "transfer_of"]
 
 
+@pytest.fixture
+def arrives(transfer_of: Callable[..., Transfer], file: DownloadFile, folder: Path) -> Callable[[], None]:
+    """Downloads the file over all that the hub puts in its way: it is whole in the end."""
+
+    def run() -> None:
+        transfer_of(file).run()
+        assert (folder / NAME).read_bytes() == CONTENT
+
+    return run
+
+
 @pytest.mark.parametrize(
     "faults",
     [
@@ -125,55 +136,36 @@ def test_a_network_that_is_away_is_waited_for(
 
 
 def test_a_stalled_connection_is_given_up(
-    transfer_of: Callable[..., Transfer],
-    file: DownloadFile,
-    folder: Path,
-    hub: HubServer,
-    monkeypatch: pytest.MonkeyPatch,
+    arrives: Callable[[], None], hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.hub.download.transfer.SILENCE_TIMEOUT_S", 0.5)
     hub.fail_next("/files/*", Fault(FaultKind.STALL, at_byte=500_000))
-    transfer_of(file).run()
-    assert (folder / NAME).read_bytes() == CONTENT
+    arrives()
     assert len(hub.seen("cdn")) == 2
 
 
-def test_a_connection_from_before_a_change_of_network_is_not_trusted(
-    transfer_of: Callable[..., Transfer],
-    file: DownloadFile,
-    folder: Path,
-    hub: HubServer,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("sign", "value"),
+    [
+        ("_own_addresses", lambda: ("192.0.2.77",)),  # another network
+        ("_ASLEEP_S", -1.0),  # every pause looks like a sleep
+    ],
+    ids=["network", "sleep"],
+)
+def test_a_connection_from_before_a_change_is_not_trusted(
+    transfer_of: Callable[..., Transfer], file: DownloadFile, folder: Path, hub: HubServer, sign: str, value: object
 ) -> None:
     hub.fail_next("/files/*", Fault(FaultKind.STALL, at_byte=500_000))
     running = Running(transfer_of(file))
     running.until(lambda: running.transfer.snapshot().done_bytes > 400_000)
     began = time.monotonic()
-    monkeypatch.setattr("app.hub.download.network_watch._own_addresses", lambda: ("192.0.2.77",))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(f"app.hub.download.network_watch.{sign}", value)
+        running.until(lambda: len(hub.seen("cdn")) > 1)
     running.end()
     assert running.error is None
     assert (folder / NAME).read_bytes() == CONTENT
     assert time.monotonic() - began < SILENCE_TIMEOUT_S / 2  # it did not wait until the silence was too long
-
-
-def test_a_connection_from_before_a_sleep_is_not_trusted(
-    transfer_of: Callable[..., Transfer],
-    file: DownloadFile,
-    folder: Path,
-    hub: HubServer,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    hub.fail_next("/files/*", Fault(FaultKind.STALL, at_byte=500_000))
-    running = Running(transfer_of(file))
-    running.until(lambda: running.transfer.snapshot().done_bytes > 400_000)
-    began = time.monotonic()
-    monkeypatch.setattr("app.hub.download.network_watch._ASLEEP_S", -1.0)  # every pause looks like a sleep
-    running.until(lambda: len(hub.seen("cdn")) > 1)
-    monkeypatch.undo()
-    running.end()
-    assert running.error is None
-    assert (folder / NAME).read_bytes() == CONTENT
-    assert time.monotonic() - began < SILENCE_TIMEOUT_S / 2
 
 
 def test_a_connection_that_has_gone_silent_is_told(
@@ -202,16 +194,11 @@ def test_the_tags_of_a_server_that_is_no_hub_mean_nothing(
 
 
 def test_a_connection_that_only_drips_is_replaced(
-    transfer_of: Callable[..., Transfer],
-    file: DownloadFile,
-    folder: Path,
-    hub: HubServer,
-    monkeypatch: pytest.MonkeyPatch,
+    arrives: Callable[[], None], hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.hub.download.file_transfer._CRAWL_LOOK_S", 0.5)
     hub.fail_next("/files/*", Fault(FaultKind.SLOW_DRIP, bytes_per_second=100))
-    transfer_of(file).run()
-    assert (folder / NAME).read_bytes() == CONTENT
+    arrives()
 
 
 def test_a_damaged_file_is_fetched_once_more(
@@ -297,18 +284,13 @@ def test_several_connections_where_one_is_slow(hub: HubServer, folder: Path, mon
 
 
 def test_what_a_server_sends_again_counts_as_life(
-    transfer_of: Callable[..., Transfer],
-    file: DownloadFile,
-    folder: Path,
-    hub: HubServer,
-    monkeypatch: pytest.MonkeyPatch,
+    arrives: Callable[[], None], hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.hub.download.file_transfer._CRAWL_LOOK_S", 0.3)
     hub.fail_next("/files/*", Fault(FaultKind.DROP, at_byte=2_500_000))
     hub.fail_next("/files/*", Fault(FaultKind.IGNORE_RANGE))  # all of it once more, at the pace of the line
     hub.cdn.bytes_per_second = 1_500_000
-    transfer_of(file).run()
-    assert (folder / NAME).read_bytes() == CONTENT
+    arrives()
     assert len(hub.seen("cdn")) == 2
 
 
