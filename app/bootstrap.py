@@ -21,6 +21,7 @@ from app.engine.command import engine_command, engine_environment
 from app.hub.adopt.places import Places
 from app.memory_release import MemoryRelease, keep_one_heap
 from app.paths import Paths, builtin_model, choose_paths, resources, shipped_catalog
+from app.services.adapter_choices import AdapterChoices
 from app.services.catalog import CatalogService
 from app.services.chat import ChatService
 from app.services.conversations import ConversationsService
@@ -72,6 +73,9 @@ def build_profile(
     hub = HubService(settings, tasks, paths.hub_answers, os.environ, parent)
     downloads = DownloadService(store, tasks, settings, hub.access, paths.models, parent)
     library = LibraryService(store, tasks, places, lambda: downloads.folder, parent)
+    adapters = AdapterChoices(settings)
+    # Before the models, which look what is chosen.
+    library.moved.connect(lambda path, moved: adapters.follow(path, moved))
     library.moved.connect(models.follow)
     downloads.finished.connect(lambda download: library.adopt([downloaded_model(download)]))
     hub.access_changed.connect(downloads.reconnect)

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from app import __version__
+from app.cli.adapter_argument import ADAPTER_HELP, adapter
 from app.cli.model_arguments import add_model_commands
 from app.core.sampling import RANGE_OF
 from app.core.settings import SETTING_OF
@@ -59,6 +60,7 @@ def _ask_parser() -> argparse.ArgumentParser:
     parser.add_argument("question", help='the question; "-" reads it from standard input')
     add = parser.add_argument
     add("--model", metavar="PATH", help="a GGUF file; the built-in model if left out")
+    add("--adapter", type=adapter, action="append", default=[], metavar="FILE[=STRENGTH]", help=ADAPTER_HELP)
     add("--max-tokens", type=_number("answers.max_tokens"), default=0, metavar="N", help="longest answer in tokens")
     add("--temperature", type=_temperature, metavar="T", help="0 is always the likeliest word")
     add("--seed", type=_number("sampling.seed"), metavar="S", help="the same seed gives the same answer")

@@ -45,7 +45,14 @@ def _question(text: str, show: Show) -> str:
 
 def _answer(session: Session, paths: Paths, arguments: argparse.Namespace, question: str, show: Show) -> int:
     path = str(Path(arguments.model).absolute()) if arguments.model else str(builtin_model())
-    session.call(Load(session.next_id(), path, arguments.context, device=chosen_device(paths, path)), show)
+    load = Load(
+        session.next_id(),
+        path,
+        arguments.context,
+        device=chosen_device(paths, path),
+        adapters=tuple(arguments.adapter),
+    )
+    session.call(load, show)
     sampling = {"temperature": arguments.temperature, "seed": arguments.seed}
     request = Generate(
         session.next_id(),

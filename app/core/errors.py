@@ -159,4 +159,5 @@ class NoticeKind(StrEnum):
     DRAFT_UNUSED = "draft_unused"
     """The draft model is left out: path, reason ("vocabulary", "memory" with needed_bytes and free_bytes, "recurrent",
     "model" when the model itself is, "crashed", "file" with error, a UserError as JSON)."""
+    ADAPTERS_UNUSED = "adapters_unused"  # the UserError as JSON that speaks against one of them; none is used then
     CACHE_TYPE_UNFIT = "cache_type_unfit"  # wanted: the model's heads cannot be stored so; f16 is used

@@ -84,6 +84,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("model.threads", Section.MODEL, int, 0, 0, 256, expert=True),  # 0: chosen from the machine
     Setting("model.file_devices", Section.MODEL, str, "", shown=False),  # JSON: model files with a device of their own
     Setting("model.file_drafts", Section.MODEL, str, "", shown=False),  # JSON: model files with a draft model
+    Setting("model.file_adapters", Section.MODEL, str, "", shown=False),  # JSON: model files with LoRA adapters
     Setting("downloads.folder", Section.DOWNLOADS, str, ""),  # empty: in Hearth's data folder
     Setting("downloads.parallel", Section.DOWNLOADS, int, 1, 1, 4),
     Setting("downloads.limit_mb_per_s", Section.DOWNLOADS, float, 0.0, 0.0, 10_000.0, 0.5),  # 0: no limit

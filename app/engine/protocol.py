@@ -24,6 +24,7 @@ from enum import StrEnum
 from typing import Any
 
 from app.core import events
+from app.core.adapter import Adapter
 from app.core.errors import UserError
 from app.core.messages import Role
 
@@ -45,20 +46,13 @@ class ChatMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Adapter:
-    """A LoRA file and how strongly it counts; 1 is as trained."""
-
-    path: str
-    scale: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
 class Load:
     """Load a model file, in place of the one that is loaded (which is kept if the file turns out to be unusable).
 
     `context_length` 0: as long as the model was trained for and memory allows, at most 8,192. `threads` 0, `device` ""
     and `gpu_layers` -1: chosen from the machine; a device is named as in DevicesListed. `cache_type`: of the KV cache,
     "f16", "q8_0" or "q4_0". `state_folder`: where the states of conversations are kept between runs, "" for nowhere.
+    `adapters`: of those that cannot all be used a Notice tells, and the model is loaded without any.
     `draft_model`: a file with a small model of the same vocabulary that guesses ahead, "" for none; of one that cannot
     be used a Notice tells, and the model is loaded without. `template`: a chat template in place of the file's, or one
     of the table by `core.template_check.named_template`; "" is the file's, or the best of the table where that is of no

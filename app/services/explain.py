@@ -9,6 +9,7 @@ from PySide6.QtCore import QT_TRANSLATE_NOOP
 
 from app.core.errors import ErrorKind, NoticeKind, UserError
 from app.core.template_check import FILE
+from app.services.explain_adapters import adapters_unused
 from app.services.explain_catalog import CATALOG_CARDS
 from app.services.explain_devices import device_crashed
 from app.services.explain_draft import draft_unused
@@ -63,6 +64,8 @@ def explain_notice(kind: NoticeKind, details: dict[str, object]) -> str:
             return _plan_reduced(details)
         case NoticeKind.DRAFT_UNUSED:
             return draft_unused(details, explain)
+        case NoticeKind.ADAPTERS_UNUSED:
+            return adapters_unused(details, explain)
         case NoticeKind.CACHE_TYPE_UNFIT:
             words = translate(
                 "Explain", "This model cannot keep what it has read as {0}. Hearth keeps it as f16 instead."

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.core.errors import UserError
 from app.core.events import HOST, Device, ModelInfo
+from app.services.explain_adapters import adapters_row
 from app.services.explain_draft import draft_row
 from app.services.explanation import Action, ActionKind, Explanation, choose_model, copy_details
 from app.services.wording import locale, memory_size, number, translate
@@ -120,6 +121,8 @@ def plan_details(model: ModelInfo) -> list[tuple[str, str]]:
     ]
     if guesser := draft_row(model):
         rows.append(guesser)
+    if adapters := adapters_row(model):
+        rows.append(adapters)
     if plan.get("host_experts"):
         rows.append((translate("ExplainDevices", "Layers with experts in main memory"), number(plan["host_experts"])))
     for share in plan.get("devices", ()):

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from app.core.adapter import Adapter
 from app.engine.protocol import Load
+from app.services.adapter_choices import AdapterChoices
 from app.services.device_choice import DeviceChoice
 from app.services.file_choices import FileChoices
 from app.services.settings import SettingsService
 
 LOAD_SETTINGS = frozenset(
     f"model.{name}"
-    for name in ("context_length", "threads", "device", "file_devices", "file_drafts", "gpu_layers", "cache_type")
+    for name in (
+        "context_length",
+        "threads",
+        "gpu_layers",
+        "cache_type",
+        "device",
+        "file_devices",
+        "file_drafts",
+        "file_adapters",
+    )
 )
 """The settings that `LoadOptions` is made from."""
 
@@ -29,6 +40,7 @@ class LoadOptions:
     cache_type: str
     draft_model: str
     template: str
+    adapters: tuple[Adapter, ...]
 
     @classmethod
     def of(cls, request: Load) -> LoadOptions:
@@ -47,6 +59,7 @@ class LoadOptions:
             cache_type=settings.string("model.cache_type"),
             draft_model=draft_choices(settings).of(path),
             template=template,
+            adapters=AdapterChoices(settings).of(path),
         )
 
     def followed(self, path: str, moved: str) -> LoadOptions:
@@ -56,7 +69,7 @@ class LoadOptions:
 
     def to_fields(self) -> dict[str, Any]:
         """The fields for a Load."""
-        return asdict(self)
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def draft_choices(settings: SettingsService) -> FileChoices:

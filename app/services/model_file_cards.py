@@ -186,7 +186,11 @@ MODEL_FILE_CARDS: dict[ErrorKind, Callable[[UserError], Explanation]] = {
     ),
     ErrorKind.ADAPTER: _file_card(
         QT_TRANSLATE_NOOP("Explain", "This file is only an adapter"),
-        QT_TRANSLATE_NOOP("Explain", "“{file}” changes another model (LoRA). Choose the model itself."),
+        QT_TRANSLATE_NOOP(
+            "Explain",
+            "“{file}” changes another model (LoRA). Choose the model itself; then add this file to it in the settings, "
+            "Model, More.",
+        ),
     ),
     ErrorKind.ADAPTER_UNFIT: _file_card(
         QT_TRANSLATE_NOOP("Explain", "This adapter does not fit"),

@@ -64,7 +64,7 @@ class CalmComboBox(QComboBox):
             event.ignore()
 
 
-class _CalmSpinBox(QDoubleSpinBox):
+class CalmSpinBox(QDoubleSpinBox):
     """The same for figures. Whole numbers are figures without decimals: a seed is too large for QSpinBox."""
 
     def wheelEvent(self, event: QWheelEvent) -> None:
@@ -211,7 +211,7 @@ class FigureField(SettingField):
 
     def __init__(self, setting: Setting, words: SettingWords, parent: QWidget | None = None) -> None:
         super().__init__(setting, words, parent)
-        self._box = _CalmSpinBox(self)
+        self._box = CalmSpinBox(self)
         self._box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._box.setDecimals(0 if setting.kind is int else 2)
         self._box.setRange(setting.minimum, setting.maximum)

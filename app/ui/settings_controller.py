@@ -8,8 +8,10 @@ from PySide6.QtCore import QObject, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from app.core.adapter import Adapter
 from app.core.events import DevicesListed
 from app.core.settings import Value
+from app.services.adapter_choices import ADAPTERS, AdapterChoices
 from app.services.hub_access import PROXY
 from app.services.profile import Profile
 from app.ui.pages.settings_page import SettingsPage
@@ -42,6 +44,9 @@ class SettingsController(QObject):
         profile.models.files_changed.connect(self._show_draft)
         self.page.draft_chosen.connect(profile.models.choose_draft)
         self.page.draft_file_wanted.connect(self._choose_draft_file)
+        self._adapters = AdapterChoices(profile.settings)
+        self.page.adapters_changed.connect(self._on_adapters_changed)
+        self.page.adapter_file_wanted.connect(self._choose_adapter_file)
         if profile.hardware.listed is not None:
             self._on_devices_listed(profile.hardware.listed)
         self._show_model()
@@ -83,6 +88,8 @@ class SettingsController(QObject):
 
     def _on_setting_changed(self, key: str) -> None:
         self._show_values()
+        if key == ADAPTERS:
+            self._show_adapters()
 
     def _show_values(self) -> None:
         self.page.set_values(self._profile.settings.values() | {PROXY: self._profile.hub.proxy.shown})
@@ -101,8 +108,8 @@ class SettingsController(QObject):
     def _show_model(self) -> None:
         models = self._profile.models
         self.page.set_model(models.info, self._profile.hardware.choice.choice_for(models.current_path))
-
         self._show_draft()
+        self._show_adapters()
 
     def _show_draft(self) -> None:
         models = self._profile.models
@@ -117,6 +124,21 @@ class SettingsController(QObject):
         path, _ = QFileDialog.getOpenFileName(self.page, self.tr("Choose a draft model"), folder, filters)
         if path:
             models.choose_draft(path)
+
+    def _show_adapters(self) -> None:
+        models = self._profile.models
+        self.page.set_adapters(models.info, self._adapters.of(models.current_path))
+
+    def _on_adapters_changed(self, adapters: tuple[Adapter, ...]) -> None:
+        self._adapters.choose(self._profile.models.current_path, adapters)
+
+    def _choose_adapter_file(self) -> None:
+        models = self._profile.models
+        folder = "" if models.is_builtin else str(Path(models.current_path).parent)
+        filters = self.tr("Adapters (*.gguf);;All files (*)")
+        path, _ = QFileDialog.getOpenFileName(self.page, self.tr("Choose an adapter"), folder, filters)
+        if path:
+            self.page.add_adapter(str(Path(path)))
 
     def _on_file_device_chosen(self, device: str) -> None:
         self._profile.hardware.choice.choose_for(self._profile.models.current_path, device)

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.core.errors import ErrorKind
-from app.core.events import Adapted, Failed, Loaded, PromptStarted
+from app.core.adapter import Adapter
+from app.core.errors import ErrorKind, NoticeKind
+from app.core.events import Adapted, Failed, Loaded, Loading, Notice, PromptStarted
 from app.core.gguf_reader import read_header
-from app.engine.protocol import Adapt, Adapter, Load
+from app.engine.protocol import Adapt, Load
 from tests.engine.engine_child import EngineChild, user
 from tests.fixtures import tiny_gguf as tiny
 from tests.fixtures.gguf_bytes import damaged
@@ -124,13 +125,33 @@ class TestUse:
         assert isinstance(run.last, Loaded), run.last
         assert said(child) == "Hello cat"
 
-    def test_a_load_with_an_unfit_one_leaves_the_former_model(
-        self, child: EngineChild, model: Path, models: Path, files: dict[str, Path]
+    def test_a_load_with_an_unfit_one_is_without_any_and_says_so(
+        self, child: EngineChild, model: Path, models: Path, files: dict[str, Path], tmp_path: Path
     ) -> None:
-        child.ask(Load(0, str(model), threads=1, adapters=(Adapter(str(files["cat"])),)))
-        refused = child.ask(Load(0, str(models / "qwen2.gguf"), threads=1, adapters=(Adapter(str(files["cat"])),)))
-        assert refused.last.error.kind is ErrorKind.ADAPTER_UNFIT
+        cat = Adapter(str(files["cat"]))
+        run = child.ask(Load(0, str(models / "qwen2.gguf"), threads=1, adapters=(cat,)))
+        assert isinstance(run.last, Loaded), run.last
+        assert "adapters" not in run.last.model.plan
+        (notice,) = run.of(Notice)
+        assert (notice.kind, notice.details["kind"]) == (NoticeKind.ADAPTERS_UNUSED, ErrorKind.ADAPTER_UNFIT)
+        gone = Adapter(str(tmp_path / "gone.gguf"))
+        (notice,) = child.ask(Load(0, str(model), threads=1, adapters=(cat, gone))).of(Notice)
+        assert notice.details["details"]["path"] == gone.path
+        assert said(child) == "Hello world"
+
+    def test_another_load_with_other_ones_does_not_load_the_model_again(
+        self, child: EngineChild, model: Path, files: dict[str, Path]
+    ) -> None:
+        child.ask(Load(0, str(model), threads=1))
+        plain = said(child)
+        run = child.ask(Load(0, str(model), threads=1, adapters=(Adapter(str(files["cat"]), 1.5),)))
+        assert run.of(Loading) == []
+        assert run.last.model.plan["adapters"] == [{"path": str(files["cat"]), "scale": 1.5}]
         assert said(child) == "Hello cat"
+        again = child.ask(Load(0, str(model), threads=1))
+        assert again.of(Loading) == []
+        assert "adapters" not in again.last.model.plan
+        assert said(child) == plain
 
 
 def _renamed(suffix_from: str, suffix_to: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from app.core.adapter import Adapter
 from app.core.events import (
     CLOSING_EVENTS,
     Counted,
@@ -35,7 +36,6 @@ from app.core.template_check import named_template
 from app.engine.protocol import (
     MAX_LINE_BYTES,
     REQUEST_TYPES,
-    Adapter,
     ChatMessage,
     Count,
     Generate,

@@ -10,8 +10,8 @@ from typing import Any
 import psutil
 import pytest
 
+from app.core.adapter import Adapter
 from app.core.memory import ContextPlan
-from app.engine.protocol import Adapter
 from app.engine.worker.backend_libraries import best_cpu_library
 from app.engine.worker.binding import LIBRARY_FOLDER, llama
 from app.engine.worker.engine_log import EngineLog

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.core.adapter import Adapter
 from app.core.errors import ErrorKind, UserError
 from app.core.gguf import GgufHeader, TensorInfo, ValueType
 from app.core.gguf_reader import read_header
-from app.engine.protocol import Adapter
 from app.engine.worker.binding import llama
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.memory_budget import usable_bytes

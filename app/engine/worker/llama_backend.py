@@ -92,6 +92,11 @@ class LlamaBackend:
             self._current.session.use_template(request, emit)
             emit(Loaded(request.id, self._current.info, control.elapsed_ms()))
             return
+        if self._current is not None and self._current.differs_in_adapters(request):
+            self._current = replace(self._current, request=request)
+            _adapt(self._current.session, request, emit)
+            emit(Loaded(request.id, self._current.info, control.elapsed_ms()))
+            return
         if self._parked is not None and self._parked.serves(request):
             self._current, self._parked = self._parked, self._current
             emit(Loaded(request.id, self._current.info, control.elapsed_ms()))
@@ -311,7 +316,7 @@ class LlamaBackend:
             session = Session(model, suggested_sampling(found), self._open_store(request), emit, request)
             if control.is_stopped:
                 raise LoadCancelledError
-            session.adapt(request.adapters)
+            _adapt(session, request, emit)
             if model.has_gpu:
                 warm_up(model)
         except BaseException:
@@ -357,6 +362,16 @@ class LlamaBackend:
                 emit(Notice(request.id, NoticeKind.DRAFT_UNUSED, {"path": path, **error.details}))
         except LoadCancelledError:
             log.info("the draft model is left out: its loading was stopped")
+
+
+def _adapt(session: Session, request: Load, emit: Emit) -> None:
+    """Use the adapters that were asked for, or none of them and say why: the model itself is there in any case."""
+    try:
+        session.adapt(request.adapters)
+    except UserError as error:
+        log.warning("no adapters are used: %s", error)
+        session.adapt(())
+        emit(Notice(request.id, NoticeKind.ADAPTERS_UNUSED, error.to_json()))
 
 
 def _check_folder(name: str) -> None:

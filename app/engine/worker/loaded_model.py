@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from app.core.adapter import Adapter
 from app.core.errors import ErrorKind, UserError
 from app.core.memory import CONTEXT_STEP_TOKENS, ContextPlan, round_up, suits_small_attention
 from app.core.plan import DeviceShare, EnginePlan, Placement
 from app.core.planner import BATCH_TOKENS, OUTPUT_TOKENS
-from app.engine.protocol import Adapter
 from app.engine.worker.adapters import AdapterSet
 from app.engine.worker.binding import ggml_function, has_small_attention, llama
 from app.engine.worker.engine_log import EngineLog

@@ -41,6 +41,11 @@ class LoadedSession:
             and self.serves(replace(request, draft_model=self.request.draft_model))
         )
 
+    def differs_in_adapters(self, request: Load) -> bool:
+        """Whether a request wants this with other adapters."""
+        alike = replace(request, adapters=self.request.adapters)
+        return alike != request and self.session.model.context is not None and self.serves(alike)
+
     def differs_in_template(self, request: Load) -> bool:
         """Whether a request wants this with another chat template."""
         alike = replace(request, template=self.request.template)
@@ -56,6 +61,7 @@ class LoadedSession:
         """What the parent is told of it."""
         session, facts, model = self.session, self.facts, self.session.model
         draft = session.draft.details if session.draft is not None else {}
+        adapters = [{"path": adapter.path, "scale": adapter.scale} for adapter in self.request.adapters]
         return ModelInfo(
             path=str(facts.path),
             name=facts.name,
@@ -68,7 +74,7 @@ class LoadedSession:
             template=session.chat_format.name,
             recurrent=model.is_recurrent,
             sampling=session.suggested,
-            plan={**model.plan_details, **draft},
+            plan={**model.plan_details, **draft, **({"adapters": adapters} if model.adapters else {})},
         )
 
 

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from app.core.adapter import Adapter
 from app.core.errors import ErrorKind, NoticeKind, UserError
 from app.core.events import Notice, PromptStarted
 from app.core.messages import Role
@@ -14,7 +15,7 @@ from app.core.prompt import fit_messages, prompt_limit
 from app.core.reasoning import ReasoningMarks
 from app.core.sampling import Sampling
 from app.core.template_check import OWN
-from app.engine.protocol import Adapter, ChatMessage, Generate, Load
+from app.engine.protocol import ChatMessage, Generate, Load
 from app.engine.worker.answer import Answer, AnswerLimits
 from app.engine.worker.backend import Emit, RequestControl
 from app.engine.worker.binding import llama, versions

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from app.core.adapter import Adapter
 from app.core.errors import UserError
 from app.core.events import Device, ModelInfo
 from app.core.settings import SETTINGS, Section, Setting, Value
 from app.services.explain import explain
+from app.ui.adapter_field import AdapterField
 from app.ui.buttons import Button, ButtonKind
 from app.ui.device_field import DeviceField
 from app.ui.draft_field import DraftField
@@ -37,6 +39,8 @@ class SettingsPage(ScrollColumn):
     device_retry_requested = Signal()
     draft_chosen = Signal(str)  # for the model that is loaded; empty: none
     draft_file_wanted = Signal()
+    adapters_changed = Signal(object)  # tuple[Adapter, ...] for the model that is loaded
+    adapter_file_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -59,16 +63,19 @@ class SettingsPage(ScrollColumn):
         self._draft = DraftField(self)
         self._draft.chosen.connect(self.draft_chosen)
         self._draft.file_wanted.connect(self.draft_file_wanted)
+        self._adapters = AdapterField(self)
+        self._adapters.changed.connect(self.adapters_changed)
+        self._adapters.file_wanted.connect(self.adapter_file_wanted)
         self.hub_tests = HubTests(self)
         extras: dict[Section, QWidget] = {
             Section.MODEL: self._hardware,
             Section.DOWNLOADS: self.hub_tests,
             Section.DATA: self._data,
         }
-        expert_extras: dict[Section, QWidget] = {Section.MODEL: self._draft}
+        expert_extras: dict[Section, Sequence[QWidget]] = {Section.MODEL: (self._draft, self._adapters)}
         for section in Section:
             self.column.addSpacing(SECTION_GAP_PX if section is not Section.APPEARANCE else ROW_GAP_PX)
-            block = _SectionBlock(section, extras.get(section), expert_extras.get(section), self)
+            block = _SectionBlock(section, extras.get(section), expert_extras.get(section, ()), self)
             block.changed.connect(self.setting_changed)
             self._fields |= block.fields
             self.column.addWidget(block)
@@ -103,6 +110,14 @@ class SettingsPage(ScrollColumn):
         """The draft model that was chosen for the model in memory, and paths and names of others to choose from."""
         self._draft.set_model(model, chosen, known)
 
+    def set_adapters(self, model: ModelInfo | None, chosen: Sequence[Adapter]) -> None:
+        """The adapters that were chosen for the model in memory."""
+        self._adapters.set_model(model, chosen)
+
+    def add_adapter(self, path: str) -> None:
+        """One more adapter, as if the person had picked it."""
+        self._adapters.add(path)
+
     def set_data_folder(self, path: str) -> None:
         """Where everything is kept."""
         self._data.set_folder(path)
@@ -126,7 +141,9 @@ class _SectionBlock(QWidget):
 
     changed = Signal(str, object)
 
-    def __init__(self, section: Section, extra: QWidget | None, expert_extra: QWidget | None, parent: QWidget) -> None:
+    def __init__(
+        self, section: Section, extra: QWidget | None, expert_extras: Sequence[QWidget], parent: QWidget
+    ) -> None:
         super().__init__(parent)
         self.fields: dict[str, SettingField] = {}
         self._undo: dict[str, Value] = {}
@@ -143,7 +160,7 @@ class _SectionBlock(QWidget):
             self._column.addWidget(extra)
         experts = [setting for setting in mine if setting.expert]
         if experts:
-            self._add_experts(title, experts, expert_extra)
+            self._add_experts(title, experts, expert_extras)
         if mine:
             self._add_reset(title)
 
@@ -164,7 +181,7 @@ class _SectionBlock(QWidget):
         self.fields[setting.key] = field
         return row
 
-    def _add_experts(self, title: str, settings: Sequence[Setting], extra: QWidget | None) -> None:
+    def _add_experts(self, title: str, settings: Sequence[Setting], extras: Sequence[QWidget]) -> None:
         self._more = Button(self.tr("More"), self, kind=ButtonKind.QUIET, icon="down", leading=True)
         self._more.setAccessibleName(self.tr("More settings: {section}").format(section=title))
         self._more.setCheckable(True)
@@ -174,7 +191,7 @@ class _SectionBlock(QWidget):
         column.setSpacing(ROW_GAP_PX)
         for setting in settings:
             column.addWidget(self._row(setting, self._experts))
-        if extra is not None:
+        for extra in extras:
             column.addWidget(extra)
         self._experts.hide()
         self._more.toggled.connect(self._on_more_toggled)

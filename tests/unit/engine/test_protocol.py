@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from app.core.adapter import Adapter
 from app.core.errors import ErrorKind, UserError
 from app.core.events import Event, Failed, Finished, FinishReason, TextDelta
 from app.core.messages import Role, Usage
 from app.engine.protocol import (
     Adapt,
-    Adapter,
     ChatMessage,
     Devices,
     Forget,
