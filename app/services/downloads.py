@@ -36,6 +36,7 @@ _NO_ACCESS = frozenset(  # failures that another way to the hub, or another toke
         ErrorKind.ADDRESS_INVALID,
         ErrorKind.CERTIFICATE_REFUSED,
         ErrorKind.HUB_ANSWER_STRANGE,
+        ErrorKind.HUB_UNREACHABLE,
     }
 )
 

@@ -65,7 +65,10 @@ def _unreachable(error: UserError) -> Explanation:
     words = _UNREACHABLE.get(error.string("reason"), _UNREACHABLE["no_answer"])
     text = translate("Explain", str(words)).format(_host(error.string("endpoint")))
     text += " " + translate("Explain", "Try again in a moment, or choose a mirror in the settings.")
-    title = translate("Explain", "The hub does not answer")
+    if error.string("reason") == "no_ranges":
+        title = translate("Explain", "The download does not get ahead")
+    else:
+        title = translate("Explain", "The hub does not answer")
     return Explanation(title, text, (retry(), _endpoint_setting(), copy_details(error)))
 
 
@@ -180,6 +183,11 @@ _UNREACHABLE: dict[str, object] = {
     "name_unknown": QT_TRANSLATE_NOOP("Explain", "No computer with the name {0} was found."),
     "refused": QT_TRANSLATE_NOOP("Explain", "{0} refused the connection."),
     "broken_off": QT_TRANSLATE_NOOP("Explain", "{0} broke the connection off."),
+    "no_ranges": QT_TRANSLATE_NOOP(
+        "Explain",
+        "{0} sends this file only from its beginning, and several times in a row the connection broke before it came "
+        "further than before.",
+    ),
 }
 
 

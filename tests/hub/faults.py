@@ -13,7 +13,9 @@ class FaultKind(StrEnum):
     DROP = "drop"  # the connection ends after `at_byte` bytes of the body
     STATUS = "status"  # answers `status` with `headers` and `body`
     EXPIRED_LINK = "expired_link"  # as a CDN answers an old signed address
-    IGNORE_RANGE = "ignore_range"  # 200 and the whole file although a part was asked for
+    IGNORE_RANGE = (
+        "ignore_range"  # 200 and the whole file although a part was asked for; ends after `at_byte`, 0: whole
+    )
     WRONG_RANGE = "wrong_range"  # 206, but another part than was asked for
     WRONG_BYTE = "wrong_byte"  # the byte at `at_byte` of the file is flipped
     WRONG_LENGTH = "wrong_length"  # the file is announced and sent `at_byte` bytes shorter

@@ -207,7 +207,8 @@ class FaultyHandler(BaseHTTPRequestHandler):
         if fault and fault.kind is FaultKind.SLOW_DRIP:
             rate = fault.bytes_per_second
         stops_at = end
-        if fault and fault.kind in (FaultKind.RESET, FaultKind.DROP, FaultKind.STALL):
+        may_end = fault is not None and fault.kind is FaultKind.IGNORE_RANGE and fault.at_byte > 0
+        if fault and (may_end or fault.kind in (FaultKind.RESET, FaultKind.DROP, FaultKind.STALL)):
             stops_at = min(end, start + fault.at_byte)
         if fault is None and rate is None and not isinstance(file.content, bytes):
             self.wfile.flush()

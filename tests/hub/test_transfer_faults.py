@@ -232,6 +232,31 @@ def test_a_server_that_never_makes_sense_is_given_up(
     assert told.value.kind is ErrorKind.HUB_ANSWER_STRANGE
 
 
+def test_a_server_that_only_begins_anew_and_breaks_off_is_given_up(
+    transfer_of: Callable[..., Transfer], file: DownloadFile, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.hub.download.patience._FIRST_DELAY_S", 0.01)
+    for at_byte in (500_000, 100_000, 900_000, 1):  # once it comes further
+        times = 99 if at_byte == 1 else 3
+        hub.fail_next("/files/*", Fault(FaultKind.IGNORE_RANGE, at_byte=at_byte), times=times)
+    with pytest.raises(UserError) as told:
+        transfer_of(file).run()
+    assert told.value == UserError(ErrorKind.HUB_UNREACHABLE, endpoint=hub.url, reason="no_ranges")
+    assert len(hub.seen("cdn")) == 6 + 6  # what was in vain before the last step ahead does not count
+    hub.faults.clear()
+    transfer_of(file).run()
+    assert hub.seen("cdn")[-1].headers["range"] == "bytes=900000-"
+
+
+def test_a_server_that_can_send_parts_is_waited_for_however_often_it_breaks_off(
+    arrives: Callable[[], None], hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.hub.download.patience._FIRST_DELAY_S", 0.001)
+    hub.fail_next("/files/*", Fault(FaultKind.DROP, at_byte=500_000))
+    hub.fail_next("/files/*", Fault(FaultKind.RESET), times=9)
+    arrives()
+
+
 @pytest.mark.parametrize("path", ["*/resolve/*", "/files/*"])
 def test_stopping_does_not_wait_for_a_server_that_is_silent(
     transfer_of: Callable[..., Transfer], file: DownloadFile, hub: HubServer, path: str

@@ -24,7 +24,7 @@ from app.hub.download.part_file import Identity, PartFile
 from app.hub.download.patience import Patience
 from app.hub.download.remote_file import LinkSource, RemoteFile
 from app.hub.download.running_hash import RunningHash
-from app.hub.download.trouble import TroubleError, is_of_disk, trouble_of
+from app.hub.download.trouble import TroubleError, is_of_disk, only_begins_anew, trouble_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -164,6 +164,8 @@ class FileTransfer:
         trouble = trouble_of(problem, around.access, self._file.repo, self._file.path)
         if trouble is None:
             raise problem
+        if lanes is not None and lanes.only_begin_anew and trouble.reason is WaitReason.NETWORK:
+            trouble = only_begins_anew(around.access)
         delay_s = self._patience.delay_s(trouble)
         if lanes is not None and (trouble.needs_fresh_link or self._patience.wants_fresh_link):
             lanes.take_fresh_link()
@@ -195,6 +197,11 @@ class _Lanes:
     def received_bytes(self) -> int:
         """By all connections so far."""
         return self._past_bytes + sum(lane.received_bytes for lane in self._lanes)
+
+    @property
+    def only_begin_anew(self) -> bool:
+        """Whether the connection that failed last was sent the file from its beginning instead of a part."""
+        return self._last_link_user is not None and self._last_link_user.ignores_ranges
 
     def look_after(self) -> Exception | None:
         """Start and end connections, and wait a moment; what went wrong if none is left that works."""

@@ -108,6 +108,12 @@ def broken_off(access: HubAccess) -> Trouble:
     return Trouble(error, WaitReason.NETWORK)
 
 
+def only_begins_anew(access: HubAccess) -> Trouble:
+    """An answer that ended before its time, from a server that sends files from their beginning only."""
+    error = UserError(ErrorKind.HUB_UNREACHABLE, endpoint=access.endpoint, reason="no_ranges")
+    return Trouble(error, WaitReason.NETWORK, is_hopeless=True)
+
+
 def is_of_disk(problem: Exception | None) -> bool:
     """Whether the disk refused something; no other connection would do better."""
     return isinstance(problem, OSError) and not isinstance(problem, _NETWORK_ERRORS)

@@ -3,9 +3,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from PySide6.QtCore import QLocale
 
+from app.core.downloads import Download, DownloadId, DownloadState
 from app.core.errors import ErrorKind, NoticeKind, UserError
 from app.core.file_kinds import FileKind
 from app.services.explain import ActionKind, explain, explain_notice
+from app.services.explain_download import download_actions
 from app.services.explain_hub import old_answer_words
 from app.services.wording import day_words
 
@@ -52,6 +54,15 @@ def test_without_any_context_that_fits_another_model_is_offered() -> None:
     kinds = [a.kind for a in explain(UserError(ErrorKind.NOT_ENOUGH_MEMORY, suggested_context_length=0)).actions]
     assert ActionKind.USE_CONTEXT_LENGTH not in kinds
     assert ActionKind.CHOOSE_MODEL in kinds
+
+
+def test_a_download_that_does_not_get_ahead_says_why_and_what_to_press() -> None:
+    error = UserError(ErrorKind.HUB_UNREACHABLE, endpoint="https://mirror.example", reason="no_ranges")
+    words = explain(error)
+    assert words.title == "The download does not get ahead"
+    assert "mirror.example sends this file only from its beginning" in words.text
+    failed = Download(DownloadId("1"), "a", "b/c", "", (), "", DownloadState.FAILED, error=error)
+    assert [action.kind for action in download_actions(failed)] == [ActionKind.OPEN_SETTING, ActionKind.RETRY]
 
 
 def test_braces_in_a_file_name_are_only_text() -> None:
