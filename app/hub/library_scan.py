@@ -54,6 +54,7 @@ def look(
     """
     wanted: dict[str, FoundFile] = {}
     missing = set()
+    listed = set()
     for folder in (own_folder, *map(Path, folders)):
         for found in scan_folder(folder, Owner.HEARTH):
             wanted[found.path] = found
@@ -62,13 +63,19 @@ def look(
         if size is None:
             missing.add(model.path)
         else:
-            wanted[model.path] = _as_listed(model, size, known.get(model.path))
+            wanted[model.path] = _as_listed(model, size)
+            listed.add(model.path)
     changed = [found for found in wanted.values() if _has_changed(found, known.get(found.path))]
     may_be_theirs = {
         found.path for found in changed if _is_first_seen(found, known) and own_folder not in Path(found.path).parents
     }
     owned = _with_owners(changed, may_be_theirs, places) if may_be_theirs else changed
-    return Scan(tuple(read_models(owned, whole=True)), frozenset(missing))
+    listed -= may_be_theirs
+    fresh = (
+        (_as_read(model, modified_ns, known) if model.path in listed else model, modified_ns)
+        for model, modified_ns in read_models(owned, whole=True)
+    )
+    return Scan(tuple(fresh), frozenset(missing))
 
 
 def read_models(found: Sequence[FoundFile], *, whole: bool) -> list[tuple[LibraryModel, int]]:
@@ -82,11 +89,23 @@ def read_models(found: Sequence[FoundFile], *, whole: bool) -> list[tuple[Librar
     return models
 
 
-def _as_listed(model: LibraryModel, size_bytes: int, known: Known | None) -> FoundFile:
-    """A file of the library; one that was replaced has neither the hash nor the commit of the one before."""
-    found = FoundFile(model.owner, model.parts, size_bytes, sha256=model.sha256, repo=model.repo, commit=model.commit)
-    is_read = known is not None and known.modified_ns != NEVER_READ_NS
-    return replace(found, sha256="", commit="") if is_read and _has_changed(found, known) else found
+def _as_listed(model: LibraryModel, size_bytes: int) -> FoundFile:
+    """A file of the library, to be read."""
+    return FoundFile(model.owner, model.parts, size_bytes, sha256=model.sha256, repo=model.repo, commit=model.commit)
+
+
+def _as_read(model: LibraryModel, modified_ns: int, known: Mapping[str, Known]) -> LibraryModel:
+    """One of the library; if its file was replaced it has neither the hash nor the commit of the one before.
+
+    Told by the time that was taken with the header: it may have been replaced in the middle of the scan.
+    """
+    before = known.get(model.path)
+    is_same = (
+        before is not None
+        and before.size_bytes == model.size_bytes
+        and before.modified_ns in (modified_ns, NEVER_READ_NS)
+    )
+    return model if is_same else replace(model, sha256="", commit="")
 
 
 def _is_first_seen(found: FoundFile, known: Mapping[str, Known]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,14 +22,15 @@ def read_facts(found: FoundFile, *, whole: bool) -> tuple[LibraryModel, int]:
     """A found file as the library has it, with the time of its last change in nanoseconds.
 
     Not `whole`: only what stands before the vocabulary, in a millisecond. Whether there is a template and how many
-    parameters there are is known from the whole header alone, which takes up to a tenth of a second.
+    parameters there are is known from the whole header alone, which takes up to a tenth of a second. A file of another
+    size than was found has been replaced since: hash and commit are not its own.
 
     Raises UserError when the file cannot be read or is no language model.
     """
     path = Path(found.path)
     try:
-        status = path.stat()
         with path.open("rb", buffering=0) as file:
+            status = os.fstat(file.fileno())  # of the very file that is read
             if whole:
                 header = read_header(file, status.st_size)
             else:
@@ -41,6 +43,8 @@ def read_facts(found: FoundFile, *, whole: bool) -> tuple[LibraryModel, int]:
         raise UserError(error.kind, **{**error.details, "path": found.path}) from error
     if header.architecture in _NO_LANGUAGE_MODELS or header.text("general.type") in ("adapter", "mmproj"):
         raise UserError(ErrorKind.NOT_A_MODEL, path=found.path)
+    if len(found.parts) == 1 and status.st_size != found.size_bytes:
+        found = replace(found, size_bytes=status.st_size, sha256="", commit="")
     return _describe(found, header), status.st_mtime_ns
 
 
