@@ -137,15 +137,16 @@ class HubService(QObject):
                 lambda client: client.search(query), self._on_more_found, self._on_search_failed
             )
 
-    def cancel_search(self) -> None:
-        """The person has left the search: no answer is wanted any more."""
-        self._cancel_search()
-
     def open(self, repo: str, revision: str = "main") -> None:
         """Look into a repository; ends in `opened` or `open_failed` unless another one is opened before."""
+        self.cancel_opening()
+        self._opening = self._ask(lambda client: client.details(repo, revision), self._on_opened, self._on_open_failed)
+
+    def cancel_opening(self) -> None:
+        """The person has turned to something else: neither `opened` nor `open_failed` will come."""
         if self._opening is not None:
             self._opening.cancel()
-        self._opening = self._ask(lambda client: client.details(repo, revision), self._on_opened, self._on_open_failed)
+            self._opening = None
 
     def read_header(
         self,

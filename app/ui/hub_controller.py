@@ -93,6 +93,7 @@ class HubController(QObject):
         if query.cursor and self._page is not None:
             self._profile.hub.search_more(self._page)
         else:
+            self._profile.hub.cancel_opening()  # those details would come beside answers to another question
             self._profile.hub.search(query, at_once=True)
 
     def _on_searched(self, page: SearchPage) -> None:

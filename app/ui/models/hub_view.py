@@ -7,7 +7,8 @@ from dataclasses import replace
 from enum import Enum
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QLineEdit, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtGui import QHideEvent
+from PySide6.QtWidgets import QApplication, QLineEdit, QStackedWidget, QVBoxLayout, QWidget
 
 from app.core.fit import Verdict
 from app.core.hub_values import HubDetails, HubModel, SearchPage, SearchQuery, SearchSort
@@ -114,8 +115,8 @@ class HubView(QWidget):
         self._consent_words.setText(words.format(host=host))
         if host != self._host:
             self._host = host
-            self._has_failed = self._has_answer or self._has_failed
-            self._has_answer = False
+            self._has_failed = self._has_answer or self._has_failed or self._is_waiting
+            self._has_answer = self._is_waiting = False
             self._models, self._rows = [], []
 
     def open(self, text: str = "") -> None:
@@ -127,6 +128,10 @@ class HubView(QWidget):
         """Search for other words."""
         if text.strip() != self._query.text:
             self._ask(self._with_filters(text.strip()))
+
+    def expect_words(self) -> None:
+        """Other words are being typed: answers that come meanwhile leave the keyboard where it is."""
+        self._wants_focus = False
 
     def show_answers(self, text: str) -> None:
         """The person wants the answers to these words: the keyboard goes there, now or as soon as they are here."""
@@ -186,9 +191,13 @@ class HubView(QWidget):
         self._say(explanation.title, explanation.text, explanation.actions)
 
     def set_details(self, details: HubDetails, page_url: str) -> None:
-        """Show a repository."""
+        """Show a repository; the keyboard follows unless it has left this view since the answer was opened."""
         self.details.set_sheet(sheet_of_repository(details, page_url))
-        self._panes.open_details()
+        focused = QApplication.focusWidget()
+        if focused is None or self.isAncestorOf(focused):
+            self._panes.open_details()
+        else:
+            self._panes.show_details()
 
     def _make_filters(self) -> QWidget:
         box = QWidget(self)
@@ -330,3 +339,7 @@ class HubView(QWidget):
 
     def _on_opened(self, repo: str) -> None:
         self.repository_requested.emit(repo)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        self._wants_focus = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
@@ -16,8 +16,6 @@ LIST_SHARE, DETAILS_SHARE = 5, 6
 
 class MasterDetail(QWidget):
     """`open_details` and the Back button (or Esc) lead from one to the other where only one is shown."""
-
-    went_back = Signal()
 
     def __init__(self, master: QWidget, details: QWidget, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -46,13 +44,17 @@ class MasterDetail(QWidget):
         return self.width() >= self.fontMetrics().averageCharWidth() * WIDE_CHARS
 
     def open_details(self) -> None:
-        """Show the details, and bring the keyboard there where they take the place of the list."""
-        self._is_open = True
-        self._arrange()
+        """Show the details, and bring the keyboard there."""
+        self.show_details()
         if not self.is_wide:
             self._back.setFocus(Qt.FocusReason.OtherFocusReason)
         else:
             self._details.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def show_details(self) -> None:
+        """Show the details, and leave the keyboard where it is."""
+        self._is_open = True
+        self._arrange()
 
     def show_list(self) -> None:
         """Show the list again; the keyboard stays where it is, unless that goes."""
@@ -63,7 +65,6 @@ class MasterDetail(QWidget):
         """Show the list again, and bring the keyboard there."""
         self.show_list()
         self._master.setFocus(Qt.FocusReason.OtherFocusReason)
-        self.went_back.emit()
 
     def _arrange(self) -> None:
         wide = self.is_wide

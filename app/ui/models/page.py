@@ -33,7 +33,6 @@ class ModelsView(StrEnum):
 class ModelsPage(QWidget):
     """Puts the views together; what they ask for is the controller's matter."""
 
-    view_shown = Signal(object)  # ModelsView
     overlay_wished = Signal()  # the person wants what the search has found in what is shown over the views
 
     def __init__(
@@ -98,7 +97,6 @@ class ModelsPage(QWidget):
             self.hub.open(self.search.text())
         else:
             self._pass_search_on()
-        self.view_shown.emit(view)
 
     def add_overlay(self, widget: QWidget) -> None:
         """Know a widget that takes the place of the views for a while."""
@@ -143,6 +141,7 @@ class ModelsPage(QWidget):
         elif self._current is ModelsView.LIBRARY:
             self.library.set_search(text)
         else:
+            self.hub.expect_words()
             self._typing.start()
 
     def _search_hub(self) -> None:

@@ -21,6 +21,9 @@ from app.ui.buttons import Button
 from app.ui.labels import Label
 from app.ui.models.hub_sheets import judge_models
 from app.ui.models.hub_view import HubView
+from app.ui.models.library_view import LibraryView
+from app.ui.models.page import ModelsPage, ModelsView
+from app.ui.models.recommended_view import RecommendedView
 from tests.ui.models.settling import settle
 from tests.ui.models.values import GB, LONG, hub_details, hub_model
 
@@ -257,6 +260,9 @@ def test_another_hub_gives_its_own_answers(view: HubView, asked: list[SearchQuer
     view.retry()
     assert [query.text for query in asked] == ["model", "model"]
     assert view.message == "Searching…"
+    view.set_host("third.test")  # before the other has answered
+    view.retry()
+    assert len(asked) == 3
 
 
 def test_a_failure_offers_more_than_to_try_again(qtbot: QtBot, view: HubView, asked: list[SearchQuery]) -> None:
@@ -296,6 +302,41 @@ def test_trying_again_keeps_the_keyboard_in_its_place(qtbot: QtBot, view: HubVie
     qtbot.keyClick(focused, Qt.Key.Key_Space)
     view.set_page(PAGE)
     assert view.list.hasFocus()
+
+
+def test_who_goes_on_typing_keeps_the_keyboard(show: Callable[..., ModelsPage], qtbot: QtBot) -> None:
+    page = show(ModelsPage(RecommendedView(), HubView("mirror.test"), LibraryView()))
+    view = page.hub
+    view.set_consent(True)
+    page.show_view(ModelsView.HUB)
+    page.search.setFocus()
+    qtbot.keyClicks(page.search, "lla")
+    qtbot.keyClick(page.search, Qt.Key.Key_Return)
+    qtbot.keyClicks(page.search, "ma")
+    view.set_page(PAGE)  # to "lla"
+    assert page.search.hasFocus()
+    qtbot.keyClick(page.search, Qt.Key.Key_Return)
+    view.set_page(PAGE)
+    assert view.list.hasFocus()
+    qtbot.keyClick(view.list, Qt.Key.Key_Return)
+    page.search.setFocus()
+    view.set_details(hub_details(PAGE.models[0]), "https://mirror.test/x")
+    assert view.details.sheet is not None
+    assert page.search.hasFocus()
+
+
+def test_answers_that_come_after_the_view_was_left_do_not_take_the_keyboard(
+    show: Callable[..., ModelsPage], qtbot: QtBot
+) -> None:
+    page = show(ModelsPage(RecommendedView(), HubView("mirror.test"), LibraryView()))
+    page.hub.set_consent(True)
+    page.show_view(ModelsView.HUB)
+    page.search.setFocus()
+    qtbot.keyClick(page.search, Qt.Key.Key_Return)
+    page.show_view(ModelsView.LIBRARY)
+    page.hub.set_page(PAGE)
+    page.show_view(ModelsView.HUB)
+    assert page.search.hasFocus()
 
 
 # -- the details beside the answers

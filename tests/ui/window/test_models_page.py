@@ -368,6 +368,22 @@ def test_one_look_at_the_hub_is_one_request(open_window: OpenWindow, served: Hub
     assert len(served.seen("hub", containing="/api/models")) == asked
 
 
+def test_details_are_not_awaited_any_more_once_something_else_is_asked(
+    open_window: OpenWindow, served: HubServer
+) -> None:
+    person = start(open_window, served, loads=[{}])
+    page = open_page(person)
+    search(person, page, "gguf")
+    opened: list[object] = []
+    person.profile.hub.opened.connect(opened.append)
+    page.hub.list.choose(REPO)
+    QTest.keyClick(page.hub.list, Qt.Key.Key_Return)
+    page.hub.set_search("thing")
+    person.wait(lambda: [row.key for row in page.hub.list.rows] == ["other/Thing-GGUF"])
+    QTest.qWait(500)
+    assert opened == []
+
+
 def test_words_that_nobody_typed_go_with_the_view(open_window: OpenWindow, served: HubServer) -> None:
     person = start(open_window, served, loads=[{}])
     page = open_page(person)
