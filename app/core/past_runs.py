@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """What an answer showed: the speed that was expected without correction, and the one that was seen."""
+    """What an answer showed. What was expected then is left out: it hung on what was known of the machine."""
 
-    devices: str  # names of those that computed, joined by "+"
     model: str  # a name for the file's contents
     quantization: str
-    expected: float  # tokens per second
-    seen: float
-
-    @property
-    def factor(self) -> float:
-        """How much faster than expected."""
-        return self.seen / self.expected
+    read_bytes: Mapping[str, int]  # for one token, by ggml's name of the device
+    seen: float  # tokens per second

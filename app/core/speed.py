@@ -9,7 +9,7 @@ before corrects the sum: it knows what this arithmetic leaves out, formats that 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,24 +45,30 @@ class SpeedModel:
 
     def expected(self, shape: ModelShape, plan: EnginePlan) -> float | None:
         """Tokens per second by the arithmetic alone; None when a device that takes part has not been measured."""
-        seconds = 0.0
-        for device, size_bytes in token_bytes(shape, plan).items():
-            bandwidth = self.bandwidths.get(device, 0.0)
-            if bandwidth <= 0:
-                return None
-            seconds += size_bytes / bandwidth
-        return 1 / seconds if seconds > 0 else None
+        seconds = self._seconds(token_bytes(shape, plan))
+        return 1 / seconds if seconds else None
 
     def tokens_per_second(
         self, shape: ModelShape, plan: EnginePlan, model: str = "", quantization: str = ""
     ) -> float | None:
         """The same, corrected by what this machine has done; None when too little is known."""
-        expected = self.expected(shape, plan)
-        return expected * self._factor(devices_of(plan), model, quantization) if expected is not None else None
+        read_bytes = token_bytes(shape, plan)
+        seconds = self._seconds(read_bytes)
+        return self._factor(read_bytes.keys(), model, quantization) / seconds if seconds else None
 
-    def _factor(self, devices: str, model: str, quantization: str) -> float:
-        """Runs of the same model say most, then those of its quantization, then any on these devices."""
-        here = [run for run in self.runs if run.devices == devices]
+    def _seconds(self, read_bytes: Mapping[str, int]) -> float | None:
+        """How long a token takes that reads so much on each device; None as above."""
+        if any(self.bandwidths.get(device, 0.0) <= 0 for device in read_bytes):
+            return None
+        return sum(size_bytes / self.bandwidths[device] for device, size_bytes in read_bytes.items())
+
+    def _factor(self, devices: Set[str], model: str, quantization: str) -> float:
+        """How much faster this machine was than the arithmetic says.
+
+        Runs of the same model say most, then those of its quantization, then any on these devices. All are held against
+        the bandwidths that are known now: one that was measured on a busy machine leaves no trace after a better one.
+        """
+        here = [run for run in self.runs if run.read_bytes.keys() == devices]
         same_kind = [run for run in here if run.quantization == quantization]
         for runs, enough in (
             ([run for run in here if model and run.model == model], 1),
@@ -70,7 +76,8 @@ class SpeedModel:
             (here, _ENOUGH_RUNS),
         ):
             if len(runs) >= enough:
-                return min(max(statistics.median(run.factor for run in runs), _LEAST_FACTOR), _LARGEST_FACTOR)
+                factor = statistics.median(run.seen * (self._seconds(run.read_bytes) or 0.0) for run in runs)
+                return min(max(factor, _LEAST_FACTOR), _LARGEST_FACTOR)
         return 1.0
 
 
@@ -110,11 +117,6 @@ def loaded_plan(data: Mapping[str, Any]) -> EnginePlan | None:
         return EnginePlan(context, placement, int(data["threads"]), int(data["layers"]), shares)
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def devices_of(plan: EnginePlan) -> str:
-    """The devices that compute layers in a plan, by name."""
-    return "+".join(share.device for share in plan.shares if share.weights_bytes and share.layers) or HOST
 
 
 def token_bytes(shape: ModelShape, plan: EnginePlan) -> dict[str, int]:

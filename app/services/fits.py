@@ -63,7 +63,8 @@ class FitService(QObject):
     """Judges models by what this computer has now. Main thread only; what takes long is done by `Tasks`.
 
     How fast memory is read comes from the devices' self-tests; before the first one memory is copied for 0.2 s, in the
-    background, when a speed is first asked for. Every answer corrects what is expected of the next model.
+    background, when a speed is first asked for, once in each run of Hearth: the best counts, for other programs only
+    ever make it less. Every answer corrects what is expected of the next model.
     """
 
     changed = Signal()  # verdicts may be others now
@@ -90,7 +91,7 @@ class FitService(QObject):
         self._is_writing = False
         self._is_read = False
         self._is_reading = False
-        self._is_measuring = False
+        self._is_measured = False  # or about to be
         self._running: _Running | None = None
         self._memory: MachineMemory | None = None
         self._seen = _Seen(host_memory())  # from now on workers look: reading files may wait for a busy interpreter
@@ -119,13 +120,12 @@ class FitService(QObject):
         return self._memory
 
     def speed(self) -> SpeedModel:
-        """What is known of this machine's speed now; if it is nothing, memory is measured and `changed` follows."""
+        """What is known of this machine's speed now; before a self-test memory is measured, and `changed` follows."""
         self.prepare()
-        known = self._known_speed()
-        if self._is_read and HOST not in known.bandwidths and not self._is_measuring:
-            self._is_measuring = True
+        if self._is_read and HOST not in self._choice.speeds and not self._is_measured:
+            self._is_measured = True
             self._tasks.run(measure_copy_bandwidth, self._on_measured)
-        return known
+        return self._known_speed()
 
     def judge(self, shape: ModelShape, context_length: int = 0, file_name: str = "", size_bytes: int = 0) -> Verdict:
         """How a model would run; a context length of 0 is the usual one. Takes a few milliseconds at most.
@@ -219,9 +219,10 @@ class FitService(QObject):
         self.changed.emit()
 
     def _on_measured(self, bandwidth: float) -> None:
-        self._history = replace(self._history, copy_bandwidth=bandwidth)
-        self._keep()
-        self.changed.emit()
+        if bandwidth > self._history.copy_bandwidth:
+            self._history = replace(self._history, copy_bandwidth=bandwidth)
+            self._keep()
+            self.changed.emit()
 
     def _on_devices_changed(self) -> None:
         self._memory = None
@@ -250,19 +251,17 @@ class FitService(QObject):
 
     def _learn(self, usage: Usage, running: _Running) -> None:
         """An answer shows how fast the machine really is with this model, unless many of its words were guessed."""
-        from app.core.speed import devices_of, model_key
+        from app.core.speed import model_key, token_bytes
 
         seen = usage.tokens_per_second
         is_guessed = usage.accepted_tokens * _GUESSED_SHARE > usage.completion_tokens
-        expected = self._known_speed().expected(running.shape, running.plan)
-        if seen is None or expected is None or usage.completion_tokens < _LEAST_TOKENS or is_guessed:
+        if seen is None or usage.completion_tokens < _LEAST_TOKENS or is_guessed:
             return
         kind = quantization_of(running.file_name)
         run = PastRun(
-            devices_of(running.plan),
             model_key(running.file_name, running.size_bytes),
             kind.name if kind is not None else "",
-            round(expected, 3),
+            token_bytes(running.shape, running.plan),
             round(seen, 3),
         )
         self._history = self._history.with_run(run)

@@ -12,22 +12,24 @@ from app.core.past_runs import PastRun
 
 log = logging.getLogger(__name__)
 
-_VERSION = 1
+_VERSION = 2  # 1 held what was expected, by whatever was known of the machine then
 _RUNS_OF_A_MODEL = 5  # the latest are kept, on the same devices
 _MAX_RUNS = 200
 _MAX_FILE_BYTES = 1024 * 1024
+_MAX_TOKEN_BYTES = 2**50  # no device reads so much for one token
 
 
 @dataclass(frozen=True, slots=True)
 class SpeedHistory:
-    """Runs, oldest first, and how fast memory was found; 0: it was not measured."""
+    """Runs, oldest first, and how fast memory was found at best; 0: it was not measured."""
 
     runs: tuple[PastRun, ...] = ()
     copy_bandwidth: float = 0.0  # bytes per second
 
     def with_run(self, run: PastRun) -> SpeedHistory:
         """The history after another answer."""
-        same = [each for each in self.runs if (each.model, each.devices) == (run.model, run.devices)]
+        devices = run.read_bytes.keys()
+        same = [each for each in self.runs if each.model == run.model and each.read_bytes.keys() == devices]
         forgotten = same[: len(same) + 1 - _RUNS_OF_A_MODEL] if len(same) >= _RUNS_OF_A_MODEL else []
         kept = [each for each in self.runs if not any(each is old for old in forgotten)]
         return replace(self, runs=(*kept, run)[-_MAX_RUNS:])
@@ -37,7 +39,7 @@ class SpeedHistory:
         found = earlier
         for run in self.runs:
             found = found.with_run(run)
-        return replace(found, copy_bandwidth=self.copy_bandwidth or earlier.copy_bandwidth)
+        return replace(found, copy_bandwidth=max(self.copy_bandwidth, earlier.copy_bandwidth))
 
 
 def read_history(path: Path) -> SpeedHistory:
@@ -76,13 +78,9 @@ def write_history(path: Path, history: SpeedHistory) -> None:
 def _run(data: Any) -> PastRun | None:
     """A record, if it makes sense."""
     try:
-        run = PastRun(
-            str(data["devices"]),
-            str(data["model"]),
-            str(data["quantization"]),
-            float(data["expected"]),
-            float(data["seen"]),
-        )
-    except (ArithmeticError, KeyError, TypeError, ValueError):
+        read_bytes = {str(device): int(size_bytes) for device, size_bytes in data["read_bytes"].items()}
+        run = PastRun(str(data["model"]), str(data["quantization"]), read_bytes, float(data["seen"]))
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
         return None
-    return run if 0 < run.expected < float("inf") and 0 < run.seen < float("inf") else None
+    makes_sense = read_bytes and all(0 < size_bytes < _MAX_TOKEN_BYTES for size_bytes in read_bytes.values())
+    return run if makes_sense and 0 < run.seen < float("inf") else None

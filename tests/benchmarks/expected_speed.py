@@ -15,7 +15,7 @@ from app.core.estimated_shape import described_shape
 from app.core.events import HOST, DeviceTested, Finished, Loaded
 from app.core.gguf_reader import read_prefix
 from app.core.past_runs import PastRun
-from app.core.speed import COPY_EFFICIENCY, SELF_TEST_BYTES, SpeedModel, loaded_plan
+from app.core.speed import COPY_EFFICIENCY, SELF_TEST_BYTES, SpeedModel, loaded_plan, token_bytes
 from app.engine.protocol import TestDevice
 from app.services.memory_bandwidth import measure_copy_bandwidth
 from tests.benchmarks.shapes import QUANTS, SHAPES, noise_text, shape_file
@@ -61,7 +61,7 @@ def measure(child: EngineChild, name: str, path: Path, copied: float, tested: fl
         if speed is None:
             raise SystemExit(f"{name}: {finished}")
         seen.append(speed)
-    history = (PastRun(HOST, name, "", expected, seen[0]),)
+    history = (PastRun(name, "", token_bytes(shape, plan), seen[0]),)
     corrected = SpeedModel({HOST: tested}, history).tokens_per_second(shape, plan, name)
     assert corrected is not None
     return Row(name, guess, expected, seen[1], corrected)

@@ -12,7 +12,6 @@ from app.core.speed import (
     CONVERSATION_TOKENS,
     SELF_TEST_BYTES,
     SpeedModel,
-    devices_of,
     token_bytes,
     words_per_second,
 )
@@ -53,7 +52,6 @@ def test_each_device_reads_what_lies_on_it() -> None:
     read = token_bytes(LLAMA, plan)
     assert set(read) == {HOST, "CUDA0", "CUDA1"}
     assert sum(read.values()) == token_bytes(LLAMA, plan_of(LLAMA))[HOST]
-    assert devices_of(plan) == "CPU+CUDA0+CUDA1"
     kept = plan_of(MIXTURE, 8 * GIB)
     assert kept.placement.host_experts > 0
     shared = token_bytes(MIXTURE, kept)
@@ -77,8 +75,9 @@ def test_a_card_that_gets_nothing_is_not_waited_for() -> None:
     assert SpeedModel({HOST: 4e10, "CUDA0": 4e11}).expected(LLAMA, plan) is not None
 
 
-def run(model: str, quantization: str, factor: float, devices: str = HOST) -> PastRun:
-    return PastRun(devices, model, quantization, 10.0, 10.0 * factor)
+def run(model: str, quantization: str, factor: float, device: str = HOST) -> PastRun:
+    """An answer that was so many times as fast as a bandwidth of 40 GB/s lets expect."""
+    return PastRun(model, quantization, {device: 4_000_000_000}, 10.0 * factor)
 
 
 def test_past_runs_correct_it_the_nearest_first() -> None:
@@ -92,7 +91,7 @@ def test_past_runs_correct_it_the_nearest_first() -> None:
         run("fourth", "IQ2_XS", 0.4),
         run("fifth", "IQ2_XS", 0.6),
         run("same", "Q4_K_M", 0.7),
-        run("same", "Q4_K_M", 0.9, devices="CUDA0"),
+        run("same", "Q4_K_M", 0.9, device="CUDA0"),
     )
     speed = SpeedModel({HOST: 4e10}, runs)
 
@@ -106,6 +105,27 @@ def test_past_runs_correct_it_the_nearest_first() -> None:
     assert factor("new", "Q8_0") == 1.3
     assert factor("new", "Q4_K_M") == 0.7  # one run of a quantization is not enough: the median of all
     assert SpeedModel({HOST: 4e10}, runs[:1]).tokens_per_second(LLAMA, plan, "new") == expected
+
+
+def test_runs_hold_when_the_bandwidth_was_measured_wrong() -> None:
+    """What a busy machine made of the bandwidth is made good by runs, and counts no more once it is measured anew."""
+    plan = plan_of(LLAMA)
+    runs = (run("same", "", 0.9), run("other", "", 0.9))
+    right = SpeedModel({HOST: 4e10}).expected(LLAMA, plan)
+    assert right is not None
+    for measured in (1e10, 4e10, 8e10):
+        for model in ("same", "new"):
+            found = SpeedModel({HOST: measured}, runs).tokens_per_second(LLAMA, plan, model)
+            assert found == pytest.approx(0.9 * right)
+
+
+def test_a_run_on_other_devices_says_nothing() -> None:
+    """Where the processor computes the experts beside a card is not where the card computes all."""
+    kept = plan_of(MIXTURE, 8 * GIB)
+    bandwidths = {HOST: 4e10, "CUDA0": 4e11}
+    runs = (PastRun("same", "", {"CUDA0": 4_000_000_000}, 50.0),)
+    bare = SpeedModel(bandwidths).expected(MIXTURE, kept)
+    assert SpeedModel(bandwidths, runs).tokens_per_second(MIXTURE, kept, "same") == bare
 
 
 def test_a_disturbed_run_does_not_turn_a_verdict_upside_down() -> None:
