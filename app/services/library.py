@@ -18,8 +18,9 @@ from app.core.library import NEVER_READ_NS, FoundFile, LibraryModel
 from app.core.messages import utc_now
 from app.hub.adopt.places import Places
 from app.hub.adopt.programs import find_new
-from app.hub.file_moves import CancelledError, IsCancelled, Progress, hash_file, move_model
+from app.hub.file_moves import CancelledError, IsCancelled, Moved, Progress, hash_file, move_model, recover_moves
 from app.hub.library_scan import Scan, look, read_models
+from app.hub.move_journal import MoveJournal
 from app.services.store import Stores, StoreService
 from app.services.tasks import Task, Tasks
 from app.services.trash import Trashed, fetch_from_trash, move_to_trash
@@ -30,6 +31,7 @@ DUPLICATES = ""
 """In place of a path: the comparison of all files."""
 
 _PROGRESS_S = 0.1  # at most so often
+_AT_ONCE = 2  # moves and hashes: more make each other slower, and would leave no thread for anything else
 
 
 class LibraryService(QObject):
@@ -54,22 +56,29 @@ class LibraryService(QObject):
         tasks: Tasks,
         places: Callable[[], Places],
         own_folder: Callable[[], Path],
+        moves: Path,
         parent: QObject | None = None,
     ) -> None:
-        """`own_folder` says where downloads go now, `places` where other programs are looked for."""
+        """`own_folder` says where downloads go now, `places` where other programs are looked for.
+
+        In `moves` it is noted what is being moved, for the case that Hearth is killed.
+        """
         super().__init__(parent)
         self._store = store
         self._tasks = tasks
         self._places = places
         self._own_folder = own_folder
+        self._journal = MoveJournal(moves)
         self._models: list[LibraryModel] = []
         self._missing: frozenset[str] = frozenset()
         self._folders: list[str] = []
         self._scan: Task[Scan] | None = None
         self._looked_at: set[str] = set()  # paths; of another it is not known whose it is
         self._busy: dict[str, threading.Event] = {}  # by path: set it to end the long work on a file
+        self._waiting: dict[str, Callable[[], object]] = {}  # of these, by path: what begins those that have not begun
         self._worked.connect(self._on_worked, Qt.ConnectionType.QueuedConnection)
         store.opened.connect(self.scan)
+        store.opened.connect(self._recover_moves)
 
     @property
     def models(self) -> list[LibraryModel]:
@@ -92,7 +101,7 @@ class LibraryService(QObject):
     # --- looking ---
 
     def shut_down(self) -> None:
-        """End all moves and hashes: half a copy of a model would lie about for ever."""
+        """End all moves and hashes: half a copy of a model would lie about until the next start."""
         for cancelled in self._busy.values():
             cancelled.set()
 
@@ -215,15 +224,18 @@ class LibraryService(QObject):
         if model is None or model.is_read_only:
             return
 
-        def on_done(parts: tuple[str, ...]) -> None:
-            self.moved.emit(path, parts[0])
-            self._change(lambda stores: stores.models.move(path, parts), self.scan)
+        parts = [Path(part) for part in model.parts]
 
-        self._start(path, lambda progress, cancelled: _move(model, folder, progress, cancelled), on_done)
+        def work(progress: Progress, is_cancelled: IsCancelled) -> Moved:
+            return move_model(parts, Path(folder), self._journal, progress, is_cancelled)
+
+        self._start(path, work, self._on_moved)
 
     def cancel(self, path: str) -> None:
         """End a move or a hash; ends in `settled`, with everything as before unless it was already over."""
-        if (cancelled := self._busy.get(path)) is not None:
+        if self._waiting.pop(path, None) is not None:
+            self._settle(path)
+        elif (cancelled := self._busy.get(path)) is not None:
             cancelled.set()
 
     def trash(self, path: str) -> None:
@@ -256,6 +268,25 @@ class LibraryService(QObject):
         self._start(DUPLICATES, lambda progress, cancelled: _hash_all(wanted, progress, cancelled), self._on_hashed)
 
     # --- what comes back ---
+
+    def _recover_moves(self) -> None:
+        """Mend what a Hearth that was killed left half moved."""
+
+        def on_mended(finished: list[Moved]) -> None:
+            for moved in finished:
+                self._on_moved(moved)
+
+        self._tasks.run(lambda: recover_moves(self._journal), on_mended, self.failed.emit)
+
+    def _on_moved(self, moved: Moved) -> None:
+        path, parts = str(moved.parts[0]), [str(target) for target in moved.targets]
+
+        def forget() -> None:
+            self._tasks.run(lambda: self._journal.forget(moved.entry))
+            self.scan()
+
+        self.moved.emit(path, parts[0])
+        self._change(lambda stores: stores.models.move(path, parts), forget)
 
     def _on_read(self, known: tuple[list[LibraryModel], list[str]]) -> None:
         models, self._folders = known
@@ -306,7 +337,7 @@ class LibraryService(QObject):
         self._store.run(work, lambda _: (then or self.refresh)(), self.failed.emit)
 
     def _start(self, path: str, work: Callable[[Progress, IsCancelled], T], on_done: Callable[[T], None]) -> None:
-        """Do long work on one file; nothing happens while there is other work on it."""
+        """Do long work on one file, in its turn; nothing happens while there is other work on it."""
         if path in self._busy:
             return
         cancelled = threading.Event()
@@ -327,11 +358,17 @@ class LibraryService(QObject):
             self.failed.emit(error)
 
         self._busy[path] = cancelled
-        self._tasks.run(carry_out, finish, fail)
+        self._waiting[path] = lambda: self._tasks.run(carry_out, finish, fail)
+        self._begin_waiting()
+
+    def _begin_waiting(self) -> None:
+        while self._waiting and len(self._busy) - len(self._waiting) < _AT_ONCE:
+            self._waiting.pop(next(iter(self._waiting)))()
 
     def _settle(self, path: str) -> None:
         self._busy.pop(path, None)
         self.settled.emit(path)
+        self._begin_waiting()
 
 
 class _Throttle:
@@ -346,11 +383,6 @@ class _Throttle:
         if now - self._told_at_s >= _PROGRESS_S or fraction >= 1:
             self._told_at_s = now
             self._tell(fraction)
-
-
-def _move(model: LibraryModel, folder: str, progress: Progress, is_cancelled: IsCancelled) -> tuple[str, ...]:
-    moved = move_model([Path(part) for part in model.parts], Path(folder), progress, is_cancelled)
-    return tuple(str(part) for part in moved)
 
 
 def _hash_all(models: Sequence[LibraryModel], progress: Progress, is_cancelled: IsCancelled) -> dict[str, str]:

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from app.core.messages import utc_now
 from app.hub.adopt.places import Places
 from app.services.library import DUPLICATES, LibraryService, Trashed
 from app.services.store import StoreService
-from app.services.tasks import Tasks
+from app.services.tasks import MAX_THREADS, Tasks
 from app.storage.models import ModelUse
 from tests.fixtures import tiny_gguf as tiny
 from tests.fixtures.small_drive import drive
@@ -42,7 +43,9 @@ class Library:
         (folder / "data").mkdir(exist_ok=True)
         self.tasks = Tasks()
         self.places = Places(self.home, {}, "linux", folder / "root")
-        self.service = LibraryService(self.store, self.tasks, lambda: self.places, lambda: self.own)
+        self.service = LibraryService(
+            self.store, self.tasks, lambda: self.places, lambda: self.own, folder / "data" / "moves"
+        )
         self.failures: list[UserError] = []
         self.service.failed.connect(self.failures.append)
         self._qtbot = qtbot
@@ -358,6 +361,29 @@ def test_the_name_of_another_program_comes_back(library: Library) -> None:
     library.until(lambda: library.names() == ["Mine"])
     library.service.rename(found[0].path, "")
     library.until(lambda: library.names() == ["tiny:1b"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no files that can be kept waiting")
+def test_work_on_many_files_leaves_threads_for_everything_else(library: Library, tmp_path: Path) -> None:
+    """Hashes of files on a drive that does not answer: others wait for their turn, and can be cancelled meanwhile."""
+    library.open()
+    paths = [str(tmp_path / f"slow-{number}.gguf") for number in range(MAX_THREADS + 1)]
+    settled: list[str] = []
+    library.service.settled.connect(settled.append)
+    for path in paths:
+        os.mkfifo(path)
+        library.service.compute_hash(path)
+    answers: list[int] = []
+    library.tasks.run(lambda: 42, answers.append)
+    library.until(lambda: answers == [42])
+    library.service.cancel(paths[-1])
+    assert settled == [paths[-1]]
+    assert not library.service.is_busy(paths[-1])
+    with ThreadPoolExecutor() as drive:
+        for path in paths[:-1]:
+            drive.submit(Path(path).write_bytes, b"")  # waits until somebody reads
+        library.until(lambda: sorted(settled) == sorted(paths))
+    assert library.failures == []
 
 
 def test_names_are_the_persons_and_the_file_keeps_its_own(library: Library) -> None:
