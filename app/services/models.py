@@ -68,6 +68,7 @@ class ModelService(QObject):
         self._files = ModelFiles(store, self)
         self._info: ModelInfo | None = None
         self._path = self._builtin
+        self._last_path = ""  # of the run before, until a load has ended: it may come back at the next start
         self._failed_path: str | None = None  # what Try again tries
         self._given_up: set[str] = set()  # failed or cancelled since the person chose: falling back must end
         self._loads: dict[int, Load] = {}  # under way, in the order of sending; all but the last were told to stop
@@ -124,10 +125,15 @@ class ModelService(QObject):
         crashes = [attempt for attempt in self._journal.settle() if attempt.kind is not AttemptKind.DRAFT]
         if crashes:  # of a draft model the child tells
             self._past_crash = self._crash_error(crashes[-1], "")
-        first = path or self._settings.string("model.last_path") or self._builtin
+        self._last_path = self._settings.string("model.last_path")
         self._settings.set_value("model.last_path", "")
         self._settings.save()
-        self.load(first)
+        self.load(path or self._last_path or self._builtin)
+
+    def shut_down(self) -> None:
+        """Closing the window before the first model was there does not speak against the last one."""
+        if self._last_path and not self._is_cancelled:
+            self._settings.set_value("model.last_path", self._last_path)
 
     def load(self, path: str | None) -> None:
         """Load a file in place of the current model; None is the built-in one."""
@@ -215,11 +221,16 @@ class ModelService(QObject):
         draft_choices(self._settings).follow(path, moved)
         if self._loaded_as is not None:
             self._loaded_as = self._loaded_as.followed(path, moved)
+        for number, request in self._loads.items():
+            now = LoadOptions.of(request).followed(path, moved)
+            self._loads[number] = replace(request, **now.to_fields())
         if self._path == path:
             self._path = moved
             self._info = replace(self._info, path=moved) if self._info is not None else None
         if self._failed_path == path:
             self._failed_path = moved
+        if self._last_path == path:
+            self._last_path = moved
         if self._settings.string("model.last_path") == path:
             self._settings.set_value("model.last_path", moved)
 
@@ -273,6 +284,7 @@ class ModelService(QObject):
             return
         if isinstance(event, CLOSING_EVENTS):
             del self._loads[request.id]
+            self._last_path = ""
         if request is pending:
             self._follow(request, event)
         elif isinstance(event, Loaded):  # it was done before it heard that another is wanted
@@ -297,23 +309,24 @@ class ModelService(QObject):
     def _on_loaded(self, request: Load, model: ModelInfo) -> None:
         if request.path == self._failed_path:
             self._failed_path = None
-        self._take_over(request, model)
+        info = self._take_over(request, model)
         self._settings.set_value("model.last_path", "" if self.is_builtin else request.path)
         if not self.is_builtin:
-            self._files.remember(model)
+            self._files.remember(info)
         if self._loaded_as != self._wanted():  # something was changed meanwhile
             self._reload_timer.start()
-        self.loaded.emit(model)
+        self.loaded.emit(info)
         self.settled.emit()
         if self._past_crash is not None:
             crash, self._past_crash = self._past_crash, None
             self.load_failed.emit(crash)
 
-    def _take_over(self, request: Load, model: ModelInfo) -> None:
-        """What the engine has now."""
+    def _take_over(self, request: Load, model: ModelInfo) -> ModelInfo:
+        """What the engine has now; its file may have moved while it was loaded."""
         self._path = request.path
-        self._info = model
+        self._info = replace(model, path=request.path)
         self._loaded_as = LoadOptions.of(request)
+        return self._info
 
     def _on_load_failed(self, request: Load, error: UserError) -> None:
         log.warning("load failed: %s", error.kind.value)
@@ -339,6 +352,7 @@ class ModelService(QObject):
     def _on_died(self, error: UserError) -> None:
         pending, waits = self._pending, len(self._loads) > 1
         self._loads.clear()
+        self._last_path = ""
         if pending is not None and (self._is_cancelled or waits):  # what did not hear that was ended on purpose
             self._journal.strike()
         crashes = self._journal.settle()

@@ -63,6 +63,7 @@ class Profile:
         self.library.shut_down()
         self.conversations.flush_drafts()
         self.chat.shut_down()
+        self.models.shut_down()
         self.settings.close()
         self.engine.shutdown(ENGINE_SHUTDOWN_MS)
         self.attempts.strike()

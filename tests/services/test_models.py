@@ -113,6 +113,36 @@ def test_the_last_model_comes_back_and_is_remembered_in_the_list(
     qtbot.waitUntil(lambda: [f.path for f in again.models.files] == ["/good.gguf"], timeout=WAIT_MS)
 
 
+def test_closing_the_window_while_the_last_model_is_loaded_does_not_lose_it(
+    qtbot: QtBot, start_profile: StartProfile, end_profile: Callable[[Profile], None]
+) -> None:
+    profile = start_profile(loads=[GOOD, BUILTIN])
+    load(qtbot, profile, "/good.gguf")
+    end_profile(profile)
+    slow = start_profile(loads=[{"path": "good", "duration_ms": 60_000}, BUILTIN], wait=False)
+    with qtbot.waitSignal(slow.models.load_progressed, timeout=WAIT_MS):
+        pass
+    end_profile(slow)
+    again = start_profile(loads=[GOOD, BUILTIN])
+    assert again.models.current_path == "/good.gguf"
+
+
+def test_a_last_model_whose_load_was_cancelled_does_not_come_back(
+    qtbot: QtBot, start_profile: StartProfile, end_profile: Callable[[Profile], None]
+) -> None:
+    profile = start_profile(loads=[GOOD, BUILTIN])
+    load(qtbot, profile, "/good.gguf")
+    end_profile(profile)
+    slow = start_profile(loads=[{"path": "good", "duration_ms": 60_000}, BUILTIN], wait=False)
+    with qtbot.waitSignal(slow.models.load_progressed, timeout=WAIT_MS):
+        pass
+    with qtbot.waitSignal(slow.models.load_cancelled, timeout=WAIT_MS):
+        slow.models.cancel_load()
+    end_profile(slow)
+    again = start_profile(loads=[GOOD, BUILTIN])
+    assert again.models.is_builtin
+
+
 def test_a_cancelled_load_keeps_the_model_before(qtbot: QtBot, start_profile: StartProfile) -> None:
     profile = start_profile(loads=[{"path": "slow", "duration_ms": 60_000}, BUILTIN])
     with qtbot.waitSignal(profile.models.load_progressed, timeout=WAIT_MS):

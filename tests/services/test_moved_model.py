@@ -51,6 +51,25 @@ def test_the_model_that_answers_goes_on_and_comes_back_at_the_next_start(
     assert again.models.current_path == moved
 
 
+def test_a_model_that_moves_while_it_is_loaded_is_known_where_it_is(
+    qtbot: QtBot, start_profile: StartProfile, end_profile: Callable[[Profile], None], tmp_path: Path
+) -> None:
+    profile = start_profile(loads=[{**LOADS[0], "duration_ms": 2_000}, LOADS[1]])
+    path = model_file(profile, "tiny.gguf")
+    profile.library.scan()
+    qtbot.waitUntil(lambda: profile.library.model(str(path)) is not None, timeout=WAIT_MS)
+    with qtbot.waitSignal(profile.models.load_progressed, timeout=WAIT_MS):
+        profile.models.load(str(path))
+    with qtbot.waitSignal(profile.models.loaded, timeout=WAIT_MS):
+        profile.library.move(str(path), str(tmp_path / "there"))
+    moved = str(tmp_path / "there" / path.name)
+    models = profile.models
+    assert (models.current_path, models.info and models.info.path) == (moved, moved)
+    qtbot.waitUntil(lambda: [file.path for file in models.files] == [moved], timeout=WAIT_MS)
+    end_profile(profile)
+    assert start_profile(loads=LOADS).models.current_path == moved
+
+
 def test_device_draft_and_template_go_along(qtbot: QtBot, start_profile: StartProfile, tmp_path: Path) -> None:
     profile = start_profile(loads=LOADS)
     large, small = model_file(profile, "large.gguf"), model_file(profile, "small.gguf")
