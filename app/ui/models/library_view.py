@@ -209,9 +209,10 @@ class LibraryView(QWidget):
         rows: list[Row] = []
         if all(word in builtin_model_name().lower() for word in words):
             rows.append(builtin_row(is_current=self._current_path is None))
-        found = (LibraryRow(model, is_current=model.path == self._current_path) for model in models)
-        rows += [row for row in found if all(word in row.searched for word in words)]
-        return rows
+        found = [LibraryRow(model, is_current=model.path == self._current_path) for model in models]
+        for word in words:
+            found = [row for row in found if word in row.searched]
+        return [*rows, *found]
 
     def _place(self, key: str) -> int:
         return next((place for place, row in enumerate(self.list.rows) if row.key == key), 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 
 from PySide6.QtCore import Signal
@@ -34,6 +34,15 @@ class Filter(Enum):
     CODE = "code"
     SMALL = "small"
     COMMERCIAL = "commercial"
+
+
+_PASSES: Mapping[Filter, Callable[[CatalogueRow], bool]] = {
+    Filter.RUNS_HERE: lambda row: row.runs_here,
+    Filter.CHAT: lambda row: row.model.kind in (ModelKind.CHAT, ModelKind.VISION),
+    Filter.CODE: lambda row: row.model.kind is ModelKind.CODE,
+    Filter.SMALL: lambda row: 0 < (row.model.parameters or 0) <= SMALL_PARAMETERS,
+    Filter.COMMERCIAL: lambda row: row.model.commercial_use is CommercialUse.YES,
+}
 
 
 class RecommendedView(QWidget):
@@ -86,8 +95,9 @@ class RecommendedView(QWidget):
 
     def set_search(self, text: str) -> None:
         """Show only models in whose texts all these words are."""
-        self._search = text
-        self._refresh()
+        if text != self._search:
+            self._search = text
+            self._refresh()
 
     def set_failure(self, text: str) -> None:
         """Say why there is no list."""
@@ -98,7 +108,7 @@ class RecommendedView(QWidget):
         if self._catalog is None:
             return
         rows: list[ListRow] = []
-        for family, members in by_family(row for row in self._rows if self._matches(row)):
+        for family, members in by_family(self._found()):
             rows += [ListRow("", family), *(member.row for member in members)]
         self.list.set_rows(rows)
         self._show_best()
@@ -165,18 +175,14 @@ class RecommendedView(QWidget):
         flow.addWidget(tree)
         return flow
 
-    def _matches(self, row: CatalogueRow) -> bool:
-        if not all(word in row.searched for word in self._search.lower().split()):
-            return False
-        model = row.model
-        tests = {
-            Filter.RUNS_HERE: row.runs_here,
-            Filter.CHAT: model.kind in (ModelKind.CHAT, ModelKind.VISION),
-            Filter.CODE: model.kind is ModelKind.CODE,
-            Filter.SMALL: 0 < (model.parameters or 0) <= SMALL_PARAMETERS,
-            Filter.COMMERCIAL: model.commercial_use is CommercialUse.YES,
-        }
-        return all(tests[which] for which in self._filters)
+    def _found(self) -> list[CatalogueRow]:
+        """What the search and the filters leave."""
+        found: Iterable[CatalogueRow] = self._rows
+        for word in self._search.lower().split():
+            found = [row for row in found if word in row.searched]
+        for which in self._filters:
+            found = filter(_PASSES[which], found)
+        return list(found)
 
     def _on_filters_changed(self) -> None:
         self._filters = {which for which, button in self._buttons.items() if button.isChecked()}

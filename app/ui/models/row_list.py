@@ -31,6 +31,7 @@ LINE_PERCENT = 92  # of the second line
 INSET_PX = 4
 RADIUS_PX = 6
 _ONE_LINE = Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextSingleLine
+_LEADING, _TRAILING = _ONE_LINE | Qt.AlignmentFlag.AlignLeading, _ONE_LINE | Qt.AlignmentFlag.AlignTrailing
 
 
 class Row(Protocol):
@@ -314,7 +315,7 @@ def _paint_line(
         shown = metrics.elidedText(text, Qt.TextElideMode.ElideRight, box.width() // 2)
         painter.setFont(font)
         painter.setPen(QColor(colour))
-        painter.drawText(box, _ONE_LINE | Qt.AlignmentFlag.AlignTrailing, shown)
+        painter.drawText(box, _TRAILING, shown)
         taken = metrics.horizontalAdvance(shown)
         if level is not FitLevel.UNKNOWN:
             taken += sign_px(metrics) * 3 // 2
@@ -325,7 +326,7 @@ def _paint_line(
         shown = QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, room)
         painter.setFont(font)
         painter.setPen(QColor(colour))
-        painter.drawText(box, _ONE_LINE | Qt.AlignmentFlag.AlignLeading, shown)
+        painter.drawText(box, _LEADING, shown)
     return taken
 
 
