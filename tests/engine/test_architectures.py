@@ -11,15 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from app.core.catalog import ModelKind
 from app.core.events import Finished, FinishReason, Loaded, PromptStarted, TextDelta
 from app.engine.protocol import ChatMessage, Generate, Load
 from app.engine.worker import binding
 from app.engine.worker.conversation_memory import MIN_KEPT_TOKENS
+from app.hub.catalog_file import load_catalog
+from app.paths import shipped_catalog
 from tests.engine.engine_child import EngineChild, Run, assistant, system, user
 from tests.engine.session_driver import SessionDriver
 from tests.fixtures.architectures import ARCHITECTURES, write_architecture
 
 pytestmark = pytest.mark.engine
+EMBEDDINGS = (ModelKind.EMBEDDING, ModelKind.RERANKER)
 ALL = pytest.mark.parametrize("name", ARCHITECTURES)
 GREEDY = {"temperature": 0.0}
 ANSWER_TOKENS = 16
@@ -82,6 +86,12 @@ def children(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def reused(run: Run) -> int:
     (started,) = run.of(PromptStarted)
     return int(started.reused_tokens)
+
+
+def test_whatever_the_catalogue_offers_is_tried_here() -> None:
+    models = load_catalog(shipped_catalog()).models
+    offered = {model.architecture for model in models if model.runs and model.kind not in EMBEDDINGS}
+    assert offered <= {architecture.name for architecture in ARCHITECTURES.values()}
 
 
 @ALL
