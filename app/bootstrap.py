@@ -72,7 +72,7 @@ def build_profile(
     fits = FitService(tasks, settings, engine, models, choice, paths.speed_history, parent)
     hub = HubService(settings, tasks, paths.hub_answers, os.environ, parent)
     downloads = DownloadService(store, tasks, settings, hub.access, paths.models, parent)
-    library = LibraryService(store, tasks, places, lambda: downloads.folder, parent)
+    library = LibraryService(store, tasks, places, lambda: downloads.folder, paths.moves, parent)
     adapters = AdapterChoices(settings)
     # Before the models, which look what is chosen.
     library.moved.connect(lambda path, moved: adapters.follow(path, moved))

@@ -46,6 +46,11 @@ class Paths:
         return self.data / "models"
 
     @property
+    def moves(self) -> Path:
+        """What is being moved to other folders, so that it can be mended if Hearth is killed meanwhile."""
+        return self.data / "moves"
+
+    @property
     def speed_history(self) -> Path:
         """How fast models were on this computer, against what was expected of them."""
         return self.cache / "speeds.json"

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.core.errors import ErrorKind, UserError
 from app.hub.folder_sync import sync_folder
+from app.hub.move_journal import Move, MoveEntry, MoveJournal, Stamp
 
+log = logging.getLogger(__name__)
 Progress = Callable[[float], None]
 """Told how far a piece of work is, 0 to 1."""
 
 IsCancelled = Callable[[], bool]
 
+_COPY_SUFFIX = ".moving"
 _BLOCK_BYTES = 4 * 1024 * 1024
 _SPARE_BYTES = 64 * 1024 * 1024  # a disk filled to the last byte serves nobody
 
@@ -35,49 +40,126 @@ def hash_file(path: Path, on_progress: Progress, is_cancelled: IsCancelled) -> s
         raise _unreadable(path, error) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A move that is over. It stays in the journal until who lists the files knows: `MoveJournal.forget(entry)`."""
+
+    parts: tuple[Path, ...]  # where the files were
+    targets: tuple[Path, ...]  # where they are
+    entry: str = ""  # in the journal
+
+
 def move_model(
-    parts: Sequence[Path], folder: Path, on_progress: Progress, is_cancelled: IsCancelled
-) -> tuple[Path, ...]:
-    """Move all parts of a model into `folder`; returns where they are now.
+    parts: Sequence[Path], folder: Path, journal: MoveJournal, on_progress: Progress, is_cancelled: IsCancelled
+) -> Moved:
+    """Move all parts of a model into `folder`.
 
     On the same drive they are renamed. To another they are copied, the copies are read again and compared, and only
-    then the originals are deleted. Whatever goes wrong, and when the person cancels, the originals are where they were.
+    then the originals are deleted. Whatever goes wrong, and when the person cancels, the originals are where they were;
+    what a Hearth leaves that is killed meanwhile is mended by `recover_moves`.
     A link moves as a link on its drive; to another drive goes what it leads to.
 
     Raises CancelledError; UserError DISK_SPACE or MOVE_FAILED.
     """
     targets = tuple(folder / part.name for part in parts)
     if targets == tuple(parts):
-        return targets
+        return Moved(targets, targets)
     if is_cancelled():
         raise CancelledError
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for target in targets:
             _require_free(target)
-        if all(part.lstat().st_dev == folder.stat().st_dev for part in parts) and _rename_all(parts, targets):
-            return targets
-        _copy(parts, targets, on_progress, is_cancelled)
+        move = Move(tuple(parts), targets, tuple(map(_stamp, parts)))
+        with journal.begin(move) as entry:
+            try:
+                _carry_out(entry, on_progress, is_cancelled)
+            except BaseException:
+                if _undo(entry.move):
+                    entry.remove()
+                raise
     except OSError as error:
         raise UserError(ErrorKind.MOVE_FAILED, path=str(parts[0]), reason=_reason(error)) from error
-    _delete(parts)
-    return targets
+    return Moved(move.parts, move.targets, entry.name)
 
 
-def _rename_all(parts: Sequence[Path], targets: Sequence[Path]) -> bool:
-    """Whether it was that easy; if not, nothing has changed."""
-    done: list[tuple[Path, Path]] = []
+def recover_moves(journal: MoveJournal) -> list[Moved]:
+    """Finish or undo what a Hearth that was killed left half done; those that are finished now.
+
+    A move is finished when nothing but names was missing. What lies on a drive that is not there waits for it.
+    """
+    finished = []
+    for entry in journal.left_behind():
+        move = entry.move
+        if not move.folder.is_dir():
+            continue
+        if move.is_decided and _finish(move):
+            finished.append(Moved(move.parts, move.targets, entry.name))
+        elif _undo(move):
+            entry.remove()
+    return finished
+
+
+def _carry_out(entry: MoveEntry, on_progress: Progress, is_cancelled: IsCancelled) -> None:
+    """Raises OSError, UserError or CancelledError with files in both folders: see `_undo`."""
+    move = entry.move
+    if all(part.lstat().st_dev == move.folder.stat().st_dev for part in move.parts):
+        try:
+            _place(move)
+            return
+        except OSError as error:
+            if error.errno != errno.EXDEV:  # one device number may be several drives
+                raise
+        _undo(move)
+    _require_room(move)
+    # By names that nobody else has: another Hearth may copy the same file, and other files are not touched.
+    copies = tuple(target.with_name(f"{target.name}.{entry.name}{_COPY_SUFFIX}") for target in move.targets)
+    entry.note(replace(move, copies=copies))
+    _copy(move.parts, copies, on_progress, is_cancelled)
+    entry.note(replace(entry.move, copy_stamps=tuple(map(_stamp, copies))))
+    _place(entry.move)
+
+
+def _finish(move: Move) -> bool:
+    """Whether all of a decided move is done now."""
     try:
-        for part, target in zip(parts, targets, strict=True):
-            _rename(part, target)
-            done.append((part, target))
+        _place(move)
     except OSError as error:
-        for part, target in reversed(done):
-            _rename(target, part)
-        if error.errno != errno.EXDEV:  # one device number may be several drives
-            raise
+        log.info("a move that was interrupted cannot be finished: %s", type(error).__name__)
         return False
     return True
+
+
+def _place(move: Move) -> None:
+    """Give the files their names, as far as they do not have them yet; then the originals of copies go.
+
+    Raises OSError.
+    """
+    for number, (source, target) in enumerate(zip(move.copies or move.parts, move.targets, strict=True)):
+        if os.path.lexists(source):
+            _rename(source, target)
+        elif not move.has_placed(number):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(source))
+    sync_folder(move.folder)
+    if move.copies:
+        for part, stamp in zip(move.parts, move.stamps, strict=True):
+            if Stamp.of(part) == stamp:
+                with suppress(OSError):  # the copies are there and right: what cannot be deleted is no failure
+                    part.unlink()
+
+
+def _undo(move: Move) -> bool:
+    """Put everything back as it was; whether it is so. Only what the move itself has made is removed."""
+    for number, (part, target) in enumerate(zip(move.parts, move.targets, strict=True)):
+        with suppress(OSError):
+            if move.copies and os.path.lexists(move.copies[number]):
+                move.copies[number].unlink()
+            elif move.is_decided and move.has_placed(number):
+                if not move.copies:
+                    _rename(target, part)
+                elif Stamp.of(part) == move.stamps[number]:
+                    target.unlink()
+    return all(map(os.path.lexists, move.parts)) and not any(map(os.path.lexists, move.copies))
 
 
 def _rename(source: Path, target: Path) -> None:
@@ -96,30 +178,20 @@ def _require_free(target: Path) -> None:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
 
 
-def _copy(parts: Sequence[Path], targets: Sequence[Path], on_progress: Progress, is_cancelled: IsCancelled) -> None:
-    """Every part beside its target under another name, compared, and then all under their own."""
-    total = sum(part.stat().st_size for part in parts)
-    free = shutil.disk_usage(targets[0].parent).free
-    if free < total + _SPARE_BYTES:
-        raise UserError(ErrorKind.DISK_SPACE, needed_bytes=total, free_bytes=free, path=str(targets[0].parent))
-    counter = _Counter(2 * total, on_progress, is_cancelled)
-    made: list[Path] = []
-    try:
-        for part, target in zip(parts, targets, strict=True):
-            copy = target.with_name(target.name + ".moving")
-            copy.unlink(missing_ok=True)  # of a Hearth that was killed
-            made.append(copy)
-            if _copy_file(part, copy, counter) != _hash(copy, counter):
-                raise OSError(errno.EIO, "The copy differs from the original")
-        for place, target in enumerate(targets):
-            _rename(made[place], target)
-            made[place] = target
-        sync_folder(targets[0].parent)  # before the originals go
-    except BaseException:
-        for left in made:
-            with suppress(OSError):
-                left.unlink()
-        raise
+def _require_room(move: Move) -> None:
+    """Raises UserError DISK_SPACE, and OSError."""
+    needed = sum(part.stat().st_size for part in move.parts)
+    free = shutil.disk_usage(move.folder).free
+    if free < needed + _SPARE_BYTES:
+        raise UserError(ErrorKind.DISK_SPACE, needed_bytes=needed, free_bytes=free, path=str(move.folder))
+
+
+def _copy(parts: Sequence[Path], copies: Sequence[Path], on_progress: Progress, is_cancelled: IsCancelled) -> None:
+    """Copy every part and compare it. Raises OSError and CancelledError."""
+    counter = _Counter(2 * sum(part.stat().st_size for part in parts), on_progress, is_cancelled)
+    for part, copy in zip(parts, copies, strict=True):
+        if _copy_file(part, copy, counter) != _hash(copy, counter):
+            raise OSError(errno.EIO, "The copy differs from the original")
 
 
 def _copy_file(source: Path, target: Path, counter: _Counter) -> str:
@@ -150,11 +222,12 @@ def _hash(path: Path, counter: _Counter) -> str:
     return hasher.hexdigest()
 
 
-def _delete(parts: Sequence[Path]) -> None:
-    """The copies are there and right: an original that cannot be deleted is no reason to call it a failure."""
-    for part in parts:
-        with suppress(OSError):
-            part.unlink()
+def _stamp(path: Path) -> Stamp:
+    """Raises FileNotFoundError."""
+    stamp = Stamp.of(path)
+    if stamp is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    return stamp
 
 
 class _Counter:
