@@ -14,8 +14,7 @@ _NO_HELP = frozenset({ActionKind.COPY_DETAILS, ActionKind.RETRY})
 def download_words(download: Download) -> str:
     """One line: how much is here, how fast it comes, or why it stands still."""
     if download.state is DownloadState.FAILED and download.error is not None:
-        explanation = explain(download.error)
-        return f"{explanation.title}. {explanation.text}"
+        return explain(download.error).sentences
     parts = []
     if download.total_bytes and download.state is not DownloadState.DONE:
         amounts = translate("ExplainDownload", "{0} of {1}")

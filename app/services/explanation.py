@@ -51,6 +51,11 @@ class Explanation:
     text: str
     actions: tuple[Action, ...] = ()
 
+    @property
+    def sentences(self) -> str:
+        """What happened and why, as running text."""
+        return f"{self.title}. {self.text}"
+
 
 class Details(dict[str, object]):
     """Details by name for `format_map`; one that is not there is left out instead of failing."""

@@ -40,7 +40,7 @@ class ErrorCard(QFrame):
     def __init__(self, explanation: Explanation, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._explanation = explanation
-        self.setAccessibleName(f"{explanation.title}. {explanation.text}")
+        self.setAccessibleName(explanation.sentences)
         title = Label(explanation.title, self, bold=True, wraps=True)
         text = Label(explanation.text, self, wraps=True)
         for label in (title, text):

@@ -11,7 +11,6 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent, Q
 from PySide6.QtWidgets import QFileDialog, QMainWindow, QSplitter, QVBoxLayout, QWidget
 
 from app.core.errors import UserError
-from app.services.explain import explain
 from app.services.help_topics import load_help_topics
 from app.services.profile import Profile
 from app.ui.adoption import Adoption
@@ -204,8 +203,7 @@ class MainWindow(QMainWindow):
 
     def _on_proxy_failed(self, error: UserError) -> None:
         """Also at the start, where an older version left the password in the settings."""
-        explanation = explain(error)
-        self.notices.show_notice(f"{explanation.title}. {explanation.text}", topic="proxy password")
+        self.notices.show_error(error, topic="proxy password")
 
     def _show_chat(self) -> None:
         self.show_page("chat")

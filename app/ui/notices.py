@@ -17,6 +17,8 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
+from app.core.errors import UserError
+from app.services.explain import explain
 from app.ui.buttons import Button, ButtonKind
 from app.ui.labels import Label
 from app.ui.theme import colors
@@ -63,6 +65,10 @@ class NoticeArea(QWidget):
         self._notices[topic] = notice
         self._column.addWidget(notice)
         self._bring_up()
+
+    def show_error(self, error: UserError, *, topic: str = "") -> None:
+        """Say what happened and why."""
+        self.show_notice(explain(error).sentences, topic=topic)
 
     def withdraw(self, topic: str) -> None:
         """Take the notice on this topic away, if there is one: it is no longer true, or is told elsewhere."""

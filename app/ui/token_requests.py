@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from PySide6.QtCore import QObject, QUrl
+from PySide6.QtCore import QObject, Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QMessageBox, QWidget
 
@@ -49,6 +49,7 @@ class TokenRequests(QObject):
         box.setText(self.tr("Open this address in the browser?"))
         # Fully encoded it holds nothing that could be taken for markup.
         box.setInformativeText(QUrl(address).toString(QUrl.ComponentFormattingOption.FullyEncoded))
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.setStandardButtons(QMessageBox.StandardButton.Open | QMessageBox.StandardButton.Cancel)
         box.setDefaultButton(QMessageBox.StandardButton.Open)
         box.accepted.connect(partial(QDesktopServices.openUrl, QUrl(address)))
@@ -68,5 +69,4 @@ class TokenRequests(QObject):
 
     def _on_refused(self, error: UserError) -> None:
         if self._dialog is not None:
-            explanation = explain(error)
-            self._dialog.show_refused(f"{explanation.title}. {explanation.text}")
+            self._dialog.show_refused(explain(error).sentences)

@@ -183,7 +183,7 @@ class HubView(QWidget):
         self._is_waiting = False
         if self._query.cursor and self._rows:
             self._next_cursor = self._query.cursor  # scrolling there again asks again
-            self._note.setText(f"{explanation.title}. {explanation.text}")
+            self._note.setText(explanation.sentences)
             self._note.show()
             return
         self._has_failed = True

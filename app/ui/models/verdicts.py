@@ -78,8 +78,7 @@ class Verdicts(QObject):
 
     def _on_failed(self, choice: FileChoice, error: UserError) -> None:
         if self._choice is choice and choice.key not in self._figures:
-            explanation = explain(error)
-            self._details.verdict.show_unknown(f"{explanation.title}. {explanation.text}")
+            self._details.verdict.show_unknown(explain(error).sentences)
 
     def _on_context_changed(self, tokens: int) -> None:
         self._context = tokens

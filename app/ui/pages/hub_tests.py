@@ -78,8 +78,7 @@ class HubTests(QWidget):
 
     def _show(self, test: HubTest, words: str) -> None:
         if test.error is not None:
-            explanation = explain(test.error)
-            words = f"{explanation.title}. {explanation.text}"
+            words = explain(test.error).sentences
         self._say(words)
 
     def _say(self, words: str) -> None:

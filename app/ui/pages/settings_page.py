@@ -128,8 +128,7 @@ class SettingsPage(ScrollColumn):
 
     def show_backup_error(self, error: UserError) -> None:
         """Why a backup could not be made."""
-        explanation = explain(error)
-        self._data.show_problem(f"{explanation.title}. {explanation.text}")
+        self._data.show_problem(explain(error).sentences)
 
     def field(self, key: str) -> SettingField:
         """The field of a setting."""

@@ -115,6 +115,7 @@ def test_terms_that_are_not_accepted_lead_to_the_page_of_the_model(
     (box,) = person.window.findChildren(QMessageBox)
     box.button(QMessageBox.StandardButton.Open).click()
     assert opened == [f"{hub.url}/{REPO}"]
+    person.wait(lambda: not person.window.findChildren(QMessageBox))  # it does not stay, hidden, for ever
     hub.tokens[TOKEN].add(REPO)  # the author lets the person in
     press(person, page, "Try again")
     wait_until_complete(person)
