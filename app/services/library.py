@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +20,7 @@ from app.hub.adopt.programs import find_new
 from app.hub.file_moves import CancelledError, IsCancelled, Moved, Progress, hash_file, move_model, recover_moves
 from app.hub.library_scan import Scan, look, read_models
 from app.hub.move_journal import MoveJournal
+from app.services.progress import PartialProgress, ThrottledProgress
 from app.services.store import Stores, StoreService
 from app.services.tasks import Task, Tasks
 from app.services.trash import Trashed, fetch_from_trash, move_to_trash
@@ -30,7 +30,6 @@ T = TypeVar("T")
 DUPLICATES = ""
 """In place of a path: the comparison of all files."""
 
-_PROGRESS_S = 0.1  # at most so often
 _AT_ONCE = 2  # moves and hashes: more make each other slower, and would leave no thread for anything else
 
 
@@ -282,7 +281,8 @@ class LibraryService(QObject):
         path, parts = str(moved.parts[0]), [str(target) for target in moved.targets]
 
         def forget() -> None:
-            self._tasks.run(lambda: self._journal.forget(moved.entry))
+            if moved.entry:
+                self._tasks.run(lambda: self._journal.forget(moved.entry))
             self.scan()
 
         self.moved.emit(path, parts[0])
@@ -341,7 +341,7 @@ class LibraryService(QObject):
         if path in self._busy:
             return
         cancelled = threading.Event()
-        progress = _Throttle(lambda fraction: self._worked.emit(path, fraction))
+        progress = ThrottledProgress(lambda fraction: self._worked.emit(path, fraction))
 
         def carry_out() -> T | None:
             with suppress(CancelledError):
@@ -371,38 +371,12 @@ class LibraryService(QObject):
         self._begin_waiting()
 
 
-class _Throttle:
-    """Passes progress on, but not more often than anybody can see."""
-
-    def __init__(self, tell: Progress) -> None:
-        self._tell = tell
-        self._told_at_s = 0.0
-
-    def tell(self, fraction: float) -> None:
-        now = time.monotonic()
-        if now - self._told_at_s >= _PROGRESS_S or fraction >= 1:
-            self._told_at_s = now
-            self._tell(fraction)
-
-
 def _hash_all(models: Sequence[LibraryModel], progress: Progress, is_cancelled: IsCancelled) -> dict[str, str]:
     """The hash of each by its path; those known are not computed again, those that cannot be read are left out."""
     hashes = {}
     for place, model in enumerate(models):
         start = place / len(models)
-        step = _Part(progress, start, 1 / len(models))
+        step = PartialProgress(progress, start, 1 / len(models))
         with suppress(UserError):
             hashes[model.path] = model.sha256 or hash_file(Path(model.path), step.tell, is_cancelled)
     return hashes
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Progress of one file among several."""
-
-    progress: Progress
-    start: float
-    share: float
-
-    def tell(self, fraction: float) -> None:
-        self.progress(self.start + self.share * fraction)

@@ -130,8 +130,10 @@ class ModelFileStore:
             return {path: template for path, template in session.execute(query) if template}
 
     def move(self, path: str, parts: Sequence[str]) -> None:
-        """The file lies elsewhere now; everything known of it goes with it."""
+        """The file lies elsewhere now; everything known of it goes with it. Nothing if it was told before."""
         with self._database.session() as session:
+            if session.get(ModelFileRow, path) is None:
+                return
             session.execute(delete(ModelFileRow).where(ModelFileRow.path == parts[0], ModelFileRow.path != path))
             values = {"path": parts[0], "parts": _parts_json(parts)}
             session.execute(update(ModelFileRow).where(ModelFileRow.path == path).values(values))

@@ -20,6 +20,8 @@ from app.core.errors import ErrorKind, UserError
 from app.core.library import FoundFile, LibraryModel, Owner
 from app.core.messages import utc_now
 from app.hub.adopt.places import Places
+from app.hub.file_moves import move_model
+from app.hub.move_journal import MoveJournal
 from app.services.library import DUPLICATES, LibraryService, Trashed
 from app.services.store import StoreService
 from app.services.tasks import MAX_THREADS, Tasks
@@ -464,6 +466,32 @@ def test_a_move_that_was_over_when_it_was_cancelled_is_not_forgotten(
     library.service.move(str(path), str(folder))
     library.until(lambda: [model.path for model in library.service.models] == [str(folder / "a.gguf")])
     assert not library.only().is_missing
+
+
+def test_a_move_that_the_library_was_not_told_of_is_known_at_the_next_start(
+    tmp_path: Path, qtbot: QtBot, library: Library
+) -> None:
+    path = model_file(library.own / "a.gguf")
+    library.open()
+    library.until(lambda: len(library.service.models) == 1)
+    library.service.rename(str(path), "Mine")
+    library.until(lambda: library.names() == ["Mine"])
+    library.close()
+    notes = tmp_path / "data" / "moves"
+    target = tmp_path / "there" / "a.gguf"
+    move_model([path], target.parent, MoveJournal(notes), lambda _: None, lambda: False)  # and then it was killed
+
+    library = Library(tmp_path, qtbot)
+    followed: list[tuple[str, str]] = []
+    library.service.moved.connect(lambda before, now: followed.append((before, now)))
+    library.open()
+    library.until(
+        lambda: [(model.path, model.is_missing) for model in library.service.models] == [(str(target), False)]
+    )
+    assert library.names() == ["Mine"]
+    assert followed == [(str(path), str(target))]
+    library.until(lambda: list(notes.iterdir()) == [])
+    library.close()
 
 
 def test_a_cancelled_move_leaves_the_model_where_it_was(library: Library, drive: Callable[[int], Path]) -> None:

@@ -128,7 +128,8 @@ def test_what_was_taken_off_the_list_stays_off_it_until_it_is_wanted(store: Mode
 def test_a_moved_file_keeps_what_is_known_of_it(store: ModelFileStore) -> None:
     store.add([(SMALL, 7), (replace(SMALL, path="/new/s.gguf", parts=("/new/s.gguf",)), 7)], NOON)
     store.rename(SMALL.path, "Mine")
-    store.move(SMALL.path, ["/new/s.gguf"])
+    for _ in range(2):  # told again, after Hearth was killed
+        store.move(SMALL.path, ["/new/s.gguf"])
     (model,) = store.list()
     assert (model.path, model.name, model.parts) == ("/new/s.gguf", "Mine", ("/new/s.gguf",))
 
