@@ -54,6 +54,7 @@ class ModelsController(QObject):
         self._recommended.tree_requested.connect(self._on_tree_requested)
         self._recommended.download_requested.connect(self._download)
         self._recommended.use_requested.connect(self.use_requested)
+        self._recommended.offered.connect(self._show_here)
         self._templates = TemplateController(profile, self._library, notices, parent)
         self.page = ModelsPage(self._recommended, self._hub.view, self._library, parent)
         self._connect_library()
@@ -317,9 +318,12 @@ class ModelsController(QObject):
         if self._judging is not None:
             self._judging.cancel()
         fits, settings = self._profile.fits, self._profile.settings
+        speed = fits.speed()
+        if not speed.bandwidths:
+            return  # it is being measured; without it the largest would be recommended on the slowest computer
         cache_type = settings.string("model.cache_type") or "f16"
         self._judging = self._profile.tasks.run(
-            partial(judge_rows, catalog, fits.machine(), fits.speed(), cache_type),
+            partial(judge_rows, catalog, fits.machine(), speed, cache_type),
             partial(self._on_judged, catalog),
             self._on_catalog_failed,
         )

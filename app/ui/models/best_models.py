@@ -52,6 +52,12 @@ def best_models(rows: Sequence[CatalogueRow]) -> tuple[BestModel, ...]:
     return tuple(best.values())
 
 
+def judged_anew(shown: Sequence[BestModel], rows: Sequence[CatalogueRow]) -> tuple[BestModel, ...]:
+    """The same models for the same purposes, as `rows` judge them now; what can no longer be had is left out."""
+    ready = {row.model.id: row for row in rows if row.suggested is not None and row.suggested.parts}
+    return tuple(BestModel(best.purpose, ready[best.row.model.id]) for best in shown if best.row.model.id in ready)
+
+
 def _largest_good(rows: Sequence[CatalogueRow]) -> CatalogueRow | None:
     good = [row for row in rows if row.runs_well]
     return _last(good) or (rows[0] if rows else None)

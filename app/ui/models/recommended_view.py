@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, Signal
+from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from app.core.catalog import Catalog, CommercialUse, ModelKind
 from app.core.downloads import Download
@@ -14,7 +14,7 @@ from app.ui.buttons import Button, ButtonKind
 from app.ui.flow_layout import FlowLayout
 from app.ui.labels import Label, hint
 from app.ui.models.best_cards import BestCards
-from app.ui.models.best_models import best_models
+from app.ui.models.best_models import best_models, judged_anew
 from app.ui.models.catalogue_rows import CatalogueRow, CatalogueRows
 from app.ui.models.catalogue_sheets import sheet_of_row
 from app.ui.models.details import ModelDetails
@@ -51,6 +51,7 @@ class RecommendedView(QWidget):
     tree_requested = Signal()
     download_requested = Signal(object, str)  # FileChoice, and the name of the model
     use_requested = Signal(object)  # path as str
+    offered = Signal()  # other models than before are the best now
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -118,11 +119,18 @@ class RecommendedView(QWidget):
             self._show_first()
 
     def _show_best(self) -> None:
-        """Offer the best ones, as long as nothing is searched for."""
+        """Offer the best ones, as long as nothing is searched for; others do not come under somebody's finger."""
         is_searching = bool(self._search.strip() or self._filters)
         if not is_searching:
-            self.best.set_models(best_models(self._rows))
+            shown = tuple(card.best for card in self.best.cards)
+            kept = judged_anew(shown, self._rows) if self._is_in_use() else ()
+            self.best.set_models(kept or best_models(self._rows))
         self.best.setVisible(not is_searching and bool(self.best.cards))
+
+    def _is_in_use(self) -> bool:
+        """Whether the mouse is over the view, or the keyboard in a card: what is pressed next must be what was read."""
+        focused = QApplication.focusWidget()
+        return self.underMouse() or (focused is not None and self.best.isAncestorOf(focused))
 
     def _show_first(self) -> None:
         """Fill the details: with the first of the best, or else of the list."""
@@ -206,6 +214,13 @@ class RecommendedView(QWidget):
             self._shown_key = key
             self.best.set_shown("" if self.list.current_key else key)
             self.details.set_sheet(sheet_of_row(model, self._catalog))
+
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        shown = [card.best.row.model.id for card in self.best.cards]
+        self._show_best()
+        if [card.best.row.model.id for card in self.best.cards] != shown:
+            self.offered.emit()
 
 
 class _Top(QWidget):

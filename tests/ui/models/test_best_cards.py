@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QEnterEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -314,3 +315,53 @@ def test_who_comes_by_keyboard_sees_the_button(view: RecommendedView, height: in
             button.setFocus(Qt.FocusReason.TabFocusReason)
             assert button.visibleRegion().boundingRect() == button.rect()
             view.list.setFocus()
+
+
+# -- judged anew while somebody looks
+
+
+def offered(view: RecommendedView) -> list[str]:
+    return [card.best.row.model.id for card in view.best.cards]
+
+
+def point_at(view: RecommendedView) -> None:
+    place = QPointF(view.rect().center())
+    QApplication.sendEvent(view, QEnterEvent(place, place, place))
+
+
+def point_elsewhere(view: RecommendedView) -> None:
+    QApplication.sendEvent(view, QEvent(QEvent.Type.Leave))
+
+
+def test_no_other_model_comes_under_the_mouse(
+    qtbot: QtBot, view: RecommendedView, catalog: Catalog, judged_slow: CatalogueRows
+) -> None:
+    before = offered(view)
+    point_at(view)
+    view.set_rows(catalog, judged_slow)
+    assert offered(view) == before
+    assert view.best.cards[0].level is FitLevel.FAIR  # but what is said of them is new
+    with qtbot.waitSignal(view.offered):
+        point_elsewhere(view)
+    assert offered(view) == [best.row.model.id for best in best_models(judged_slow.rows)] != before
+
+
+def test_no_other_model_comes_under_the_keyboard(
+    view: RecommendedView, catalog: Catalog, judged_slow: CatalogueRows, judged_tiny: CatalogueRows
+) -> None:
+    point_elsewhere(view)
+    before = offered(view)
+    view.best.cards[1].main_button.setFocus()
+    view.set_rows(catalog, judged_slow)
+    assert offered(view) == before
+    view.list.setFocus()
+    view.set_rows(catalog, judged_tiny)
+    assert offered(view) == [best.row.model.id for best in best_models(judged_tiny.rows)] != before
+
+
+def test_what_can_no_longer_be_had_is_not_kept(view: RecommendedView, catalog: Catalog, judged: CatalogueRows) -> None:
+    gone, *rest = offered(view)
+    point_at(view)
+    rows = tuple(replace(row, suggested=None) if row.model.id == gone else row for row in judged.rows)
+    view.set_rows(catalog, CatalogueRows(rows, judged.figures))
+    assert offered(view) == rest
