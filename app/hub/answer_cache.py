@@ -19,6 +19,7 @@ MAX_CACHE_BYTES = 64 * 1024 * 1024
 MAX_ANSWER_BYTES = 16 * 1024 * 1024  # what a damaged or planted file may unpack to
 _FORMAT = 1
 _ENDING = ".answer"
+_PRIVATE = "private-"  # begins the names of what was answered to a token
 _LAST_MOMENT_S = 4e9  # in the year 2096
 
 
@@ -36,6 +37,7 @@ class AnswerCache:
     """A folder of answers, one file each. Any thread, any number of programs.
 
     Files are replaced whole, and one that is damaged counts as none. A folder that cannot be used is no cache.
+    What was answered to a token `is_private`: it can be told apart, and goes with the token.
     """
 
     def __init__(
@@ -45,11 +47,11 @@ class AnswerCache:
         self._max_bytes = max_bytes
         self._now_s = now_s
 
-    def get(self, key: str) -> Answer | None:
+    def get(self, key: str, *, is_private: bool = False) -> Answer | None:
         """What was kept for a key, however old."""
         if self._folder is None:
             return None
-        path = self._path(self._folder, key)
+        path = _path(self._folder, key, is_private)
         try:
             packed = path.read_bytes()
         except OSError:
@@ -66,20 +68,28 @@ class AnswerCache:
         age = self._now_s() - answer.answered_at_s
         return age if age >= 0 else float("inf")
 
-    def put(self, key: str, body: bytes, etag: str = "", next_cursor: str = "") -> Answer:
+    def put(self, key: str, body: bytes, etag: str = "", next_cursor: str = "", *, is_private: bool = False) -> Answer:
         """Keep an answer; what is the oldest goes when there is too much. Nothing fails when it cannot be kept."""
         answer = Answer(body, etag, next_cursor, self._now_s())
         if self._folder is not None:
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                _write_whole(self._path(self._folder, key), _pack(answer, key))
+                _write_whole(_path(self._folder, key, is_private), _pack(answer, key))
                 self._make_room(self._folder)
             except OSError as error:
                 log.info("an answer could not be cached: %s", type(error).__name__)
         return answer
 
-    def _path(self, folder: Path, key: str) -> Path:
-        return folder / (hashlib.sha256(key.encode()).hexdigest()[:32] + _ENDING)
+    def remove(self, key: str, *, is_private: bool = False) -> None:
+        """Keep nothing for a key."""
+        if self._folder is not None:
+            _remove(_path(self._folder, key, is_private))
+
+    def remove_private(self) -> None:
+        """Keep nothing that was answered to a token, whosever it was."""
+        if self._folder is not None:
+            for path in self._folder.glob(f"{_PRIVATE}*"):
+                _remove(path)
 
     def _make_room(self, folder: Path) -> None:
         found = []
@@ -96,6 +106,18 @@ class AnswerCache:
                 return
             path.unlink(missing_ok=True)
             total -= size
+
+
+def _path(folder: Path, key: str, is_private: bool) -> Path:
+    name = hashlib.sha256(key.encode()).hexdigest()[:32] + _ENDING
+    return folder / (f"{_PRIVATE}{name}" if is_private else name)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("an answer stays in the cache: %s", type(error).__name__)
 
 
 def _pack(answer: Answer, key: str) -> bytes:

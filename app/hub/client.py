@@ -155,24 +155,23 @@ class HubClient:
         revision: str = "",
     ) -> tuple[T, Answer, ErrorKind | None]:
         """What `read` makes of the answer, the answer, and why it is an old one if it is. Raises UserError."""
-        key = self._key(url)
-        kept = self._kept(key, read) if is_kept else None
+        who = self._who()
+        kept = self._kept(who, url, read) if is_kept else None
         is_fresh = kept is not None and self._cache.age_s(kept[1]) <= fresh_s
         if kept is not None and is_fresh and (fresh_s == FOR_EVER or not self.access.offline):
             return *kept, None
         try:
             fetched = self._fetch(url, kept[1].etag if kept else "", repo, revision)
             if fetched is None and kept is not None:  # it still holds
-                answer = self._cache.put(key, kept[1].body, kept[1].etag, kept[1].next_cursor)
-                return kept[0], answer, None
-            return self._take(key, fetched, read, is_kept)
+                return kept[0], self._keep(who, url, kept[1]), None
+            return self._take(who, url, fetched, read, is_kept)
         except UserError as error:
             if kept is None or error.kind not in _CACHE_HELPS:
                 raise
             return *kept, error.kind
 
     def _take(
-        self, key: str, fetched: Answer | None, read: Callable[[bytes], T], is_kept: bool
+        self, who: str, url: str, fetched: Answer | None, read: Callable[[bytes], T], is_kept: bool
     ) -> tuple[T, Answer, None]:
         """Understand an answer, and keep it if that worked."""
         try:
@@ -182,19 +181,22 @@ class HubClient:
         except AnswerError as error:
             raise UserError(ErrorKind.HUB_ANSWER_STRANGE, endpoint=self.access.endpoint, reason=str(error)) from error
         if is_kept:
-            fetched = self._cache.put(key, fetched.body, fetched.etag, fetched.next_cursor)
+            fetched = self._keep(who, url, fetched)
         return found, fetched, None
 
-    def _kept(self, key: str, read: Callable[[bytes], T]) -> tuple[T, Answer] | None:
-        answer = self._cache.get(key)
+    def _keep(self, who: str, url: str, answer: Answer) -> Answer:
+        key, is_private = _key(who, url), bool(who)
+        answer = self._cache.put(key, answer.body, answer.etag, answer.next_cursor, is_private=is_private)
+        if self._who() != who:  # the token was changed on the way, and what was kept of the one before has been removed
+            self._cache.remove(key, is_private=is_private)
+        return answer
+
+    def _kept(self, who: str, url: str, read: Callable[[bytes], T]) -> tuple[T, Answer] | None:
+        answer = self._cache.get(_key(who, url), is_private=bool(who))
         try:
             return None if answer is None else (read(answer.body), answer)
         except AnswerError:
             return None
-
-    def _key(self, url: str) -> str:
-        """Who asks matters: with a token other repositories are seen."""
-        return f"{self._who()} {url}"
 
     def _who(self) -> str:
         """A name for whoever the token belongs to, which does not tell it; empty without one."""
@@ -286,6 +288,11 @@ class _RequestLimit:
         if response.status_code == 429 or is_used_up:
             with self._lock:
                 self._free_at_s[who] = time.monotonic() + retry_after_s(response.headers)
+
+
+def _key(who: str, url: str) -> str:
+    """Who asks matters: with a token other repositories are seen."""
+    return f"{who} {url}"
 
 
 def _fits(model: HubModel, max_bytes: int | None) -> bool:

@@ -166,7 +166,10 @@ class HubService(QObject):
         return self._run(work, on_done, on_failed)
 
     def set_token(self, token: str) -> None:
-        """Check a token with the hub, use it, and keep it; ends in `token_set` or `token_refused`."""
+        """Check a token with the hub, use it, and keep it; ends in `token_set` or `token_refused`.
+
+        What the hub answered to the token before is not kept.
+        """
         token = token.strip()
 
         def work(access: HubAccess) -> tuple[str, str, UserError | None]:
@@ -176,12 +179,17 @@ class HubService(QObject):
                 self._secrets.keep(access.endpoint, token)
             except UserError as error:
                 return account, access.endpoint, error
+            finally:
+                self._remove_private_answers()
             return account, access.endpoint, None
 
         self._run(work, self._on_token_set, self.token_refused.emit)
 
     def forget_token(self) -> None:
-        """Use no token of the person's any more, and take it out of the keyring; ends in `token_forgotten`."""
+        """Use no token of the person's any more, and take it out of the keyring; ends in `token_forgotten`.
+
+        What the hub answered to it is not kept either.
+        """
 
         def work(access: HubAccess) -> str:
             try:
@@ -189,6 +197,8 @@ class HubService(QObject):
             except UserError as error:
                 if error.kind is not ErrorKind.NO_KEYRING:
                     raise
+            finally:
+                self._remove_private_answers()
             return access.endpoint
 
         self._run(work, self._on_token_forgotten, self.token_refused.emit)
@@ -272,6 +282,12 @@ class HubService(QObject):
 
             return self._tasks.run(fail, on_done, on_failed)
         return self._tasks.run(lambda: work(access), on_done, on_failed)
+
+    def _remove_private_answers(self) -> None:
+        """In a worker, once the token is another: answers that come later notice it by themselves."""
+        from app.hub.answer_cache import AnswerCache
+
+        AnswerCache(self._cache_folder).remove_private()
 
     @staticmethod
     def _with_client(access: HubAccess, question: Callable[[HubClient], T]) -> T:

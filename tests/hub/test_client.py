@@ -317,6 +317,18 @@ def test_the_last_request_of_the_window_is_noticed(hub: HubServer, open_hub: Ope
     assert failure(lambda: client.search(SearchQuery("b"))).kind is ErrorKind.RATE_LIMITED
 
 
+@pytest.mark.parametrize("before", ["good", None])
+def test_an_answer_that_comes_after_its_token_was_changed_is_not_kept(
+    hub: HubServer, open_hub: Open, tmp_path: Path, before: str | None
+) -> None:
+    hub.tokens = {"good": {"maker/secret"}}
+    hub.add_repo("maker/secret", {"a.gguf": GGUF}, private=True)
+    after = None if before else "good"
+    client = open_hub(find_token=lambda: after if hub.requests else before)
+    client.search(SearchQuery("secret"))
+    assert list((tmp_path / "answers").iterdir()) == []
+
+
 def test_a_token_that_was_entered_because_of_the_limit_helps_at_once(hub: HubServer, open_hub: Open) -> None:
     fill(hub)
     hub.tokens = {"good": set()}

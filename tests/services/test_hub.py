@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -223,6 +224,39 @@ def test_a_token_is_checked_kept_and_found_after_a_restart(
     with qtbot.waitSignal(again.token_forgotten, timeout=WAIT_MS):
         again.forget_token()
     assert (again.has_token, wallet.passwords, settings.string("hub.token_endpoints")) == (False, {}, "")
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_what_the_hub_answered_to_a_token_goes_with_it(
+    hub: HubServer, open_service: Open, tmp_path: Path, qtbot: QtBot, is_replaced: bool
+) -> None:
+    hub.add_repo("maker/secret", {"a.gguf": b"x", "README.md": b"# Secret"}, private=True)
+    hub.add_repo("maker/open", {"a.gguf": b"x"})
+    hub.tokens = {"hf_good": {"maker/secret"}, "hf_newer": set()}
+
+    def kept() -> set[str]:
+        files = [path.read_bytes().partition(b"\n") for path in (tmp_path / "cache").iterdir()]
+        told = [head + zlib.decompress(body) for head, _, body in files]
+        return {
+            name for name in ("maker/secret", "maker/open", "Secret") if any(name.encode() in each for each in told)
+        }
+
+    service = open_service()
+    heard = Heard(service)
+    service.open("maker/open")
+    qtbot.waitUntil(lambda: len(heard.details) == 1, timeout=WAIT_MS)
+    with qtbot.waitSignal(service.token_set, timeout=WAIT_MS):
+        service.set_token("hf_good")
+    service.open("maker/secret")
+    qtbot.waitUntil(lambda: len(heard.details) == 2, timeout=WAIT_MS)
+    assert kept() == {"maker/secret", "maker/open", "Secret"}
+    if is_replaced:
+        with qtbot.waitSignal(service.token_set, timeout=WAIT_MS):
+            service.set_token("hf_newer")
+    else:
+        with qtbot.waitSignal(service.token_forgotten, timeout=WAIT_MS):
+            service.forget_token()
+    assert kept() == {"maker/open"}
 
 
 def test_without_a_keyring_the_token_lasts_for_the_session(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,23 @@ def test_without_a_folder_nothing_is_kept(tmp_path: Path) -> None:
     file.write_text("in the way")
     assert AnswerCache(file).put("key", b"x").body == b"x"
     assert AnswerCache(file).get("key") is None
+
+
+def test_what_was_answered_to_a_token_can_be_removed_alone(tmp_path: Path) -> None:
+    cache = AnswerCache(tmp_path)
+    cache.put("key", b"for all")
+    private = cache.put("key", b"for one", is_private=True)
+    cache.put("other", b"for one", is_private=True)
+    assert cache.get("key", is_private=True) == private
+    cache.remove("other", is_private=True)
+    assert cache.get("other", is_private=True) is None
+    cache.remove_private()
+    assert cache.get("key", is_private=True) is None
+    assert [b"for all" in zlib.decompress(path.read_bytes().partition(b"\n")[2]) for path in tmp_path.iterdir()] == [
+        True
+    ]
+    AnswerCache(None).remove_private()
+    AnswerCache(tmp_path / "nowhere").remove_private()
 
 
 @given(data=st.data())
