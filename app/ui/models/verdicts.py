@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from PySide6.QtCore import QCoreApplication, QObject
+from PySide6.QtCore import QCoreApplication, QObject, QTimer
 
 from app.core.errors import UserError
 from app.core.fit import Verdict, usual_context
@@ -24,6 +24,9 @@ from app.ui.models.sheet import FileChoice
 from app.ui.models.verdict_box import VerdictView
 
 
+PAUSE_MS = 200  # arrow keys go through a list faster than the hub may be asked
+
+
 class Verdicts(QObject):
     """For one details pane. `figures` of the catalogue are used until the file's own header is here."""
 
@@ -36,6 +39,10 @@ class Verdicts(QObject):
         self._headers: dict[str, tuple[GgufHeader, int]] = {}
         self._figures: Mapping[str, RowFigures] = {}
         self._reading: Task[RemoteHeader] | None = None
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(PAUSE_MS)
+        self._pause.timeout.connect(self._read)
         self._choice: FileChoice | None = None
         self._context = 0
         details.file_chosen.connect(self._on_file_chosen)
@@ -51,6 +58,7 @@ class Verdicts(QObject):
         self._figures = figures
 
     def _on_file_chosen(self, choice: FileChoice) -> None:
+        self._pause.stop()
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None
@@ -58,10 +66,16 @@ class Verdicts(QObject):
         self._context = 0
         self._offer_context()
         self._show()
-        if choice.key not in self._headers and self._may_ask and choice.parts and not self._profile.hub.is_offline:
-            self._read(choice)
+        if choice.key not in self._headers and self._can_ask(choice):
+            self._pause.start()
 
-    def _read(self, choice: FileChoice) -> None:
+    def _can_ask(self, choice: FileChoice) -> bool:
+        return self._may_ask and bool(choice.parts) and not self._profile.hub.is_offline
+
+    def _read(self) -> None:
+        choice = self._choice
+        if choice is None or self._details.choice is not choice:
+            return
         self._reading = self._profile.hub.read_header(
             choice.repo,
             choice.path,
@@ -117,7 +131,7 @@ class Verdicts(QObject):
         elif choice.key in self._figures:
             verdict = fits.judge_row(self._figures[choice.key].figures, self._context, choice.path)
             sentences.append(QCoreApplication.translate("Verdicts", "Reckoned from the catalogue."))
-        elif self._may_ask and choice.parts and not self._profile.hub.is_offline:
+        elif self._can_ask(choice):
             return
         else:
             words = QCoreApplication.translate(

@@ -384,6 +384,25 @@ def test_details_are_not_awaited_any_more_once_something_else_is_asked(
     assert opened == []
 
 
+def test_a_walk_down_the_list_asks_the_hub_only_where_it_ends(open_window: OpenWindow, hub: HubServer) -> None:
+    person = open_window(settings={"hub.endpoint": hub.url, "hub.search_allowed": True}, loads=[{}])
+    person.window.resize(1500, 800)  # wide enough for the details beside the list
+    page = open_page(person)
+    person.wait(lambda: bool(page.recommended.list.rows))
+
+    def asked_of() -> set[str]:
+        return {request.path.split("/resolve/")[0] for request in hub.seen("hub", containing="/resolve/")}
+
+    person.wait(lambda: len(asked_of()) == 1)  # about the first one, which is shown without a wish
+    for key in [row.key for row in page.recommended.list.rows if row.key][:12]:
+        page.recommended.list.choose(key)
+    choice = page.recommended.details.choice
+    assert choice is not None
+    assert choice.parts
+    person.wait(lambda: f"/{choice.repo}" in asked_of())
+    assert len(asked_of()) == 2
+
+
 def test_words_that_nobody_typed_go_with_the_view(open_window: OpenWindow, served: HubServer) -> None:
     person = start(open_window, served, loads=[{}])
     page = open_page(person)
