@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 
 from PySide6.QtCore import QCoreApplication, QLocale
 
@@ -48,7 +49,7 @@ def row_of(model: HubModel, verdict: Verdict | None = None) -> ListRow:
     if model.licence:
         parts.append(model.licence)
     if model.updated_at is not None:
-        parts.append(day_words(model.updated_at, QLocale.FormatType.ShortFormat))
+        parts.append(_update_words(model.updated_at))
     note = tr("HubSearch", "{count} downloads").format(count=number(model.downloads))
     row = ListRow(model.repo, model.name, " · ".join(parts), note)
     return row if verdict is None else replace(row, state=verdict_short(verdict), level=fit_level(verdict))
@@ -101,7 +102,12 @@ def sheet_of_repository(details: HubDetails, page_url: str) -> ModelSheet:
 def _byline(model: HubModel) -> str:
     if model.updated_at is None:
         return model.author
-    return f"{model.author} · {day_words(model.updated_at, QLocale.FormatType.LongFormat)}"
+    return f"{model.author} · {_update_words(model.updated_at)}"
+
+
+def _update_words(moment: datetime) -> str:
+    day = day_words(moment, QLocale.FormatType.ShortFormat)
+    return QCoreApplication.translate("HubSearch", "updated {day}").format(day=day)
 
 
 def _choices(details: HubDetails) -> tuple[FileChoice, ...]:
