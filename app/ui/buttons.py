@@ -53,6 +53,11 @@ class Button(QPushButton):
         self._icon_name = icon
         self.update()
 
+    @property
+    def focus_reason(self) -> Qt.FocusReason:
+        """To hand the keyboard on with: who pressed with the mouse needs no ring around what comes next."""
+        return Qt.FocusReason.MouseFocusReason if self._ring_hidden else Qt.FocusReason.OtherFocusReason
+
     def _padding_px(self) -> int:
         return max(4, self.fontMetrics().height() // 3)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QRectF, Qt
 from PySide6.QtGui import QColor, QFocusEvent, QPainter, QPaintEvent, QPen, QResizeEvent
-from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QScrollArea, QScrollBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame, QScrollArea, QScrollBar, QVBoxLayout, QWidget
 
 from app.ui.theme import colors
 
@@ -65,6 +65,7 @@ class ScrollColumn(QScrollArea):
     def __init__(self, parent: QWidget | None = None, *, width_in_chars: int = READING_CHARS) -> None:
         super().__init__(parent)
         self._width_in_chars = width_in_chars
+        self._ring_hidden = False
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -84,7 +85,7 @@ class ScrollColumn(QScrollArea):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
-        if self.hasFocus():  # the keys scroll it
+        if QApplication.focusWidget() is self and not self._ring_hidden:  # the keys scroll it
             with QPainter(self.viewport()) as painter:
                 painter.setRenderHint(QPainter.RenderHint.Antialiasing)
                 painter.setPen(QPen(QColor(colors().accent), RING_PX))
@@ -94,6 +95,8 @@ class ScrollColumn(QScrollArea):
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         super().focusInEvent(event)
+        if event.reason() != Qt.FocusReason.ActiveWindowFocusReason:
+            self._ring_hidden = event.reason() == Qt.FocusReason.MouseFocusReason  # as with a button
         self.viewport().update()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:

@@ -207,7 +207,7 @@ class ModelDetails(ScrollColumn):
         if self._gate_box is not None:
             self._gate_box.setVisible(not is_here)
         if self._main.hasFocus() and is_moving and not is_here:
-            self.setFocus(Qt.FocusReason.OtherFocusReason)  # else the keyboard goes on to another button
+            self.setFocus(self._main.focus_reason)  # else the keyboard goes on to another button
         self._main.setEnabled(is_here or not is_moving)
         if is_here:
             self._main.setText(self.tr("Chat now"))

@@ -195,7 +195,7 @@ class HubView(QWidget):
         self.details.set_sheet(sheet_of_repository(details, page_url))
         focused = QApplication.focusWidget()
         if focused is None or self.isAncestorOf(focused):
-            self._panes.open_details()
+            self._panes.open_details(self.list.opened_by)
         else:
             self._panes.show_details()
 
@@ -306,7 +306,7 @@ class HubView(QWidget):
                 self.list.choose_first()
             self.list.setFocus(Qt.FocusReason.OtherFocusReason)
         else:
-            self._message.setFocus(Qt.FocusReason.OtherFocusReason)
+            self._left.setFocus(Qt.FocusReason.OtherFocusReason)  # what stands there to be pressed
 
     def _on_consent(self) -> None:
         self._has_consent = True

@@ -43,13 +43,13 @@ class MasterDetail(QWidget):
         """Whether there is room for both."""
         return self.width() >= self.fontMetrics().averageCharWidth() * WIDE_CHARS
 
-    def open_details(self) -> None:
-        """Show the details, and bring the keyboard there."""
+    def open_details(self, reason: Qt.FocusReason = Qt.FocusReason.OtherFocusReason) -> None:
+        """Show the details, and bring the keyboard there; beside a list that was clicked it stays in the list."""
         self.show_details()
         if not self.is_wide:
-            self._back.setFocus(Qt.FocusReason.OtherFocusReason)
-        else:
-            self._details.setFocus(Qt.FocusReason.OtherFocusReason)
+            self._back.setFocus(reason)
+        elif reason is not Qt.FocusReason.MouseFocusReason:
+            self._details.setFocus(reason)
 
     def show_details(self) -> None:
         """Show the details, and leave the keyboard where it is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 
-from PySide6.QtCore import QEvent, Signal
+from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from app.core.catalog import Catalog, CommercialUse, ModelKind
@@ -202,12 +202,16 @@ class RecommendedView(QWidget):
 
     def _on_opened(self, key: str) -> None:
         self._show(key)
-        self._panes.open_details()
+        self._panes.open_details(self.list.opened_by)
 
     def _on_details_wished(self, key: str) -> None:
+        reason = Qt.FocusReason.MouseFocusReason  # a card can be clicked anywhere
+        pressed = QApplication.focusWidget()
+        if isinstance(pressed, Button) and self.best.isAncestorOf(pressed):
+            reason = pressed.focus_reason
         self.list.choose_none()
         self._show(key)
-        self._panes.open_details()
+        self._panes.open_details(reason)
 
     def _show(self, key: str) -> None:
         if self._catalog is not None and (model := self._catalog.model(key)) is not None:

@@ -137,6 +137,7 @@ class RowList(QListView):
         self.setAccessibleName(name)
         self._rows = RowModel(self)
         self._is_restoring = False
+        self._opened_by = Qt.FocusReason.OtherFocusReason
         self.setModel(self._rows)
         self._delegate = _RowDelegate(self)
         self.setItemDelegate(self._delegate)
@@ -160,6 +161,11 @@ class RowList(QListView):
         """The row that is chosen; empty: none."""
         index = self.currentIndex()
         return self._rows.rows[index.row()].key if index.isValid() else ""
+
+    @property
+    def opened_by(self) -> Qt.FocusReason:
+        """How the last row was opened: with the mouse, or by a key, where the keyboard wants to follow."""
+        return self._opened_by
 
     def set_rows(self, rows: Sequence[Row]) -> None:
         """Show these; the row that was chosen stays so if it is among them, and nothing is emitted for it."""
@@ -209,6 +215,7 @@ class RowList(QListView):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.current_key:
+            self._opened_by = Qt.FocusReason.OtherFocusReason
             self.opened.emit(self.current_key)
             event.accept()
         else:
@@ -216,6 +223,7 @@ class RowList(QListView):
 
     def _on_clicked(self, index: Index) -> None:
         if key := self._rows.rows[index.row()].key:
+            self._opened_by = Qt.FocusReason.MouseFocusReason
             self.opened.emit(key)
 
     def _on_scrolled(self, value: int) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit
 from pytestqt.qtbot import QtBot
 
@@ -399,3 +400,26 @@ def test_a_late_verdict_changes_nothing_for_other_answers(view: HubView, asked: 
     assert [row.state for row in view.list.rows] == [""]
     view.set_verdicts(verdicts)
     assert [row.key for row in view.list.rows] == [hub_model(3).repo]
+
+
+def test_enter_in_the_search_leads_to_the_question_that_comes_first(show: Callable[..., ModelsPage]) -> None:
+    page = show(ModelsPage(RecommendedView(), HubView("mirror.test"), LibraryView()))
+    page.show_view(ModelsView.HUB)
+    page.search.setFocus()
+    QTest.keyClicks(page.search, "qwen")
+    QTest.keyClick(page.search, Qt.Key.Key_Return)
+    assert page.hub.consent_button.hasFocus()
+
+
+def test_a_click_beside_the_details_leaves_the_keyboard_in_the_list(show: Callable[..., HubView]) -> None:
+    view = show(HubView("mirror.test"), 1600)
+    view.set_consent(True)
+    view.open()
+    view.set_page(PAGE)
+    place = view.list.visualRect(view.list.model().index(1, 0)).center()
+    QTest.mouseClick(view.list.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    view.set_details(hub_details(hub_model(1)), "https://mirror.test/page")
+    assert view.list.hasFocus()
+    QTest.keyClick(view.list, Qt.Key.Key_Return)
+    view.set_details(hub_details(hub_model(1)), "https://mirror.test/page")
+    assert view.details.hasFocus()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from PySide6.QtCore import QEvent, QPointF, Qt
-from PySide6.QtGui import QAccessible, QEnterEvent, QGuiApplication, QKeySequence
+from PySide6.QtGui import QAccessible, QColor, QEnterEvent, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -17,8 +17,10 @@ from app.ui.flow_layout import FlowLayout
 from app.ui.model_button import MOST_FILES, ModelButton
 from app.ui.model_rows import describe_parameters
 from app.ui.notices import NoticeArea
+from app.ui.scroll_column import ScrollColumn
 from app.ui.shortcuts import SHORTCUTS, ShortcutSection
 from app.ui.shortcuts_sheet import ShortcutsSheet
+from app.ui.theme import LIGHT
 from app.ui.welcome import Welcome
 from tests.ui.shell.values import ModelValue, Recorder
 
@@ -320,3 +322,29 @@ def test_a_flow_knows_its_height_after_a_change(qtbot: QtBot) -> None:
     other.setFixedSize(60, 50)
     flow.addWidget(other)
     assert flow.heightForWidth(100) == 100 + flow.spacing()
+
+
+def test_only_keys_that_scroll_a_column_put_a_ring_around_it(qtbot: QtBot) -> None:
+    column = ScrollColumn()
+    field = QLineEdit(column.inside)
+    column.column.addWidget(field)
+    column.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    qtbot.addWidget(column)
+    column.resize(400, 300)
+    with qtbot.waitActive(column):
+        column.show()
+
+    def has_ring() -> bool:
+        picture = column.viewport().grab().toImage()
+        return picture.pixelColor(0, picture.height() // 2) == QColor(LIGHT.accent)
+
+    column.setFocus(Qt.FocusReason.TabFocusReason)
+    assert has_ring()
+    field.setFocus()
+    column.setFocus(Qt.FocusReason.MouseFocusReason)
+    assert column.hasFocus()
+    assert not has_ring()
+    column.setFocusProxy(field)  # as on the settings page
+    column.setFocus(Qt.FocusReason.TabFocusReason)
+    assert field.hasFocus()
+    assert not has_ring()
