@@ -23,7 +23,6 @@ from app.ui.models.details import ModelDetails
 from app.ui.models.sheet import FileChoice
 from app.ui.models.verdict_box import VerdictView
 
-
 PAUSE_MS = 200  # arrow keys go through a list faster than the hub may be asked
 
 
