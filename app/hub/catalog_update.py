@@ -85,6 +85,7 @@ def _fetch(access: HubAccess, url: str) -> bytes:
 def _is_web_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
+        (parts.hostname or "").encode("idna")  # as connecting will do it
     except ValueError:
         return False
     is_plain = url.isprintable() and not any(letter.isspace() for letter in url)

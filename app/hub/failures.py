@@ -34,7 +34,7 @@ def as_user_errors(access: HubAccess, repo: str = "", path: str = "", revision: 
 
     try:
         yield
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
         raise user_error_of(error, access, repo, path, revision) from error
 
 
@@ -56,7 +56,10 @@ def raise_for_status(
 
 
 def user_error_of(error: Exception, access: HubAccess, repo: str = "", path: str = "", revision: str = "") -> UserError:
-    """What a person is told about an error of httpx2 or huggingface_hub."""
+    """What a person is told about an error of httpx2 or huggingface_hub.
+
+    A UnicodeError is raised for the name of a host that cannot be one: somebody was sent there.
+    """
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -65,7 +68,7 @@ def user_error_of(error: Exception, access: HubAccess, repo: str = "", path: str
         return _from_answer(error, access, repo, path, revision)
     if isinstance(error, httpx2.ProxyError):
         return _from_proxy(access, endpoint, str(error))
-    if isinstance(error, (httpx2.TooManyRedirects, httpx2.UnsupportedProtocol, httpx2.DecodingError)):
+    if isinstance(error, (httpx2.TooManyRedirects, httpx2.UnsupportedProtocol, httpx2.DecodingError, UnicodeError)):
         return UserError(ErrorKind.HUB_ANSWER_STRANGE, endpoint=endpoint, reason=type(error).__name__)
     if isinstance(error, httpx2.InvalidURL):
         return UserError(ErrorKind.ADDRESS_INVALID, address=endpoint)

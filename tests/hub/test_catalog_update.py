@@ -60,7 +60,8 @@ def test_an_address_without_a_hash_is_not_asked(hub: HubServer, source: CatalogS
 
 
 @pytest.mark.parametrize(
-    "url", ["nonsense", "file:///etc/passwd", "http://", "http://[::1", "https://a b/c", "https://a/\0"]
+    "url",
+    ["nonsense", "file:///etc/passwd", "http://", "http://[::1", "https://a b/c", "https://a/\0", "https://a..b/c"],
 )
 def test_what_is_no_address_is_told_by_its_name(hub: HubServer, kept: Path, url: str) -> None:
     error = refused(hub, CatalogSource(url, "0" * 64), kept)

@@ -453,6 +453,13 @@ def test_redirects_in_a_circle(hub: HubServer, open_hub: Open) -> None:
     hub.faults.clear()
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 70, "[::1", "a:99999", ""])
+def test_a_redirect_to_what_can_be_no_host(hub: HubServer, open_hub: Open, host: str) -> None:
+    hub.fail_next("/api/*", Fault(FaultKind.REDIRECT, location=f"http://{host}/"), times=2)
+    assert failure(open_hub().check).kind in (ErrorKind.HUB_ANSWER_STRANGE, ErrorKind.HUB_UNREACHABLE)
+    hub.faults.clear()
+
+
 def test_a_closed_client_can_still_be_asked(hub: HubServer, open_hub: Open) -> None:
     fill(hub)
     client = open_hub()

@@ -166,9 +166,10 @@ def test_another_part_than_asked_for(hub: HubServer) -> None:
     assert refused(hub).kind is ErrorKind.HUB_ANSWER_STRANGE
 
 
-def test_redirects_without_end(hub: HubServer) -> None:
+@pytest.mark.parametrize("location", ["/maker/around", "http://a..b/"])
+def test_redirects_that_lead_nowhere(hub: HubServer, location: str) -> None:
     hub.add_repo(REPO, {"tiny.gguf": tiny_llama()})
-    hub.fail_next(HUB, Fault(FaultKind.REDIRECT, location=f"{hub.url}/maker/around"), times=100)
+    hub.fail_next(HUB, Fault(FaultKind.REDIRECT, location=location), times=100)
     assert refused(hub).kind is ErrorKind.HUB_ANSWER_STRANGE
 
 
