@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QLocale, Qt, Signal
 from PySide6.QtWidgets import QApplication, QGridLayout, QVBoxLayout, QWidget
 
 from app.core.library import LibraryModel, Owner
 from app.services.explain_template import state_words
-from app.services.wording import file_size, number
+from app.services.wording import day_words, file_size, number
 from app.ui.buttons import Button, ButtonKind
 from app.ui.flow_layout import FlowLayout
 from app.ui.labels import Label, PathLabel, heading, hint
@@ -198,6 +198,9 @@ class LibraryDetails(ScrollColumn):
         if len(model.parts) > 1:
             facts.append((self.tr("Parts"), number(len(model.parts))))
         facts.append((self.tr("Size"), file_size(model.size_bytes)))
+        used_at = model.last_used_at
+        used = day_words(used_at, QLocale.FormatType.LongFormat) if used_at is not None else self.tr("Never")
+        facts.append((self.tr("Last used"), used))
         if model.context_length:
             facts.append((self.tr("Context"), self.tr("{0} tokens").format(number(model.context_length))))
         facts.append((self.tr("Chat template"), self._template))

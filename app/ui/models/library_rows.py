@@ -9,7 +9,7 @@ from PySide6.QtCore import QCoreApplication, QLocale
 from app.core.library import LibraryModel
 from app.services.explain_fit import FitLevel
 from app.services.explain_template import state_words
-from app.services.wording import day_words, file_size
+from app.services.wording import day_words, file_size, number
 from app.ui.model_rows import builtin_model_name, describe_parameters
 from app.ui.models.library_details import BUILTIN, owner_words
 from app.ui.models.row_list import ListRow
@@ -40,7 +40,16 @@ class LibraryRow:
             parts.append(owner_words(model.owner))
         if words := state_words(model):
             parts.append(words)
+        if self._copies:
+            parts.append(self._copies)
         return " · ".join(parts)
+
+    @property
+    def _copies(self) -> str:
+        """How many files have this content, where it is more than this one."""
+        count = len(self.model.same_as) + 1
+        words = QCoreApplication.translate("LibraryView", "{count} copies here")
+        return words.format(count=number(count)) if count > 1 else ""
 
     @property
     def note(self) -> str:
@@ -65,7 +74,7 @@ class LibraryRow:
     @property
     def searched(self) -> str:
         """What a search looks at, in lower case."""
-        return f"{self.model.name} {self.model.path} {self.model.architecture}".lower()
+        return f"{self.model.name} {self.model.path} {self.model.architecture} {self._copies}".lower()
 
 
 def builtin_row(*, is_current: bool) -> ListRow:
