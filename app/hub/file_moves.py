@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.core.errors import ErrorKind, UserError
-from app.hub.folder_sync import sync_folder
+from app.hub.durable_files import sync_folder
 from app.hub.move_journal import Move, MoveEntry, MoveJournal, Stamp
 
 log = logging.getLogger(__name__)

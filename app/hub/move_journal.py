@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,11 +16,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from app.hub.download.file_lock import FileLock
-from app.hub.folder_sync import sync_folder
+from app.hub.durable_files import NEW_SUFFIX, write_durably
 
 log = logging.getLogger(__name__)
 _FORMAT = 1
-_ENDING, _NEW, _LOCK = ".json", ".json.new", ".lock"
+_ENDING, _LOCK = ".json", ".lock"
 
 
 class Stamp(NamedTuple):
@@ -78,13 +77,7 @@ class MoveEntry:
 
     def note(self, move: Move) -> None:
         """The move is so far now; on the disk when this returns. Raises OSError."""
-        new = self._folder / (self.name + _NEW)
-        with new.open("w", encoding="utf-8") as file:
-            json.dump(_to_json(move), file)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._folder / (self.name + _ENDING))
-        sync_folder(self._folder)
+        write_durably(self._folder / (self.name + _ENDING), json.dumps(_to_json(move)))
         self.move = move
 
     def remove(self) -> None:
@@ -153,7 +146,7 @@ def _read(path: Path) -> Move:
 
 
 def _remove(folder: Path, name: str) -> None:
-    for ending in (_ENDING, _NEW):
+    for ending in (_ENDING, _ENDING + NEW_SUFFIX):
         with suppress(OSError):
             (folder / (name + ending)).unlink(missing_ok=True)
 

@@ -80,7 +80,7 @@ def test_any_bytes_in_place_of_a_journal_are_survived(target: Path, text: bytes)
 def test_a_virus_scanner_that_holds_a_new_file_is_waited_for(
     target: Path, monkeypatch: pytest.MonkeyPatch, held_for: int
 ) -> None:
-    monkeypatch.setattr("app.hub.download.part_file._HELD_FOR_S", 20.0 if held_for == 2 else 0.3)
+    monkeypatch.setattr("app.hub.durable_files._HELD_FOR_S", 20.0 if held_for == 2 else 0.3)
     rename, refused = Path.replace, [0]
 
     def held(source: Path, place: Path) -> Path:  # as Windows answers

@@ -9,21 +9,18 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from app.core.byte_ranges import ByteRanges
-from app.hub.folder_sync import sync_folder
+from app.hub.durable_files import NEW_SUFFIX, rename_over, write_durably
 
 PART_SUFFIX = ".part"
+_JOURNAL_SUFFIX = ".json"
 _JOURNAL_FORMAT = 1  # a part with a journal of a later format is begun anew by this version
 _JOURNAL_LIMIT_BYTES = 1 << 20  # of ours a few hundred
 _FAT_LIMIT_BYTES = 2**32 - 1  # FAT32 holds no larger file
-_HELD = frozenset({5, 32, 33})  # ERROR_ACCESS_DENIED, _SHARING_VIOLATION, _LOCK_VIOLATION: of a virus scanner mostly
-_HELD_FOR_S = 2.0
-_HELD_LOOK_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,7 @@ class PartFile:
     def __init__(self, target: Path, identity: Identity) -> None:
         self.target = target
         self.path = part_path(target)
-        self._journal = self.path.with_name(self.path.name + ".json")
+        self._journal = self.path.with_name(self.path.name + _JOURNAL_SUFFIX)
         self._identity = identity
         self._lock = threading.Lock()
         self._written = ByteRanges()
@@ -112,12 +109,7 @@ class PartFile:
             "size_bytes": self._identity.size_bytes,
             "done": written.spans,
         }
-        fresh = self._journal.with_name(self._journal.name + ".new")
-        with fresh.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(data))
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut may leave its name without its text
-        _replace(fresh, self._journal)
+        write_durably(self._journal, json.dumps(data))
         self._synced = written
 
     def discard(self) -> None:
@@ -132,26 +124,12 @@ class PartFile:
         with self.path.open("r+b") as file:
             file.truncate(self._identity.size_bytes)
             os.fsync(file.fileno())
-        _replace(self.path, self.target)
-        sync_folder(self.target.parent)
+        rename_over(self.path, self.target)
         remove_part(self.target)  # the journal
-
-
-def _replace(source: Path, target: Path) -> None:
-    """Rename over what is there; on Windows as soon as whoever looks at new files has let go. Raises OSError."""
-    ends_s = time.monotonic() + _HELD_FOR_S
-    while True:
-        try:
-            source.replace(target)
-            return
-        except OSError as error:
-            if getattr(error, "winerror", None) not in _HELD or time.monotonic() > ends_s:
-                raise
-        time.sleep(_HELD_LOOK_S)
 
 
 def remove_part(target: Path) -> None:
     """Remove what is there of an incomplete `target`. The caller holds its lock. Raises OSError."""
     part = part_path(target)
-    for path in (part, part.with_name(part.name + ".json"), part.with_name(part.name + ".json.new")):
-        path.unlink(missing_ok=True)
+    for suffix in ("", _JOURNAL_SUFFIX, _JOURNAL_SUFFIX + NEW_SUFFIX):
+        part.with_name(part.name + suffix).unlink(missing_ok=True)
