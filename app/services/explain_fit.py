@@ -184,7 +184,10 @@ def _warning_words(finding: Finding) -> str:
         case FindingKind.BASE_MODEL:
             return translate("ExplainFit", "This is a base model: it continues texts and was not taught to answer.")
         case FindingKind.NEEDS_PROJECTOR:
-            return translate("ExplainFit", "To talk about images it needs a second file, its projector (mmproj).")
+            return translate(
+                "ExplainFit",
+                "It was made to see images too. Hearth cannot show it any yet: here it reads and writes text.",
+            )
         case _:
             raise AssertionError(f"no words for {finding.kind}")
 

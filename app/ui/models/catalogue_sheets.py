@@ -111,7 +111,9 @@ def kind_words(kind: ModelKind) -> str:
         ModelKind.CHAT: QCoreApplication.translate("Catalogue", "Chats"),
         ModelKind.BASE: QCoreApplication.translate("Catalogue", "Continues texts; was not taught to chat"),
         ModelKind.CODE: QCoreApplication.translate("Catalogue", "Writes programs"),
-        ModelKind.VISION: QCoreApplication.translate("Catalogue", "Chats, about images as well"),
+        ModelKind.VISION: QCoreApplication.translate(
+            "Catalogue", "Chats. It could see images too; Hearth cannot show it any yet"
+        ),
         ModelKind.EMBEDDING: QCoreApplication.translate("Catalogue", "Compares texts; does not chat"),
         ModelKind.RERANKER: QCoreApplication.translate("Catalogue", "Sorts texts by a question; does not chat"),
     }

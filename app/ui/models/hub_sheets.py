@@ -72,7 +72,7 @@ def sheet_of_repository(details: HubDetails, page_url: str) -> ModelSheet:
     if details.base_models:
         facts.append(Fact(tr("HubSearch", "Made from"), ", ".join(details.base_models)))
     if details.projectors:
-        words = tr("HubSearch", "The repository also has a file that lets it see images.")
+        words = tr("HubSearch", "It sees them with a second file, which Hearth cannot use yet: here it reads text.")
         facts.append(Fact(tr("HubSearch", "Images"), words))
     popularity = tr("HubSearch", "{downloads} downloads a month, {likes} likes")
     facts.append(

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from app.core.catalog import Catalog
+from app.core.header_findings import Finding, FindingKind
 from app.hub.catalog_file import load_catalog
 from app.paths import resources
+from app.services.explain_fit import finding_words
 from app.ui.models.catalogue_sheets import file_choices, sheet_of_row
+from app.ui.models.hub_sheets import sheet_of_repository
+from tests.ui.models.values import hub_details, hub_model
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +65,14 @@ def test_the_chat_template_is_told_where_there_is_one(catalog: Catalog) -> None:
 
     assert told("vicuna-13b-v1.5") == ["vicuna"]
     assert told("llama-2-7b") == []  # it continues texts
+
+
+def test_nobody_is_promised_that_images_can_be_shown(qapp: object, catalog: Catalog) -> None:
+    """There are no images in a chat yet; the help says so, and so must what leads to a download."""
+    model = catalog.model("gemma-3-4b-it")
+    assert model is not None
+    assert "Hearth cannot show it any yet" in sheet_of_row(model, catalog).facts[0].text
+    assert "Hearth cannot show it" in finding_words(Finding(FindingKind.NEEDS_PROJECTOR))
+    details = replace(hub_details(hub_model(1)), projectors=hub_details(hub_model(1)).files[:1])
+    told = {fact.label: fact.text for fact in sheet_of_repository(details, "https://mirror.test/x").facts}
+    assert "Hearth cannot use" in told["Images"]
