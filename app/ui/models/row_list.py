@@ -8,6 +8,7 @@ from typing import Protocol
 
 from PySide6.QtCore import (
     QAbstractListModel,
+    QEvent,
     QModelIndex,
     QObject,
     QPersistentModelIndex,
@@ -17,8 +18,16 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QPen
-from PySide6.QtWidgets import QAbstractItemView, QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QHelpEvent, QKeyEvent, QPainter, QPen
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QListView,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QToolTip,
+    QWidget,
+)
 
 from app.services.explain_fit import FitLevel
 from app.ui.models.fit_sign import paint_fit_sign, sign_px
@@ -256,6 +265,16 @@ class _RowDelegate(QStyledItemDelegate):
             _paint_row(painter, option, row)
         painter.restore()
 
+    def helpEvent(self, event: QHelpEvent, view: QAbstractItemView, option: QStyleOptionViewItem, index: Index) -> bool:
+        if event.type() != QEvent.Type.ToolTip or not index.isValid():
+            return super().helpEvent(event, view, option, index)
+        row: Row = index.data(ROW_ROLE)
+        width_px = _text_box(option).width()
+        is_cut = any(line.is_cut(width_px) for line in _lines_of(option, row))
+        words = "\n".join(part for part in (row.title, row.text, row.note, row.state) if part)
+        QToolTip.showText(event.globalPos(), words if is_cut else "", view.viewport(), option.rect)
+        return True
+
 
 def _paint_heading(painter: QPainter, option: QStyleOptionViewItem, row: Row) -> None:
     font = scaled_font(option.font, 88)
@@ -288,53 +307,71 @@ def _paint_ground(painter: QPainter, option: QStyleOptionViewItem) -> None:
 
 
 def _paint_row(painter: QPainter, option: QStyleOptionViewItem, row: Row) -> None:
-    theme = colors()
-    bold = QFont(option.font)
-    bold.setWeight(QFont.Weight.DemiBold)
-    small = scaled_font(option.font, LINE_PERCENT)
     metrics = QFontMetrics(option.font)
     box = _text_box(option)
     spare = max(0, box.height() - 2 * metrics.height() - 2)
     upper = QRect(box.left(), box.top() + spare // 2, box.width(), metrics.height())
     lower = QRect(box.left(), upper.bottom() + 2, box.width(), metrics.height())
-    _paint_line(painter, upper, (small, theme.muted, row.note), (bold, theme.text, row.title))
-    taken = _paint_line(painter, lower, (small, theme.muted, row.state), (small, theme.muted, row.text), row.level)
+    first, second = _lines_of(option, row)
+    _paint_line(painter, upper, first)
+    taken = _paint_line(painter, lower, second)
     if row.state and row.level is not FitLevel.UNKNOWN:
-        side = sign_px(QFontMetrics(small))
+        side = sign_px(QFontMetrics(second.trailing_font))
         place = QRect(lower.right() + 1 - taken, lower.center().y() - side // 2, side, side)
         paint_fit_sign(painter, row.level, QRectF(QStyle.visualRect(option.direction, lower, place)))
 
 
-def _paint_line(
-    painter: QPainter,
-    box: QRect,
-    trailing: tuple[QFont, str, str],
-    leading: tuple[QFont, str, str],
-    level: FitLevel = FitLevel.UNKNOWN,
-) -> int:
-    """Two texts at the ends of a line; the trailing one is not cut before it takes half of it.
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Two texts at the ends of a line; the trailing one, with room for a sign before it, is muted."""
 
-    Returns the width of the trailing one in px, with room for the sign of `level` before it.
-    """
-    font, colour, text = trailing
-    metrics = QFontMetrics(font)
-    taken = 0
-    if text:
-        shown = metrics.elidedText(text, Qt.TextElideMode.ElideRight, box.width() // 2)
-        painter.setFont(font)
-        painter.setPen(QColor(colour))
-        painter.drawText(box, _TRAILING, shown)
-        taken = metrics.horizontalAdvance(shown)
-        if level is not FitLevel.UNKNOWN:
-            taken += sign_px(metrics) * 3 // 2
-    font, colour, text = leading
-    if text:
-        gap = metrics.averageCharWidth() * 2 if taken else 0
-        room = max(0, box.width() - taken - gap)
-        shown = QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, room)
-        painter.setFont(font)
-        painter.setPen(QColor(colour))
-        painter.drawText(box, _LEADING, shown)
+    leading_font: QFont
+    leading: str
+    leading_colour: str
+    trailing_font: QFont
+    trailing: str
+    has_sign: bool = False
+
+    def fit(self, width_px: int) -> tuple[str, str, int]:
+        """What is seen of both, and the width of the trailing one in px; it is not cut before it takes half of all."""
+        shown, taken, room = "", 0, width_px
+        if self.trailing:
+            metrics = QFontMetrics(self.trailing_font)
+            shown = metrics.elidedText(self.trailing, Qt.TextElideMode.ElideRight, width_px // 2)
+            taken = metrics.horizontalAdvance(shown) + (sign_px(metrics) * 3 // 2 if self.has_sign else 0)
+            room -= taken + metrics.averageCharWidth() * 2
+        leading = QFontMetrics(self.leading_font).elidedText(self.leading, Qt.TextElideMode.ElideRight, max(0, room))
+        return leading, shown, taken
+
+    def is_cut(self, width_px: int) -> bool:
+        """Whether some of it is not seen."""
+        leading, trailing, _ = self.fit(width_px)
+        return (leading, trailing) != (self.leading, self.trailing)
+
+
+def _lines_of(option: QStyleOptionViewItem, row: Row) -> tuple[_Line, _Line]:
+    theme = colors()
+    bold = QFont(option.font)
+    bold.setWeight(QFont.Weight.DemiBold)
+    small = scaled_font(option.font, LINE_PERCENT)
+    has_sign = row.level is not FitLevel.UNKNOWN
+    return (
+        _Line(bold, row.title, theme.text, small, row.note),
+        _Line(small, row.text, theme.muted, small, row.state, has_sign),
+    )
+
+
+def _paint_line(painter: QPainter, box: QRect, line: _Line) -> int:
+    """The width of the trailing text in px, with room for its sign."""
+    leading, trailing, taken = line.fit(box.width())
+    for font, colour, text, side in (
+        (line.trailing_font, colors().muted, trailing, Qt.AlignmentFlag.AlignTrailing),
+        (line.leading_font, line.leading_colour, leading, Qt.AlignmentFlag.AlignLeading),
+    ):
+        if text:
+            painter.setFont(font)
+            painter.setPen(QColor(colour))
+            painter.drawText(box, _ONE_LINE | side, text)
     return taken
 
 

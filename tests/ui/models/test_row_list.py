@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 from PySide6.QtCore import QEvent, QObject, QRect, Qt
-from PySide6.QtGui import QPaintEvent
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtGui import QHelpEvent, QPaintEvent
+from PySide6.QtWidgets import QApplication, QToolTip, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.ui.models.row_list import ListRow, RowList
@@ -113,3 +113,20 @@ def test_long_names_dark_and_right_to_left_are_painted(box: RowList, qapp: QAppl
     assert not box.grab().isNull()
     box.set_rows([])
     assert not box.grab().isNull()
+
+
+def test_what_is_cut_is_in_the_tooltip(show: Callable[..., RowList]) -> None:
+    box = RowList("Models")
+    short, long = rows(1, heading=False)[0], ListRow("long", LONG, "what it is", "2 GB", "Runs well")
+    box.set_rows([short, long])
+    show(box, 400, 300)
+
+    def pointed_at(row: int) -> str:
+        place = box.visualRect(box.model().index(row, 0)).center()
+        QApplication.sendEvent(
+            box.viewport(), QHelpEvent(QEvent.Type.ToolTip, place, box.viewport().mapToGlobal(place))
+        )
+        return QToolTip.text() if QToolTip.isVisible() else ""
+
+    assert pointed_at(0) == ""
+    assert pointed_at(1) == f"{LONG}\nwhat it is\n2 GB\nRuns well"
