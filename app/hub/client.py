@@ -217,7 +217,8 @@ class HubClient:
         return self._fetch_once(url, etag, repo, revision)
 
     def _fetch_once(self, url: str, etag: str, repo: str, revision: str) -> Answer | None:
-        request_headers = self.headers() | ({"If-None-Match": etag} if etag else {})
+        can_ask = etag and etag.isascii() and etag.isprintable()
+        request_headers = self.headers() | ({"If-None-Match": etag} if can_ask else {})
         with (
             as_user_errors(self.access, repo, revision=revision),
             self._connections() as client,
@@ -315,8 +316,11 @@ def _search_text(text: str) -> str:
 
 def _next_cursor(response: httpx2.Response) -> str:
     """Where the next page begins. Only that is taken of its address, which may name another host than the mirror's."""
-    url = response.links.get("next", {}).get("url", "")
-    return parse_qs(urlsplit(url).query).get("cursor", [""])[0]
+    try:
+        address = urlsplit(response.links.get("next", {}).get("url", ""))
+    except ValueError:
+        return ""
+    return parse_qs(address.query).get("cursor", [""])[0]
 
 
 def _moment(answer: Answer) -> datetime:

@@ -48,7 +48,8 @@ def raise_for_status(
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.utils import hf_raise_for_status
 
-    told = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+    # As they came: not every header is ASCII.
+    told = [(name, value) for name, value in response.headers.raw if not name.lower().startswith(b"content-")]
     try:
         hf_raise_for_status(httpx2.Response(response.status_code, headers=told, request=response.request))
     except HfHubHTTPError as error:

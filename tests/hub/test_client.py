@@ -453,6 +453,23 @@ def test_redirects_in_a_circle(hub: HubServer, open_hub: Open) -> None:
     hub.faults.clear()
 
 
+@pytest.mark.parametrize("status", [200, 429])
+@pytest.mark.parametrize("name", ["Link", "ETag", "RateLimit", "Retry-After", "X-Error-Code", "Content-Type"])
+@pytest.mark.parametrize("value", ['<http://[::1/?cursor=x>; rel="next"', "\xff\xfe", ";,<>=;r=x;t=", "9" * 99])
+def test_headers_may_hold_anything(
+    hub: HubServer, open_hub: Open, clock: Clock, name: str, value: str, status: int
+) -> None:
+    fault = Fault(FaultKind.STATUS, status=status, headers={name: value}, body=b"[]")
+    hub.fail_next("/api/*", fault)
+    client = open_hub()
+    if status == 200:
+        assert client.search(SearchQuery("x")).models == ()
+        clock.now_s += FRESH_S + 1
+        assert client.search(SearchQuery("x")).why_old is None
+    else:
+        assert failure(lambda: client.search(SearchQuery("x"))).kind is ErrorKind.RATE_LIMITED
+
+
 @pytest.mark.parametrize("host", ["a..b", "x" * 70, "[::1", "a:99999", ""])
 def test_a_redirect_to_what_can_be_no_host(hub: HubServer, open_hub: Open, host: str) -> None:
     hub.fail_next("/api/*", Fault(FaultKind.REDIRECT, location=f"http://{host}/"), times=2)
