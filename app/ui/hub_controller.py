@@ -31,7 +31,6 @@ class HubController(QObject):
 
     settings_requested = Signal()
     action_requested = Signal(object)  # Action of a search that failed
-    shown = Signal()  # the details show another repository
     allowed = Signal()
     failed = Signal(object)  # UserError
 
@@ -119,7 +118,6 @@ class HubController(QObject):
     def _on_opened(self, details: HubDetails) -> None:
         with suppress(UserError):  # the address was changed to one that cannot be used, just now
             self.view.set_details(details, self._profile.hub.access().page_url(details.model.repo))
-            self.shown.emit()
 
 
 def _usable_bytes(machine: MachineMemory) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QGuiApplication
@@ -12,26 +12,23 @@ from PySide6.QtWidgets import QWidget
 from app.core.catalog import Catalog
 from app.core.downloads import Download, DownloadId, DownloadState
 from app.core.errors import UserError
-from app.core.library import LibraryModel
 from app.services.explain import explain
 from app.services.explanation import Action, ActionKind
-from app.services.model_updates import ModelUpdate
 from app.services.profile import Profile
 from app.services.tasks import Task
 from app.services.trash import Trashed
-from app.services.wording import file_size
 from app.ui.hub_controller import HubController
+from app.ui.library_controller import LibraryController
 from app.ui.local_files import show_in_folder
 from app.ui.models.catalogue_rows import CatalogueRows, judge_rows
 from app.ui.models.details import ModelDetails
 from app.ui.models.family_tree import FamilyTree
-from app.ui.models.library_view import LibraryView, Order
+from app.ui.models.library_view import Order
 from app.ui.models.page import ModelsPage, ModelsView
 from app.ui.models.recommended_view import RecommendedView
 from app.ui.models.sheet import FileChoice
 from app.ui.models.verdicts import Verdicts
 from app.ui.notices import NoticeArea
-from app.ui.template_controller import TemplateController
 
 
 class ModelsController(QObject):
@@ -48,136 +45,43 @@ class ModelsController(QObject):
         self._notices = notices
         self._recommended = RecommendedView(parent)
         self._hub = HubController(profile, parent)
+        self._library = LibraryController(profile, notices, parent)
+        self.page = ModelsPage(self._recommended, self._hub.view, self._library.view, parent)
         self._tree: FamilyTree | None = None
         self._fresh: set[str] = set()  # downloaded just now: the library may not list them yet
-        self._library = LibraryView(parent)
-        self._recommended.tree_requested.connect(self._on_tree_requested)
-        self._recommended.download_requested.connect(self._download)
-        self._recommended.use_requested.connect(self.use_requested)
-        self._recommended.offered.connect(self._show_here)
-        self._templates = TemplateController(profile, self._library, notices, parent)
-        self.page = ModelsPage(self._recommended, self._hub.view, self._library, parent)
-        self._connect_library()
-        self._connect_downloads()
-        self._hub.settings_requested.connect(self.settings_requested)
-        self._hub.failed.connect(self._on_failed)
-        self._hub.action_requested.connect(self._on_action)
-        self._hub.shown.connect(self._show_downloads)
-        self._hub.connect_details(self._recommended.details)
-        for details in (self._recommended.details, self._hub.view.details):
-            self._connect_details(details)
+        self._judging: Task[CatalogueRows] | None = None
+        self._is_stale = True  # the catalogue is not judged as the computer is now: nobody looks
         may_ask = profile.settings.value("hub.search_allowed") is True
         self._row_verdicts = Verdicts(profile, self._recommended.details, may_ask=may_ask)
-        self._hub.allowed.connect(self._row_verdicts.allow_asking)
-        self._judging: Task[CatalogueRows] | None = None
-        profile.fits.changed.connect(self._judge_catalog)
-        profile.catalog.loaded.connect(self._judge_catalog)
-        profile.catalog.failed.connect(self._on_catalog_failed)
-        self._judge_catalog()
+        self._connect_hub()
+        self._connect_library()
+        self._connect_downloads()
+        self._connect_catalogue()
+        for details in (self._recommended.details, self._hub.view.details):
+            self._connect_details(details)
         profile.catalog.open()
-        self._show_library()
         self._show_downloads()
+
+    def _connect_hub(self) -> None:
+        self._hub.settings_requested.connect(self.settings_requested)
+        self._hub.failed.connect(self._notices.show_error)
+        self._hub.action_requested.connect(self._on_action)
+        self._hub.allowed.connect(self._row_verdicts.allow_asking)
+        self._hub.connect_details(self._recommended.details)
 
     # -- this computer
 
     def _connect_library(self) -> None:
-        view, library, models = self._library, self._profile.library, self._profile.models
+        view, library = self._library.view, self._profile.library
         view.use_requested.connect(self.use_requested)
         view.open_requested.connect(self.open_requested)
         view.look_elsewhere_requested.connect(self.look_elsewhere_requested)
-        view.show_in_folder_requested.connect(show_in_folder)
-        view.rename_requested.connect(library.rename)
-        view.move_requested.connect(library.move)
-        view.trash_requested.connect(library.trash)
-        view.remove_requested.connect(self._on_remove)
-        view.hash_requested.connect(library.compute_hash)
-        view.cancel_requested.connect(library.cancel)
-        view.update_requested.connect(self._on_update_wanted)
-        view.duplicates_requested.connect(library.find_duplicates)
-        view.add_folder_requested.connect(library.add_folder)
-        view.remove_folder_requested.connect(library.remove_folder)
-        library.listed.connect(self._show_library)
-        library.folders_changed.connect(view.set_folders)
-        library.progressed.connect(view.set_progress)
-        library.settled.connect(self._on_settled)
+        library.listed.connect(self._show_here)
         library.trashed.connect(self._on_trashed)
-        library.duplicates_found.connect(self._on_duplicates)
-        library.failed.connect(self._on_failed)
-        updates = self._profile.updates
-        updates.checked.connect(self._on_update_checked)
-        updates.not_found.connect(self._on_update_not_found)
-        updates.failed.connect(self._on_failed)
-        models.files_changed.connect(library.refresh)
-        models.loaded.connect(self._show_library)
-
-    def _show_library(self) -> None:
-        models = self._profile.models
-        self._library.set_models(self._profile.library.models, None if models.is_builtin else models.current_path)
-        self._library.set_folders(self._profile.library.folders)
-        self._show_downloads()
-
-    def _on_settled(self, path: str) -> None:
-        self._library.set_progress(path, None)
-
-    def _on_remove(self, path: str) -> None:
-        library = self._profile.library
-        model = library.model(path)
-        library.remove(path)
-        if model is not None:
-            words = self.tr("“{model}” is off the list. The file is still there.").format(model=model.name)
-            self._notices.show_notice(words, self.tr("Undo"), lambda: library.restore(path))
 
     def _on_trashed(self, trashed: Trashed) -> None:
         self._fresh.discard(trashed.model.path)
-        self._show_downloads()
-        words = self.tr("“{model}” is in the trash ({size}).")
-        text = words.format(model=trashed.model.name, size=file_size(trashed.model.size_bytes))
-        self._notices.show_notice(text, self.tr("Undo"), lambda: self._profile.library.untrash(trashed))
-
-    def _on_duplicates(self, groups: list[tuple[str, ...]]) -> None:
-        if not groups:
-            self._notices.show_notice(self.tr("No two files have the same content."))
-            return
-        by_path = {model.path: model for model in self._profile.library.models}
-        twice = sum(by_path[path].size_bytes for group in groups for path in group[1:] if path in by_path)
-        words = self.tr(
-            "%n file(s) are there more than once; {size} could be freed. Their details name the others.",
-            "",
-            len(groups),
-        )
-        self._notices.show_notice(words.format(size=file_size(twice)))
-
-    def _on_failed(self, error: UserError) -> None:
-        explanation = explain(error)
-        self._notices.show_notice(f"{explanation.title}. {explanation.text}")
-
-    def _on_update_wanted(self, path: str) -> None:
-        if (model := self._profile.library.model(path)) is not None:
-            self._profile.updates.check(model)
-
-    def _on_update_checked(self, update: ModelUpdate) -> None:
-        name = update.model.name
-        if not update.files:
-            self._notices.show_notice(self.tr("“{model}” is what the hub has now.").format(model=name))
-            return
-        total = file_size(sum(file.size_bytes for file in update.files))
-        words = self.tr("The hub has another file for “{model}” ({size}).").format(model=name, size=total)
-        if update.model.is_read_only:
-            self._notices.show_notice(words)
-        else:
-            self._notices.show_notice(words, self.tr("Download it"), partial(self._update, update))
-
-    def _on_update_not_found(self, model: LibraryModel) -> None:
-        words = self.tr("The hub has no file of this name any more: “{model}”.").format(model=model.name)
-        self._notices.show_notice(words)
-
-    def _update(self, update: ModelUpdate) -> None:
-        """Download the newer file; the one that is here is replaced once the new one is complete."""
-        inside = len(PurePosixPath(update.files[0].path).parts)
-        folder = Path(update.model.path).parents[inside - 1]
-        downloads = self._profile.downloads
-        added = downloads.add(update.files, update.model.name, quantization=update.model.quantization, folder=folder)
-        downloads.replace(added.id)
+        self._show_here()
 
     # -- downloads
 
@@ -199,7 +103,7 @@ class ModelsController(QObject):
         downloads.finished.connect(self._on_download_ended)
         downloads.failed.connect(self._on_download_ended)
         downloads.cancelled.connect(self._on_download_cancelled)
-        downloads.save_failed.connect(self._on_failed)
+        downloads.save_failed.connect(self._notices.show_error)
 
     def _show_downloads(self) -> None:
         self.page.downloads.set_downloads(self._profile.downloads.downloads)
@@ -248,9 +152,9 @@ class ModelsController(QObject):
             case ActionKind.OPEN_SETTING:
                 self.settings_requested.emit()
             case ActionKind.DOWNLOAD_NEWER:
-                self._on_show_in_hub(value)
+                self.page.search_hub(value)
             case ActionKind.MAKE_ROOM:
-                self._library.sort_by(Order.SIZE)
+                self._library.view.sort_by(Order.SIZE)
                 self.page.show_view(ModelsView.LIBRARY)
             case ActionKind.COPY_DETAILS:
                 QGuiApplication.clipboard().setText(value)
@@ -270,7 +174,7 @@ class ModelsController(QObject):
         details.download_requested.connect(self._on_download)
         details.file_chosen.connect(self._show_here)
         details.use_requested.connect(self.use_requested)
-        details.show_in_hub_requested.connect(self._on_show_in_hub)
+        details.show_in_hub_requested.connect(self.page.search_hub)
 
     def _on_download(self, choice: FileChoice) -> None:
         details = self._recommended.details if self.page.current is ModelsView.RECOMMENDED else self._hub.view.details
@@ -278,12 +182,19 @@ class ModelsController(QObject):
 
     def _download(self, choice: FileChoice, name: str) -> None:
         self._profile.downloads.add(choice.parts, name, quantization=choice.quantization)
-        self._show_downloads()
-
-    def _on_show_in_hub(self, repo: str) -> None:
-        self.page.search_hub(repo)
 
     # -- the catalogue
+
+    def _connect_catalogue(self) -> None:
+        view, catalog = self._recommended, self._profile.catalog
+        view.tree_requested.connect(self._on_tree_requested)
+        view.download_requested.connect(self._download)
+        view.use_requested.connect(self.use_requested)
+        view.offered.connect(self._show_here)
+        catalog.loaded.connect(self._judge_catalog)
+        catalog.failed.connect(self._on_catalog_failed)
+        self._profile.fits.changed.connect(self._judge_catalog)
+        self.page.shown.connect(self._on_page_shown)
 
     def _on_tree_requested(self) -> None:
         catalog = self._profile.catalog.catalog
@@ -310,10 +221,16 @@ class ModelsController(QObject):
     def _on_tree_closed(self) -> None:
         self.page.show_view(ModelsView.RECOMMENDED)
 
+    def _on_page_shown(self) -> None:
+        self._profile.fits.machine()  # the memory is looked at anew: where it is another, all is judged again
+        if self._is_stale:
+            self._judge_catalog()
+
     def _judge_catalog(self) -> None:
-        """Work out what fits this computer, in the background."""
+        """Work out what fits this computer, in the background; that can wait while nobody looks."""
         catalog = self._profile.catalog.catalog
-        if catalog is None:
+        self._is_stale = catalog is None or not self.page.isVisible()
+        if catalog is None or self._is_stale:
             return
         if self._judging is not None:
             self._judging.cancel()
@@ -335,5 +252,4 @@ class ModelsController(QObject):
         self._show_here()
 
     def _on_catalog_failed(self, error: UserError) -> None:
-        explanation = explain(error)
-        self._recommended.set_failure(f"{explanation.title}. {explanation.text}")
+        self._recommended.set_failure(explain(error).sentences)

@@ -12,22 +12,22 @@
     </message>
 </context>
 <context>
+    <name>LibraryController</name>
+    <message numerus="yes">
+        <source>%n file(s) are there more than once; {size} could be freed. Their details name the others.</source>
+        <translation>
+            <numerusform>%n file is there more than once; {size} could be freed. Its details name the others.</numerusform>
+            <numerusform>%n files are there more than once; {size} could be freed. Their details name the others.</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
     <name>LibraryView</name>
     <message numerus="yes">
         <source>%n model(s), {size}</source>
         <translation>
             <numerusform>%n model, {size}</numerusform>
             <numerusform>%n models, {size}</numerusform>
-        </translation>
-    </message>
-</context>
-<context>
-    <name>ModelsController</name>
-    <message numerus="yes">
-        <source>%n file(s) are there more than once; {size} could be freed. Their details name the others.</source>
-        <translation>
-            <numerusform>%n file is there more than once; {size} could be freed. Its details name the others.</numerusform>
-            <numerusform>%n files are there more than once; {size} could be freed. Their details name the others.</numerusform>
         </translation>
     </message>
 </context>

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QApplication, QGridLayout, QVBoxLayout, QWidget
 
 from app.core.library import LibraryModel, Owner
 from app.services.explain_template import state_words
+from app.services.library import DUPLICATES
 from app.services.wording import day_words, file_size, number
 from app.ui.buttons import Button, ButtonKind
 from app.ui.flow_layout import FlowLayout
@@ -22,7 +23,7 @@ from app.ui.scroll_column import ScrollColumn
 
 BUILTIN = ":builtin:"
 """In place of a path: the model that came with Hearth."""
-FOLDERS = ""
+FOLDERS = DUPLICATES
 """In place of a path: the folders, and the search for duplicates in them."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -116,6 +117,16 @@ class LibraryView(QWidget):
         self._models = tuple(models)
         self._current_path = current_path
         self._refresh()
+
+    def follow(self, path: str, now: str) -> None:
+        """A model has moved: it stays chosen and shown, before the library is read again."""
+        is_chosen = self.list.current_key == path
+        self._models = tuple(replace(model, path=now) if model.path == path else model for model in self._models)
+        if self._key == path:
+            self._key = now
+        self._refresh()
+        if is_chosen:
+            self.list.choose(now)
 
     def set_template_words(self, path: str, words: str) -> None:
         """What was found of a model's chat template."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import partial
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from app.ui.buttons import Button, ButtonKind
@@ -33,6 +33,7 @@ class ModelsView(StrEnum):
 class ModelsPage(QWidget):
     """Puts the views together; what they ask for is the controller's matter."""
 
+    shown = Signal()  # it came on screen
     overlay_wished = Signal()  # the person wants what the search has found in what is shown over the views
 
     def __init__(
@@ -161,6 +162,10 @@ class ModelsPage(QWidget):
             self.overlay_wished.emit()
         elif shown is not None:
             shown.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.shown.emit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         places = {Qt.Key.Key_1: 0, Qt.Key.Key_2: 1, Qt.Key.Key_3: 2}

@@ -265,6 +265,18 @@ def test_the_search_for_duplicates_shows_how_far_it_is_and_can_be_ended(qtbot: Q
     assert same.isVisible()
 
 
+def test_a_model_that_has_moved_stays_chosen_and_shown(view: LibraryView) -> None:
+    moved = replace(THEIRS, path="/usb/theirs.gguf", parts=("/usb/theirs.gguf",))
+    view.list.choose(THEIRS.path)
+    view.follow(THEIRS.path, moved.path)
+    assert view.list.current_key == view.shown_path == moved.path
+    view.set_models([OWN, GONE, moved], OWN.path)
+    assert view.list.current_key == view.shown_path == moved.path
+    view.list.choose(OWN.path)
+    view.follow(moved.path, THEIRS.path)
+    assert view.list.current_key == view.shown_path == OWN.path
+
+
 # -- a long list that is read again and again
 
 

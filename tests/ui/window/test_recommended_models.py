@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
+from app.ui import models_controller
 from app.ui.models.page import ModelsPage
 from tests.ui.window.conftest import OpenWindow
 
@@ -24,3 +29,28 @@ def test_nothing_is_recommended_before_the_speed_is_known(open_window: OpenWindo
     look()
     assert speeds
     assert all(speeds)
+
+
+def test_nothing_is_judged_while_nobody_looks(open_window: OpenWindow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second of another thread, at every load of a model, is felt where one chats."""
+    judged: list[None] = []
+    judge = models_controller.judge_rows
+
+    def count(*arguments: Any) -> Any:
+        judged.append(None)
+        return judge(*arguments)
+
+    monkeypatch.setattr(models_controller, "judge_rows", count)
+    person = open_window()
+    fits = person.profile.fits
+    person.click("Models")
+    page = person.page("models")
+    assert isinstance(page, ModelsPage)
+    person.wait(lambda: bool(page.recommended.list.rows))
+    person.window.show_page("chat")
+    known = len(judged)
+    fits.changed.emit()
+    person.qtbot.wait(300)
+    assert len(judged) == known
+    person.window.show_page("models")
+    person.wait(lambda: len(judged) > known)
