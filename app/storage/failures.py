@@ -63,7 +63,7 @@ def user_error_of(error: Exception, path: Path) -> UserError | None:
     if isinstance(error, DamageError):
         return UserError(ErrorKind.DATABASE_CORRUPT, path=str(path), reason=str(error))
     if isinstance(error, OSError):
-        reason = errno.errorcode.get(error.errno or 0, "") or type(error).__name__
+        reason = error.strerror or type(error).__name__
         return UserError(kind_of_os_error(error), path=str(path), reason=reason)
     if isinstance(error, sqlite3.Error):
         return _from_sqlite(error, path)

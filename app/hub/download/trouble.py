@@ -129,5 +129,4 @@ def disk_trouble(problem: OSError, path: str, needed_bytes: int, free_bytes: int
         return UserError(ErrorKind.FILE_IN_USE, path=path)
     if problem.errno in _NOT_ALLOWED:
         return UserError(ErrorKind.FOLDER_READ_ONLY, path=path)
-    reason = errno.errorcode.get(problem.errno or 0, "") or type(problem).__name__
-    return UserError(ErrorKind.WRITE_FAILED, path=path, reason=reason)
+    return UserError(ErrorKind.WRITE_FAILED, path=path, reason=problem.strerror or type(problem).__name__)
