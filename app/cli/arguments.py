@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from app import __version__
 from app.cli.adapter_argument import ADAPTER_HELP, adapter
@@ -87,16 +88,17 @@ def _number(setting: str) -> Callable[[str], int]:
     lowest, highest = SETTING_OF[setting].minimum, SETTING_OF[setting].maximum
 
     def number(text: str) -> int:
-        value = int(text)
-        if not lowest <= value <= highest:
-            raise argparse.ArgumentTypeError(f"must be between {lowest:.0f} and {highest:.0f}")
-        return value
+        with suppress(ValueError):
+            if lowest <= (value := int(text)) <= highest:
+                return value
+        raise argparse.ArgumentTypeError(f"must be a whole number between {lowest:.0f} and {highest:.0f}")
 
     return number
 
 
 def _temperature(text: str) -> float:
-    number, legal = float(text), RANGE_OF["temperature"]
-    if not legal.minimum <= number <= legal.maximum:
-        raise argparse.ArgumentTypeError(f"must be between {legal.minimum:g} and {legal.maximum:g}")
-    return number
+    legal = RANGE_OF["temperature"]
+    with suppress(ValueError):
+        if legal.minimum <= (number := float(text)) <= legal.maximum:
+            return number
+    raise argparse.ArgumentTypeError(f"must be between {legal.minimum:g} and {legal.maximum:g}")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from app.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, read_all, write, write_json
+from app.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, read_all, tell, write, write_json
 from app.cli.session import Session, chosen_device, engine_session
 from app.core.errors import ErrorKind, NoticeKind, UserError
 from app.core.events import Event, Failed, Notice, TextDelta
@@ -30,7 +29,7 @@ def ask(arguments: argparse.Namespace) -> int:
             return _answer(session, paths, arguments, question, show)
     except UserError as error:
         words = explain(error)
-        print(f"{words.title}. {words.text}", file=sys.stderr)
+        tell(f"{words.title}. {words.text}")
         return EXIT_FAILED
 
 
@@ -71,7 +70,7 @@ def _print_text(event: Event) -> None:
         case TextDelta(text=text):
             write(text)
         case Notice(kind=NoticeKind() as kind, details=details):
-            print(explain_notice(kind, details), file=sys.stderr)
+            tell(explain_notice(kind, details))
 
 
 def _print_json(event: Event) -> None:

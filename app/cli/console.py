@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from typing import TextIO
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -26,10 +27,20 @@ def run_command(command: Callable[[argparse.Namespace], int], arguments: argpars
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except OutputError as error:
-        _leave_output()
+        _leave(sys.stdout)
         if str(error):
-            print(f"The output cannot be written: {error}", file=sys.stderr)
+            tell(f"The output cannot be written: {error}")
         return EXIT_FAILED
+
+
+def tell(text: str) -> None:
+    """Say on standard error what is no output; nobody need be there to hear it."""
+    if sys.stderr is None:  # `print` would take standard output instead
+        return
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        _leave(sys.stderr)
 
 
 def write(text: str) -> None:
@@ -64,9 +75,9 @@ def _output_error(error: OSError) -> OutputError:
     return OutputError("" if isinstance(error, BrokenPipeError) else error.strerror or "")
 
 
-def _leave_output() -> None:
+def _leave(stream: TextIO | None) -> None:
     """What is left in the buffer must not be tried again at the end of the interpreter, which would complain."""
-    if sys.stdout is not None:
+    if stream is not None:
         null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
+        os.dup2(null, stream.fileno())
         os.close(null)

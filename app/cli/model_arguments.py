@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from app.core.hub_values import SearchSort
@@ -55,7 +56,7 @@ def size_in_bytes(text: str) -> int:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 1000:
-        raise argparse.ArgumentTypeError("must be between 1 and 1000")
-    return number
+    with suppress(ValueError):
+        if 1 <= (number := int(text)) <= 1000:
+            return number
+    raise argparse.ArgumentTypeError("must be between 1 and 1000")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 
-from app.cli.console import EXIT_FAILED
+from app.cli.console import EXIT_FAILED, tell
 from app.cli.hub_session import in_words, print_json
 from app.cli.models_hub import info, search
 from app.cli.models_library import adopt, list_models, remove
@@ -31,5 +30,5 @@ def models(arguments: argparse.Namespace) -> int:
     except UserError as error:
         if arguments.json:
             print_json({"error": error.to_json()})
-        print(in_words(error), file=sys.stderr)
+        tell(in_words(error))
         return EXIT_FAILED

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -11,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from app.cli.console import write
+from app.cli.console import tell, write
 from app.cli.hub_session import access_to_hub, hub_client, print_json, settings_of
 from app.core.errors import ErrorKind, UserError
 from app.core.estimated_shape import described_shape
@@ -49,7 +48,7 @@ def search(arguments: argparse.Namespace, paths: Paths) -> int:
     for model in found:
         write(_search_line(model) + "\n")
     if not found:
-        print("The hub has no GGUF model like that.", file=sys.stderr)
+        tell("The hub has no GGUF model like that.")
     _tell_age(page.answered_at)
     return 0
 
@@ -91,6 +90,17 @@ def file_line(file: HubFile) -> str:
     """A file in a list: quantization, size, path."""
     parts = f" ({len(file.parts)} parts)" if len(file.parts) > 1 else ""
     return f"  {file.quantization or '?':<10} {file_size(file.size_bytes):>10}  {file.path}{parts}"
+
+
+def file_json(file: HubFile) -> dict[str, Any]:
+    """The same for programs."""
+    parts = [asdict(part) for part in file.parts]
+    return {
+        "path": file.path,
+        "quantization": file.quantization,
+        "size_bytes": file.size_bytes,
+        "parts": parts,
+    }
 
 
 def _search(client: HubClient, query: SearchQuery, limit: int) -> tuple[list[HubModel], SearchPage]:
@@ -147,7 +157,7 @@ def _show_file(as_json: bool, access: HubAccess, details: HubDetails, file: HubF
     free_bytes = psutil.virtual_memory().available
     if as_json:
         facts = {
-            **_file_json(file),
+            **file_json(file),
             "repo": details.model.repo,
             "commit": details.commit,
             "architecture": header.line("general.architecture"),
@@ -180,24 +190,14 @@ def _model_json(model: HubModel) -> dict[str, Any]:
     return {**asdict(model), "updated_at": model.updated_at.isoformat() if model.updated_at else None}
 
 
-def _file_json(file: HubFile) -> dict[str, Any]:
-    parts = [asdict(part) for part in file.parts]
-    return {
-        "path": file.path,
-        "quantization": file.quantization,
-        "size_bytes": file.size_bytes,
-        "parts": parts,
-    }
-
-
 def _details_json(details: HubDetails) -> dict[str, Any]:
     return {
         **_model_json(details.model),
         "commit": details.commit,
         "context_length": details.context_length,
         "base_models": details.base_models,
-        "files": [_file_json(file) for file in details.files],
-        "projectors": [_file_json(file) for file in details.projectors],
+        "files": [file_json(file) for file in details.files],
+        "projectors": [file_json(file) for file in details.projectors],
         "card": details.card,
     }
 
@@ -210,4 +210,4 @@ def _tell_age(answered_at: datetime | None) -> None:
     """Say that the network was not asked, or in vain."""
     if answered_at is not None:
         when = answered_at.astimezone().strftime("%Y-%m-%d %H:%M")
-        print(f"The hub could not be asked; this is its answer of {when}.", file=sys.stderr)
+        tell(f"The hub could not be asked; this is its answer of {when}.")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from app.cli.console import EXIT_FAILED, write
+from app.cli.console import EXIT_FAILED, tell, write
 from app.cli.hub_session import print_json, settings_of
 from app.core.errors import ErrorKind, UserError
 from app.core.library import LibraryModel, Owner
@@ -59,7 +58,7 @@ def list_models(arguments: argparse.Namespace, paths: Paths) -> int:
     for model in found:
         write(_line(model) + "\n")
     if not found:
-        print("There is no model yet: see `models search` and `models adopt`.", file=sys.stderr)
+        tell("There is no model yet: see `models search` and `models adopt`.")
     return 0
 
 
@@ -67,7 +66,7 @@ def remove(arguments: argparse.Namespace, paths: Paths) -> int:
     """Move a model to the trash, or only take it off the list. Raises UserError."""
     named = _named(_look(paths), arguments.name)
     if len(named) != 1:
-        return _refuse(arguments.name, named)
+        return _refuse(arguments.name, named, arguments.json)
     (model,) = named
     with open_library(paths) as library:
         is_kept = arguments.keep_file or model.is_read_only
@@ -76,11 +75,11 @@ def remove(arguments: argparse.Namespace, paths: Paths) -> int:
     if arguments.json:
         print_json({"removed": model.path, "trash": [place for _, place in places]})
     elif places:
-        print(f"{model.name} is in the trash.", file=sys.stderr)
+        tell(f"{model.name} is in the trash.")
     elif model.is_read_only:
-        print(f"{model.name} is off the list. Its file belongs to {PROGRAMS[model.owner]} and stays.", file=sys.stderr)
+        tell(f"{model.name} is off the list. Its file belongs to {PROGRAMS[model.owner]} and stays.")
     else:
-        print(f"{model.name} is off the list.", file=sys.stderr)
+        tell(f"{model.name} is off the list.")
     return 0
 
 
@@ -99,7 +98,7 @@ def adopt(arguments: argparse.Namespace, paths: Paths) -> int:
         return 0
     for model in models:
         write(_line(model) + "\n")
-    print(_adopted(models, arguments.dry_run), file=sys.stderr)
+    tell(_adopted(models, arguments.dry_run))
     return 0
 
 
@@ -119,13 +118,16 @@ def _named(models: Sequence[LibraryModel], name: str) -> list[LibraryModel]:
     return by_path or [model for model in models if wanted in (model.name.casefold(), Path(model.path).name.casefold())]
 
 
-def _refuse(name: str, named: Sequence[LibraryModel]) -> int:
+def _refuse(name: str, named: Sequence[LibraryModel], as_json: bool) -> int:
+    if as_json:
+        kind = "several_models" if named else "no_such_model"
+        print_json({"error": {"kind": kind, "details": {"name": name, "paths": [model.path for model in named]}}})
     if not named:
-        print(f"No model on the list is called {name}. `models list` shows them.", file=sys.stderr)
+        tell(f"No model on the list is called {name}. `models list` shows them.")
     else:
-        print(f"Several models are called {name}. Name one by its path:", file=sys.stderr)
+        tell(f"Several models are called {name}. Name one by its path:")
         for model in named:
-            print(f"  {model.path}", file=sys.stderr)
+            tell(f"  {model.path}")
     return EXIT_FAILED
 
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from app.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, write
+from app.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, tell, write
 from app.cli.hub_session import access_to_hub, hub_client, in_words, print_json, settings_of
-from app.cli.models_hub import file_line, file_of
+from app.cli.models_hub import file_json, file_line, file_of
 from app.cli.models_library import open_library
 from app.core.downloads import DownloadFile, DownloadState, SpeedMeter
 from app.core.errors import UserError
@@ -44,7 +44,7 @@ def pull(arguments: argparse.Namespace, paths: Paths) -> int:
     with hub_client(access) as client:
         details = client.details(reference.repo, reference.revision)
     if not (reference.path or reference.quantization):
-        return _ask_which(details)
+        return _ask_which(details, arguments.json)
     access.require_online()
     file = file_of(details, reference)
     repo = details.model.repo
@@ -60,7 +60,7 @@ def pull(arguments: argparse.Namespace, paths: Paths) -> int:
         kept = f"{file_size(snapshot.done_bytes)} of {file_size(snapshot.total_bytes or file.size_bytes)}"
         if arguments.json:
             print_json({"event": "stopped", "done_bytes": snapshot.done_bytes, "total_bytes": snapshot.total_bytes})
-        print(f"Stopped. {kept} are kept; the same command goes on from there.", file=sys.stderr)
+        tell(f"Stopped. {kept} are kept; the same command goes on from there.")
         return EXIT_INTERRUPTED
     places = [str(target_of(folder, each)) for each in done]
     _put_into_library(paths, details, done, places, file)
@@ -95,7 +95,10 @@ class _Run:
         try:
             while not self._ended.wait(TICK_S):
                 snapshot = self._transfer.snapshot()
-                self._meter.note(time.monotonic(), snapshot.done_bytes)
+                if snapshot.standing.is_receiving:
+                    self._meter.note(time.monotonic(), snapshot.done_bytes)
+                else:
+                    self._meter.forget()
                 self._show(snapshot, tick)
                 tick += 1
         except KeyboardInterrupt:
@@ -132,7 +135,7 @@ class _Run:
         if words != self._told:
             self._told = words
             self._clear_line()
-            print(words, file=sys.stderr)
+            tell(words)
 
     def _write_line(self, text: str) -> None:
         text = text[: shutil.get_terminal_size().columns - 1]
@@ -147,13 +150,20 @@ class _Run:
             self._line_length = 0
 
 
-def _ask_which(details: HubDetails) -> int:
+def _ask_which(details: HubDetails, as_json: bool) -> int:
     """A repository has many files: which one is the person's choice."""
     repo = details.model.repo
-    print(f"Which file of {repo}? Name one, for example {repo}:Q4_K_M", file=sys.stderr)
+    if as_json:
+        print_json({"event": "choose", "repo": repo, "files": [file_json(file) for file in details.files]})
+    if not details.files:
+        tell(f"There is no GGUF file in {repo}.")
+        return EXIT_FAILED
+    first = details.files[0]
+    example = f"{repo}:{first.quantization}" if first.quantization else f"{repo}/{first.path}"
+    tell(f"Which file of {repo}? Name one, for example {example}")
     for file in details.files:
-        print(file_line(file), file=sys.stderr)
-    return EXIT_USAGE if details.files else EXIT_FAILED
+        tell(file_line(file))
+    return EXIT_USAGE
 
 
 def _folder(settings: Mapping[str, Value], paths: Paths, repo: str) -> Path:
@@ -174,7 +184,7 @@ def _put_into_library(
         with open_library(paths) as library:
             library.add(read, utc_now(), show=True)
     except UserError as error:
-        print(f"The file is there, but the list of models was not changed. {in_words(error)}", file=sys.stderr)
+        tell(f"The file is there, but the list of models was not changed. {in_words(error)}")
 
 
 def _progress(snapshot: Snapshot, meter: SpeedMeter) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.core.downloads import Download, DownloadFile, DownloadState, SpeedMeter, WaitReason
+from app.core.downloads import Download, DownloadFile, DownloadState, SpeedMeter
 from app.core.errors import ErrorKind, UserError
 from app.hub.access import HubAccess
 from app.hub.download.interruptible import StoppedError
@@ -60,7 +60,7 @@ class DownloadWorker:
             return download
         seen = self._transfer.snapshot()
         standing = seen.standing
-        if standing.state is DownloadState.RUNNING and standing.wait_reason is WaitReason.NONE:
+        if standing.is_receiving:
             self._meter.note(time.monotonic(), seen.done_bytes)
         else:
             self._meter.forget()

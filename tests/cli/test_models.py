@@ -152,6 +152,19 @@ def test_pull_of_a_repository_asks_which_file(hub: HubServer, model: bytes, run:
     assert "tiny.Q4_K_M.gguf" in done.stderr
 
 
+def test_pull_of_a_repository_without_models_says_so(hub: HubServer, run: Run) -> None:
+    hub.add_repo(REPO, {"README.md": b"# Tiny"}, tags=["gguf"])
+    done = run("pull", REPO)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"There is no GGUF file in {REPO}.\n"
+
+
+def test_the_system_is_quoted_in_its_words(hub: HubServer, model: bytes, run: Run, tmp_path: Path) -> None:
+    fill(hub, model)
+    (tmp_path / "file").write_text("no folder")
+    assert "Not a directory" in run("pull", f"{REPO}:Q4_K_M", "--folder", str(tmp_path / "file" / "below")).stderr
+
+
 def test_ctrl_c_keeps_what_came_and_the_same_command_goes_on(
     hub: HubServer, hearth: Hearth, run: Run, environment: dict[str, str], model: bytes, folder: Path
 ) -> None:
@@ -178,6 +191,26 @@ def test_ctrl_c_keeps_what_came_and_the_same_command_goes_on(
     ranges = [request.headers.get("range", "") for request in hub.seen("cdn", "GET")]
     assert ranges
     assert all(wanted and not wanted.startswith("bytes=0-") for wanted in ranges)
+
+
+def test_what_was_there_before_is_not_counted_as_speed(
+    hub: HubServer, hearth: Hearth, environment: dict[str, str], model: bytes, folder: Path
+) -> None:
+    content = model + random.Random(1).randbytes(6_000_000)
+    hub.add_repo(REPO, {"tiny.Q4_K_M.gguf": content})
+    for bytes_per_second, lines in ((4_000_000, 1), (200_000, 4)):
+        hub.cdn.bytes_per_second = bytes_per_second
+        with hearth.start("models", "pull", f"{REPO}:Q4_K_M", "--json", environment=environment) as process:
+            assert process.stdout is not None
+            deadline = time.monotonic() + WAIT_S
+            while bytes_per_second > 1_000_000 and _part_bytes(folder) < 3_000_000:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            told = [json.loads(process.stdout.readline()) for _ in range(lines)]
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=WAIT_S)
+    assert told[-1]["done_bytes"] > 2_000_000
+    assert all(line["bytes_per_second"] < 2_000_000 for line in told)
 
 
 def test_a_download_ends_with_its_reader(
@@ -250,6 +283,60 @@ def test_errors_are_told_in_words(
     assert (done.returncode, done.stdout) == (1, "")
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (["rm", "nothing"], "no_such_model"),
+        (["info", "nonsense"], "not_a_reference"),
+        (["info", f"{REPO}:Q2_K"], "not_on_hub"),
+    ],
+)
+def test_what_went_wrong_is_told_to_programs_as_well(
+    hub: HubServer, model: bytes, run: Run, words: list[str], kind: str
+) -> None:
+    fill(hub, model)
+    done = run(*words, "--json")
+    assert (done.returncode, json.loads(done.stdout)["error"]["kind"]) == (1, kind)
+    assert done.stderr
+
+
+def test_programs_are_told_what_to_choose_from(hub: HubServer, model: bytes, run: Run) -> None:
+    fill(hub, model)
+    done = run("pull", REPO, "--json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["event"]) == (2, "choose")
+    assert [file["quantization"] for file in told["files"]] == ["Q4_K_M", "Q8_0"]
+
+
+def test_several_models_of_a_name_are_told_apart_by_their_paths(run: Run, hearth: Hearth, model: bytes) -> None:
+    paths = [hearth.data / "models" / folder / "same.gguf" for folder in ("a", "b")]
+    for path in paths:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(model)
+    refused = run("rm", "same.gguf", "--json")
+    assert refused.returncode == 1
+    error = json.loads(refused.stdout)["error"]
+    assert (error["kind"], sorted(error["details"]["paths"])) == ("several_models", [str(path) for path in paths])
+    assert all(str(path) in refused.stderr for path in paths)
+    assert run("rm", str(paths[0])).returncode == 0
+    assert [path.exists() for path in paths] == [False, True]
+
+
+def test_without_standard_error_nothing_of_it_gets_into_the_output(
+    hub: HubServer, hearth: Hearth, environment: dict[str, str]
+) -> None:
+    done = hearth.run("models", "search", "nothing", environment=environment, preexec_fn=lambda: os.close(2))
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_nobody_needs_to_read_standard_error(hub: HubServer, hearth: Hearth, environment: dict[str, str]) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = hearth.run("models", "search", "nothing", environment=environment, stderr=theirs)
+    os.close(theirs)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_an_answer_that_was_seen_is_shown_offline(hub: HubServer, model: bytes, run: Run) -> None:

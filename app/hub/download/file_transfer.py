@@ -49,6 +49,11 @@ class Standing:
     retry_at_s: float = 0.0  # on the monotonic clock; 0: not known
     cause: UserError | None = None  # of the waiting
 
+    @property
+    def is_receiving(self) -> bool:
+        """Whether what comes in tells of the speed of the line."""
+        return self.state is DownloadState.RUNNING and self.wait_reason is WaitReason.NONE
+
 
 RUNNING = Standing(wait_reason=WaitReason.NONE)
 SILENT = Standing(wait_reason=WaitReason.NETWORK)  # connected, but nothing comes

@@ -56,6 +56,23 @@ def test_mistakes_end_with_exit_code_2(words: list[str], capsys: pytest.CaptureF
     assert "usage: hearth" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["ask", "q", "--temperature", "warm"],
+        ["ask", "q", "--max-tokens", "many"],
+        ["models", "search", "x", "--limit", "all"],
+        ["models", "search", "x", "--limit", "9" * 5000],
+    ],
+)
+def test_what_is_no_number_is_told_what_it_may_be(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(words)
+    said = capsys.readouterr().err
+    assert "must be " in said
+    assert " between " in said
+
+
 def test_models_has_commands_of_its_own() -> None:
     found = parse(["models", "search", "tiny", "--max-size", "1.5 GB", "--data-dir", "d"])
     assert (found.command, found.action, found.text, found.max_size, found.data_dir) == (
