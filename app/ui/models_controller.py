@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QGuiApplication
@@ -22,13 +23,16 @@ from app.ui.library_controller import LibraryController
 from app.ui.local_files import show_in_folder
 from app.ui.models.catalogue_rows import CatalogueRows, judge_rows
 from app.ui.models.details import ModelDetails
-from app.ui.models.family_tree import FamilyTree
 from app.ui.models.library_view import Order
 from app.ui.models.page import ModelsPage, ModelsView
 from app.ui.models.recommended_view import RecommendedView
 from app.ui.models.sheet import FileChoice
 from app.ui.models.verdicts import Verdicts
 from app.ui.notices import NoticeArea
+
+# What few people open is imported when it is: the page comes up sooner.
+if TYPE_CHECKING:
+    from app.ui.models.family_tree import FamilyTree
 
 
 class ModelsController(QObject):
@@ -201,6 +205,8 @@ class ModelsController(QObject):
         if catalog is None:
             return
         if self._tree is None:
+            from app.ui.models.family_tree import FamilyTree
+
             self._tree = FamilyTree(self.page)
             self._tree.model_requested.connect(self._on_tree_model)
             self._tree.closed.connect(self._on_tree_closed)

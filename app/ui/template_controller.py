@@ -15,7 +15,6 @@ from app.core.library import LibraryModel
 from app.services.explain_template import explain_shortly, explain_template
 from app.services.profile import Profile
 from app.ui.models.library_view import LibraryView
-from app.ui.models.template_editor import TemplateEditor
 from app.ui.notices import NoticeArea
 
 
@@ -42,6 +41,8 @@ class TemplateController(QObject):
 
     def open_editor(self, path: str) -> None:
         """Edit the template of a model."""
+        from app.ui.models.template_editor import TemplateEditor
+
         TemplateEditor(self._service, path, self._window.window()).open()
 
     def _check(self, path: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, QUrl
 from PySide6.QtGui import QDesktopServices
@@ -12,7 +13,9 @@ from app.core.errors import UserError
 from app.services.explain import explain
 from app.services.explain_hub import TOKEN_PAGE
 from app.services.hub import HubService
-from app.ui.models.token_dialog import TokenDialog
+
+if TYPE_CHECKING:
+    from app.ui.models.token_dialog import TokenDialog
 
 
 class TokenRequests(QObject):
@@ -34,6 +37,8 @@ class TokenRequests(QObject):
             page = self._hub.access().page_url(repo) if repo else TOKEN_PAGE
         except UserError:
             page = TOKEN_PAGE
+        from app.ui.models.token_dialog import TokenDialog
+
         self._is_kept = True
         self._dialog = TokenDialog(repo, page, TOKEN_PAGE, self._window)
         self._dialog.link_requested.connect(self.open_link)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication, QObject, QTimer
 
@@ -11,7 +12,6 @@ from app.core.errors import UserError
 from app.core.fit import Verdict, usual_context
 from app.core.gguf import GgufHeader
 from app.core.header_findings import find_in_header
-from app.hub.remote_header import RemoteHeader
 from app.services.explain import explain
 from app.services.explain_fit import FitLevel, finding_words, fit_level, verdict_details, verdict_words
 from app.services.fits import trained_context
@@ -22,6 +22,9 @@ from app.ui.models.catalogue_rows import RowFigures
 from app.ui.models.details import ModelDetails
 from app.ui.models.sheet import FileChoice
 from app.ui.models.verdict_box import VerdictView
+
+if TYPE_CHECKING:
+    from app.hub.remote_header import RemoteHeader
 
 PAUSE_MS = 200  # arrow keys go through a list faster than the hub may be asked
 
