@@ -224,10 +224,11 @@ def _model() -> dict[str, SettingWords]:
             translate("SettingWords", "Chats kept ready on disk"),
             translate(
                 "SettingWords",
-                "Up to so many gigabytes, so that a long chat goes on at once after Hearth was closed. What is deleted "
+                "So much at most, so that a long chat goes on at once after Hearth was closed. What is deleted "
                 "in Hearth is deleted there too.",
             ),
             zero=translate("SettingWords", "Nothing is kept"),
+            unit=translate("SettingWords", " GB"),
         ),
         "model.device": SettingWords(
             translate("SettingWords", "Runs on"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QUrl
@@ -14,6 +15,7 @@ from app.core.settings import Value
 from app.services.adapter_choices import ADAPTERS, AdapterChoices
 from app.services.hub_access import PROXY
 from app.services.profile import Profile
+from app.ui.model_rows import builtin_model_name
 from app.ui.pages.settings_page import SettingsPage
 from app.ui.token_requests import TokenRequests
 
@@ -107,7 +109,10 @@ class SettingsController(QObject):
 
     def _show_model(self) -> None:
         models = self._profile.models
-        self.page.set_model(models.info, self._profile.hardware.choice.choice_for(models.current_path))
+        info = models.info
+        if info is not None and models.is_builtin:
+            info = replace(info, name=builtin_model_name())  # as everywhere else
+        self.page.set_model(info, self._profile.hardware.choice.choice_for(models.current_path))
         self._show_draft()
         self._show_adapters()
 

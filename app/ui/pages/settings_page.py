@@ -16,6 +16,7 @@ from app.ui.adapter_field import AdapterField
 from app.ui.buttons import Button, ButtonKind
 from app.ui.device_field import DeviceField
 from app.ui.draft_field import DraftField
+from app.ui.folder_field import FolderField
 from app.ui.labels import Label, heading, hint
 from app.ui.pages.data_folder import BackupRow, DataFolder
 from app.ui.pages.device_list import DeviceList, Speed
@@ -170,7 +171,8 @@ class _SectionBlock(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         label = Label(words.label, row)
-        make = DeviceField if setting.key == "model.device" else make_field
+        own = {"model.device": DeviceField, "downloads.folder": FolderField}
+        make = own.get(setting.key, make_field)
         field = make(setting, words, row)
         field.changed.connect(self._on_field_changed)
         label.setBuddy(field)

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
+    QFileDialog,
     QLabel,
     QLineEdit,
     QPlainTextEdit,
@@ -300,3 +301,17 @@ def test_hidden_settings_have_no_field(page: SettingsPage) -> None:
 
 def test_all_buttons_have_words(page: SettingsPage) -> None:
     assert all(b.text() or b.accessibleName() for b in page.findChildren(QAbstractButton) if b.isVisible())
+
+
+def test_the_folder_for_models_can_be_chosen_in_a_dialog(page: SettingsPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = ["/mnt/models", ""]  # then the dialog is cancelled
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: chosen.pop(0))
+    changed = Recorder()
+    page.setting_changed.connect(changed)
+    field = page.field("downloads.folder")
+    button = field.findChild(Button)
+    assert button is not None
+    button.click()
+    button.click()
+    assert changed.calls == [("downloads.folder", "/mnt/models")]
+    assert field.value() == "/mnt/models"

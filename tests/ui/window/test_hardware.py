@@ -55,7 +55,7 @@ def test_the_plan_is_told_in_words_and_figures(open_window: OpenWindow) -> None:
     page = show_settings(person)
     plan = page.findChild(PlanView)
     assert plan is not None
-    person.wait(lambda: "runs on Shiny card" in words_in(plan))
+    person.wait(lambda: "“Built-in model” runs on Shiny card" in words_in(plan))
     figures = next(button for button in plan.findChildren(Button) if button.text() == "Figures")
     assert "Cache type" not in words_in(plan)
     figures.setFocus()
