@@ -132,7 +132,7 @@ def run_window(data_dir: str | None, model: str | None) -> int:
     window = MainWindow(profile, resources())
     reporter.reported.connect(lambda report: CrashWindow(report, window).show())
     instance.raised.connect(window.come_to_front)
-    _tell_on_the_desktop(profile.downloads, window)
+    tell_on_the_desktop(profile.downloads, window)
     _quit_on_signals(application)
     window.show()
     collector.start()
@@ -149,7 +149,7 @@ def run_window(data_dir: str | None, model: str | None) -> int:
         collector.stop()
 
 
-def _tell_on_the_desktop(downloads: DownloadService, window: MainWindow) -> None:
+def tell_on_the_desktop(downloads: DownloadService, window: MainWindow) -> None:
     """Downloads end while nobody looks at the window. What tells of them is made when it is first needed."""
     made: list[DesktopNotice] = []
 

@@ -9,10 +9,12 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtDBus import QDBusConnection, QDBusMessage, QDBusVirtualObject
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
+from app.bootstrap import tell_on_the_desktop
 from app.core.downloads import Download, DownloadFile, DownloadId
 from app.ui.desktop_notice import DesktopNotice
 
@@ -103,3 +105,32 @@ def test_nothing_is_told_to_whom_looks_at_the_window(portal: Portal, qtbot: QtBo
     notice.tell_failed(DOWNLOAD)
     qtbot.waitUntil(lambda: len(portal.shown) == 1, timeout=WAIT_MS)
     assert "could not" in portal.shown[0]
+
+
+class Downloads(QObject):
+    """What is told of downloads."""
+
+    finished = Signal(object)
+    failed = Signal(object)
+
+
+class Window(QWidget):
+    """A window that somebody may want to see."""
+
+    fronts = 0
+
+    def come_to_front(self) -> None:
+        self.fronts += 1
+
+
+def test_downloads_are_told_and_a_click_leads_to_the_window(portal: Portal, qtbot: QtBot) -> None:
+    downloads, window = Downloads(), Window()
+    qtbot.addWidget(window)
+    tell_on_the_desktop(downloads, window)  # type: ignore[arg-type]  # as much of them as it uses
+    downloads.finished.emit(DOWNLOAD)
+    downloads.failed.emit(DOWNLOAD)
+    qtbot.waitUntil(lambda: len(portal.shown) == 2, timeout=WAIT_MS)
+    assert portal.shown[0] == "“Tiny” is ready"
+    assert "could not be downloaded" in portal.shown[1]
+    portal.click(portal.shown[0])
+    qtbot.waitUntil(lambda: window.fronts == 1, timeout=WAIT_MS)
