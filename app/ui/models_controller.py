@@ -175,14 +175,10 @@ class ModelsController(QObject):
     # -- details
 
     def _connect_details(self, details: ModelDetails) -> None:
-        details.download_requested.connect(self._on_download)
+        details.download_requested.connect(self._download)
         details.file_chosen.connect(self._show_here)
         details.use_requested.connect(self.use_requested)
         details.show_in_hub_requested.connect(self.page.search_hub)
-
-    def _on_download(self, choice: FileChoice) -> None:
-        details = self._recommended.details if self.page.current is ModelsView.RECOMMENDED else self._hub.view.details
-        self._download(choice, details.sheet.name if details.sheet is not None else choice.path)
 
     def _download(self, choice: FileChoice, name: str) -> None:
         self._profile.downloads.add(choice.parts, name, quantization=choice.quantization)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from PySide6.QtCore import QCoreApplication, QLocale
 
@@ -51,19 +52,7 @@ def file_choices(files: Sequence[CatalogFile]) -> tuple[FileChoice, ...]:
     choices.sort(key=lambda choice: choice.size_bytes)
     # Of a size that nobody knows there is no verdict at a glance.
     suggested = suggested_place([(choice.quantization, bool(choice.parts and choice.size_bytes)) for choice in choices])
-    return tuple(
-        FileChoice(
-            choice.repo,
-            choice.path,
-            choice.commit,
-            choice.quantization,
-            choice.quality,
-            choice.size_bytes,
-            choice.parts,
-            is_suggested=place == suggested,
-        )
-        for place, choice in enumerate(choices)
-    )
+    return tuple(replace(choice, is_suggested=place == suggested) for place, choice in enumerate(choices))
 
 
 def suggested_place(files: Sequence[tuple[str, bool]]) -> int | None:

@@ -22,7 +22,7 @@ class ModelDetails(ScrollColumn):
     """Shows one sheet at a time."""
 
     file_chosen = Signal(object)  # FileChoice: the verdict is wanted for it
-    download_requested = Signal(object)  # FileChoice
+    download_requested = Signal(object, str)  # FileChoice, and the name of the model
     use_requested = Signal(object)  # path, as str, of a file that is here
     show_in_hub_requested = Signal(str)  # repository
     model_requested = Signal(str)  # key of another model
@@ -231,12 +231,12 @@ class ModelDetails(ScrollColumn):
         self.file_chosen.emit(choice)
 
     def _on_main_clicked(self) -> None:
-        if self._choice is None:
+        if self._choice is None or self._sheet is None:
             return
         if (path := self._here.get(self._choice.key)) is not None:
             self.use_requested.emit(path)
         elif self._choice.parts:
-            self.download_requested.emit(self._choice)
+            self.download_requested.emit(self._choice, self._sheet.name)
         else:
             self.show_in_hub_requested.emit(self._choice.repo)
 

@@ -16,7 +16,6 @@ ID_ROLE = int(Qt.ItemDataRole.UserRole) + 1
 class TreeList(CalmTree):
     """Every model once, below the first of those that it descends from; Enter opens it."""
 
-    chosen = Signal(str)  # id of the model that is current now
     opened = Signal(str)  # id
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -27,7 +26,6 @@ class TreeList(CalmTree):
         self._catalog: Catalog | None = None
         self._items: dict[str, QTreeWidgetItem] = {}
         self._search = ""
-        self.currentItemChanged.connect(self._on_current_changed)
         self.itemDoubleClicked.connect(self._on_double_clicked)
 
     @property
@@ -95,10 +93,6 @@ class TreeList(CalmTree):
             font.setBold(matches(model, self._search))
             if font.bold() != item.font(0).bold():
                 item.setFont(0, font)
-
-    def _on_current_changed(self, current: QTreeWidgetItem | None) -> None:
-        if current is not None:
-            self.chosen.emit(str(current.data(0, ID_ROLE)))
 
     def _on_double_clicked(self, item: QTreeWidgetItem) -> None:
         self.opened.emit(str(item.data(0, ID_ROLE)))

@@ -36,7 +36,6 @@ MARGIN_PX = 40  # around the picture, and around the current model where it is s
 class TreePicture(QGraphicsView):
     """One model is current: arrows go to parents, children and neighbours, Home to the first, Enter opens it."""
 
-    chosen = Signal(str)  # id of the model that is current now
     opened = Signal(str)  # id
     view_moved = Signal()  # scrolled or zoomed
 
@@ -183,7 +182,6 @@ class TreePicture(QGraphicsView):
                 line.set_current(item in line.ends)
         self.setAccessibleDescription(item.spoken)
         announce(self, item.spoken)
-        self.chosen.emit(item.model.id)
 
     def _show_amid(self, item: NodeItem) -> None:
         if not self.viewport().rect().contains(self.mapFromScene(item.sceneBoundingRect()).boundingRect()):

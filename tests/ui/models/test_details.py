@@ -55,7 +55,7 @@ def test_the_suggested_file_is_chosen_and_judged(qtbot: QtBot, details: ModelDet
     assert "Looking at the first bytes" in details.verdict.text
     with qtbot.waitSignal(details.download_requested) as asked:
         details.main_button.click()
-    assert asked.args == [made.suggested]
+    assert asked.args == [made.suggested, made.name]
 
 
 def test_another_file_is_judged_and_downloaded(qtbot: QtBot, details: ModelDetails) -> None:
