@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NewType
@@ -95,6 +96,15 @@ class Download:
             retry_in_s=0,
             error=None,
         )
+
+
+def progress_of(downloads: Iterable[Download]) -> float | None:
+    """How far those that are on their way are together, from 0 to 1; None where none is."""
+    coming = [each for each in downloads if each.is_active or each.state is DownloadState.QUEUED]
+    if not coming:
+        return None
+    total = sum(each.total_bytes for each in coming)
+    return sum(each.done_bytes for each in coming) / total if total else 0.0
 
 
 @dataclass(slots=True)

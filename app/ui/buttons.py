@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from enum import Enum
 
-from PySide6.QtCore import QEvent, QRectF, QSize, Qt
+from PySide6.QtCore import QEvent, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QEnterEvent, QFocusEvent, QFontMetrics, QKeyEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
+from PySide6.QtWidgets import QPushButton, QSizePolicy, QStyle, QWidget
 
 from app.ui.icons import draw_icon
 from app.ui.theme import ThemeColors, colors
 
 RADIUS_PX = 6
 FOCUS_RING_PX = 2
+LINE_PX = 3
 
 
 class ButtonKind(Enum):
@@ -41,6 +42,7 @@ class Button(QPushButton):
         self._icon_name = icon
         self._leading = leading
         self._ring_hidden = False
+        self._progress: float | None = None
         self.setAccessibleName(name or text)
         if not text:
             self.setToolTip(name)
@@ -51,6 +53,11 @@ class Button(QPushButton):
     def set_icon_name(self, icon: str) -> None:
         """Change its drawing (a file of resources/icons)."""
         self._icon_name = icon
+        self.update()
+
+    def set_progress(self, progress: float | None) -> None:
+        """Show by a line at the bottom how far something is that is behind this button, from 0 to 1; None: nothing."""
+        self._progress = progress
         self.update()
 
     @property
@@ -99,6 +106,11 @@ class Button(QPushButton):
                     QRectF(self.rect()).adjusted(inset, inset, -inset, -inset), RADIUS_PX, RADIUS_PX
                 )
             self._draw_content(painter, QColor(text))
+            if self._progress is not None:
+                room = self.rect().adjusted(self._padding_px(), 0, -self._padding_px(), 0)
+                done = QRect(room.left(), room.bottom() + 1 - LINE_PX, round(room.width() * self._progress), LINE_PX)
+                painter.fillRect(QRect(room.left(), done.top(), room.width(), LINE_PX), QColor(theme.border))
+                painter.fillRect(QStyle.visualRect(self.layoutDirection(), room, done), QColor(theme.accent))
 
     def _draw_content(self, painter: QPainter, color: QColor) -> None:
         padding, icon_px = self._padding_px(), self._icon_px() if self._icon_name else 0

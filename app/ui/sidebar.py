@@ -98,6 +98,13 @@ class Sidebar(QWidget):
         for name, button in self._page_buttons.items():
             button.setChecked(name == page)
 
+    def set_progress(self, page: str, progress: float | None, words: str) -> None:
+        """Show at the button of a page how far something is there, from 0 to 1 and in words; None: nothing."""
+        button = self._page_buttons[page]
+        button.set_progress(progress)
+        button.setToolTip(words)
+        button.setAccessibleDescription(words)
+
     def _build(self) -> None:
         self._new = Button(self.tr("New chat"), self, icon="new_chat", leading=True)
         self._new.clicked.connect(self.new_requested)

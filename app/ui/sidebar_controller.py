@@ -8,9 +8,11 @@ from functools import partial
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QWidget
 
+from app.core.downloads import progress_of
 from app.core.messages import Conversation, ConversationId
 from app.services.open_chat import OpenChat
 from app.services.profile import Profile
+from app.services.wording import number
 from app.ui.notices import NoticeArea
 from app.ui.sidebar import Sidebar
 
@@ -65,7 +67,18 @@ class SidebarController(QObject):
         chat.answers.running_changed.connect(self._show_conversations)
         chat.opened.connect(self._on_opened)
         chat.accepted.connect(self._on_accepted)
+        downloads = self._profile.downloads
+        for moved in (downloads.listed, downloads.changed, downloads.finished, downloads.failed, downloads.cancelled):
+            moved.connect(self._show_downloads)
         self._profile.store.opened.connect(self._on_store_opened)
+
+    def _show_downloads(self) -> None:
+        """Wherever the person is: how far the downloads are."""
+        progress = progress_of(self._profile.downloads.downloads)
+        words = ""
+        if progress is not None:
+            words = self.tr("Downloads: {percent} %").format(percent=number(int(progress * 100)))
+        self._sidebar.set_progress("models", progress, words)
 
     def _trash(self, conversation_id: str) -> None:
         self._profile.chat.close_conversation(ConversationId(conversation_id))

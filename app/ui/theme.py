@@ -10,7 +10,10 @@ from PySide6.QtWidgets import QApplication
 
 SMALLEST_TEXT_PERCENT = 70
 LARGEST_TEXT_PERCENT = 200
-FRAMED_CLASSES = ("QLineEdit", "QPlainTextEdit", "QAbstractSpinBox", "QComboBox", "QCheckBox", "QRadioButton", "QMenu")
+FRAMED_CLASSES = (
+    *("QLineEdit", "QPlainTextEdit", "QAbstractSpinBox", "QComboBox", "QCheckBox", "QRadioButton", "QMenu"),
+    *("QSlider", "QProgressBar"),  # the part that is not filled must be seen as well
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +161,7 @@ def palette_of(theme: ThemeColors) -> QPalette:
 
 
 def _framed_palette(palette: QPalette, theme: ThemeColors) -> QPalette:
-    """The palette for fields and check boxes: Fusion frames them in the window's colour, darkened by 140 %."""
+    """The palette for what has a frame: Fusion draws it in the window's colour, darkened by 140 %."""
     framed = QPalette(palette)
     frame = QColor(theme.field_border)
     framed.setColor(QPalette.ColorRole.Window, frame.lighter(140))

@@ -4,14 +4,16 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QContextMenuEvent
+from PySide6.QtGui import QColor, QContextMenuEvent
 from PySide6.QtWidgets import QApplication, QLineEdit, QMenu
 from pytestqt.qtbot import QtBot
 
 from app.core.messages import Conversation, ConversationId
+from app.ui.buttons import Button
 from app.ui.conversation_list import ConversationListModel
 from app.ui.conversation_view import ConversationView
 from app.ui.sidebar import Sidebar
+from app.ui.theme import LIGHT
 
 NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 TODAY = date(2026, 3, 10)
@@ -298,3 +300,24 @@ def test_opening_another_chat_brings_it_into_view(sidebar: Sidebar) -> None:
     assert view.viewport().rect().intersects(view.visualRect(view.currentIndex()))
     sidebar.set_current("c0")
     assert view.verticalScrollBar().value() == 0
+
+
+def test_a_page_shows_how_far_something_is(sidebar: Sidebar) -> None:
+    sidebar.add_page("models", "Models")
+    QApplication.processEvents()
+    button = next(each for each in sidebar.findChildren(Button) if each.text() == "Models")
+
+    def filled_px() -> int:
+        line = button.grab().toImage()
+        colors = [line.pixelColor(x, line.height() - 1) for x in range(line.width())]
+        return sum(color == QColor(LIGHT.accent) for color in colors)
+
+    assert filled_px() == 0
+    sidebar.set_progress("models", 0.25, "Downloads: 25 %")
+    quarter = filled_px()
+    assert 0 < quarter < button.width() / 3
+    assert button.accessibleDescription() == button.toolTip() == "Downloads: 25 %"
+    sidebar.set_progress("models", 0.75, "Downloads: 75 %")
+    assert 2 * quarter < filled_px() < button.width()
+    sidebar.set_progress("models", None, "")
+    assert filled_px() == 0

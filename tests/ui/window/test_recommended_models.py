@@ -1,4 +1,4 @@
-"""What is recommended on a computer whose speed nobody has measured yet."""
+"""What the window says before and beside the models page: what is recommended, and how far downloads are."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ from typing import Any
 
 import pytest
 
+from app.core.downloads import DownloadFile
 from app.ui import models_controller
+from app.ui.buttons import Button
 from app.ui.models.page import ModelsPage
+from tests.hub.conftest import hub
+from tests.hub.hub_server import HubServer
 from tests.ui.window.conftest import OpenWindow
+
+__all__ = ["hub"]
 
 
 def test_nothing_is_recommended_before_the_speed_is_known(open_window: OpenWindow) -> None:
@@ -54,3 +60,17 @@ def test_nothing_is_judged_while_nobody_looks(open_window: OpenWindow, monkeypat
     assert len(judged) == known
     person.window.show_page("models")
     person.wait(lambda: len(judged) > known)
+
+
+def test_a_download_is_seen_from_every_page(open_window: OpenWindow, hub: HubServer) -> None:
+    repo, name, content = "maker/tiny", "tiny-Q8_0.gguf", bytes(400_000)
+    commit = hub.add_repo(repo, {name: content})
+    hub.cdn.bytes_per_second = 100_000
+    person = open_window(settings={"hub.endpoint": hub.url})
+    button = next(each for each in person.window.sidebar.findChildren(Button) if each.text() == "Models")
+    file = DownloadFile(repo, name, commit, hub.file(repo, name).sha256, len(content))
+    person.profile.downloads.add((file,), "Tiny", quantization="Q8_0")
+    person.wait(lambda: button.accessibleDescription().startswith("Downloads: "))
+    person.wait(lambda: button.accessibleDescription() not in ("", "Downloads: 0 %"))
+    hub.cdn.bytes_per_second = None
+    person.wait(lambda: button.accessibleDescription() == "")

@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from app.core.downloads import SPEED_WINDOW_S, SpeedMeter, is_within_hours
+from app.core.downloads import (
+    SPEED_WINDOW_S,
+    Download,
+    DownloadId,
+    DownloadState,
+    SpeedMeter,
+    is_within_hours,
+    progress_of,
+)
 
 
 def test_speed_is_that_of_the_last_seconds() -> None:
@@ -46,3 +54,15 @@ def test_a_pause_does_not_count_and_a_new_beginning_is_one() -> None:
 )
 def test_hours_may_go_over_midnight(hour: int, begin: int, end: int, expected: bool) -> None:
     assert is_within_hours(hour, begin, end) is expected
+
+
+def download(state: DownloadState, done: int, total: int) -> Download:
+    return Download(DownloadId("a"), "Model", "maker/model", "Q4_0", (), "/models", state, done, total)
+
+
+def test_progress_is_that_of_what_is_on_its_way() -> None:
+    resting = [download(DownloadState.DONE, 9, 9), download(DownloadState.PAUSED, 1, 9)]
+    assert progress_of(resting) is None
+    coming = [download(DownloadState.RUNNING, 30, 60), download(DownloadState.QUEUED, 0, 40)]
+    assert progress_of([*resting, *coming]) == pytest.approx(0.3)
+    assert progress_of([download(DownloadState.RUNNING, 0, 0)]) == 0.0  # its size is not known yet
