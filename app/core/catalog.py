@@ -15,6 +15,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from app.core.digests import COMMIT, SHA256
 from app.core.errors import ErrorKind, UserError
 from app.core.json_fields import FieldError, Fields
 
@@ -32,8 +33,6 @@ _MAX_PARAMETERS = 100_000_000_000_000
 _ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,78}")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _PATH = re.compile(r"(?:[A-Za-z0-9][\w.+@-]{0,150}/){0,4}[A-Za-z0-9_][\w.+@-]{0,200}\.gguf", re.ASCII)
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _TAG = re.compile(r"[a-z0-9][a-z0-9.-]{0,60}")
 _ADDRESS = re.compile(r"https://[A-Za-z0-9.-]+/[\w/.%?=&~+#@-]*", re.ASCII)
@@ -294,8 +293,8 @@ def _file(fields: Fields) -> CatalogFile:
         path,
         fields.matching("quantization", _WORD, "the name of a quantization"),
         size_bytes,
-        fields.optional_matching("sha256", _SHA256, "64 hexadecimal digits in small letters"),
-        fields.optional_matching("commit", _COMMIT, "40 hexadecimal digits in small letters"),
+        fields.optional_matching("sha256", SHA256, "64 hexadecimal digits in small letters"),
+        fields.optional_matching("commit", COMMIT, "40 hexadecimal digits in small letters"),
         parts,
         fields.optional_integer("estimated_bytes", 1, _MAX_BYTES),
     )
@@ -305,7 +304,7 @@ def _part(fields: Fields) -> CatalogPart:
     return CatalogPart(
         fields.matching("path", _PATH, "the path of a .gguf file inside its repository"),
         fields.optional_integer("size_bytes", 1, _MAX_BYTES),
-        fields.optional_matching("sha256", _SHA256, "64 hexadecimal digits in small letters"),
+        fields.optional_matching("sha256", SHA256, "64 hexadecimal digits in small letters"),
     )
 
 

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from app.core.errors import ErrorKind
 
+MAX_FILE_BYTES = 1 << 42  # 4 TiB; a figure beyond is an error or an attack
+
 
 class Gate(StrEnum):
     """Who may download from a repository: everyone, everyone who accepts its terms, or whom its author lets in."""

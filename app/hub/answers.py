@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from app.core.digests import COMMIT, SHA256
 from app.core.errors import UserError
 from app.core.file_names import safe_path
 from app.core.hub_reference import is_repo
@@ -26,8 +27,6 @@ MAX_PATH = 1024  # characters
 MAX_TEMPLATE = 1_000_000  # characters
 MAX_FIGURE = 2**53
 CARD_NAME = "README.md"
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 # "7B", "1.5B", "270M", "8x7B": what publishers write into names, between hyphens, dots or underscores. Behind a hyphen
 # "1_6b" is 1.6; "llama_2_7b" has 7.
 _SIZE = re.compile(
@@ -77,7 +76,7 @@ def read_details(body: bytes) -> HubDetails:
     fields = _object(_load(body))
     model = read_model(fields)
     commit = fields.get("sha")
-    if model is None or not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+    if model is None or not isinstance(commit, str) or not COMMIT.fullmatch(commit):
         raise AnswerError("no repository")
     header = _object(fields.get("gguf"))
     template = header.get("chat_template")
@@ -149,7 +148,7 @@ def _parts(siblings: object) -> Iterator[HubPart]:
         except UserError:
             continue
         sha256 = stored.get("sha256")
-        is_hash = isinstance(sha256, str) and _SHA256.fullmatch(sha256)
+        is_hash = isinstance(sha256, str) and SHA256.fullmatch(sha256)
         size = _figure(fields.get("size")) or _figure(stored.get("size")) or 0
         yield HubPart(path, size, str(sha256) if is_hash else "")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from app.core.catalog import Catalog, CatalogFile, CatalogModel
+from app.core.digests import COMMIT, SHA256
 from app.core.errors import ErrorKind, UserError
 from app.hub.access import HubAccess
 from app.hub.failures import as_user_errors, raise_for_status
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 PAUSES_S = (2.0, 10.0, 60.0)  # before each new try, when the hub is busy or not reached
 LONGEST_WAIT_S = 600  # the hub counts requests in windows of five minutes
 NEWEST = "main"
-_COMMIT, _SHA256 = re.compile("[0-9a-f]{40}"), re.compile("[0-9a-f]{64}")
 _WORTH_A_RETRY = (ErrorKind.HUB_UNREACHABLE, ErrorKind.NO_NETWORK, ErrorKind.HUB_FAILED, ErrorKind.RATE_LIMITED)
 
 
@@ -147,7 +146,7 @@ def _ask(client: httpx2.Client, access: HubAccess, repo: str, revision: str) -> 
 def _facts_in(answer: Any) -> RepositoryFacts:
     """Raises ValueError, TypeError, KeyError or AttributeError for what is not the hub's answer about a repository."""
     commit = answer["sha"]
-    if not _COMMIT.fullmatch(commit):
+    if not COMMIT.fullmatch(commit):
         raise ValueError("no commit")
     files = {str(file["rfilename"]): _file_facts(file) for file in answer["siblings"]}
     tags = (str(tag) for tag in answer.get("tags", ()))
@@ -159,7 +158,7 @@ def _file_facts(file: Any) -> FileFacts:
     size_bytes, sha256 = file.get("size"), (file.get("lfs") or {}).get("sha256")
     if type(size_bytes) is not int or size_bytes <= 0:
         size_bytes = None
-    return FileFacts(size_bytes, sha256 if sha256 is not None and _SHA256.fullmatch(sha256) else None)
+    return FileFacts(size_bytes, sha256 if sha256 is not None and SHA256.fullmatch(sha256) else None)
 
 
 def _absence(model: CatalogModel, file: CatalogFile, error: UserError) -> Finding:

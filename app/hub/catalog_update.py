@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from app.core.catalog import Catalog
+from app.core.digests import SHA256
 from app.core.errors import ErrorKind, UserError
 from app.hub.access import HubAccess
 from app.hub.catalog_file import MAX_BYTES, decode_catalog, keep_catalog, read_catalog_file, too_large
@@ -17,7 +17,6 @@ from app.hub.failures import as_user_errors, retry_after_s
 from app.hub.http_client import open_client
 
 PATIENCE_S = 120.0  # for the whole file
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class CatalogSource:
 
     def require_pinned(self) -> None:
         """Raises UserError CATALOG_NOT_PINNED for an address without a SHA-256."""
-        if not _SHA256.fullmatch(self.sha256):
+        if not SHA256.fullmatch(self.sha256):
             raise UserError(ErrorKind.CATALOG_NOT_PINNED, url=self.url)
 
 

@@ -12,9 +12,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.core.digests import SHA256, digest_in
 from app.core.errors import ErrorKind, UserError
 from app.core.gguf import GgufHeader
 from app.core.gguf_reader import read_prefix
+from app.core.hub_values import MAX_FILE_BYTES
 from app.hub.access import HubAccess
 from app.hub.failures import as_user_errors, raise_for_status
 from app.hub.http_client import READ_TIMEOUT_S, headers, open_client, prepare_library
@@ -25,10 +27,8 @@ if TYPE_CHECKING:
 RANGE_BYTES = 64 * 1024
 MAX_RANGES = 2
 DEADLINE_S = 30.0  # for everything: a server that drips must not keep a person waiting
-MAX_SIZE_BYTES = 1 << 42  # 4 TiB; a figure beyond is an error or an attack
 _VOCABULARY_KEY = "tokenizer.ggml.tokens"
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
-_SHA256 = re.compile(r'(?:W/)?"?([0-9a-f]{64})"?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class _Source:
             raise self._strange(f"status {response.status_code}")
         linked = response.history[0].headers.get("X-Linked-Size", "*") if response.history else "*"
         size = next((int(text) for text in (told, linked) if text.isascii() and text.isdigit() and len(text) < 20), -1)
-        if not 0 <= size <= MAX_SIZE_BYTES or (start and size != self.size_bytes):
+        if not 0 <= size <= MAX_FILE_BYTES or (start and size != self.size_bytes):
             raise self._strange("no size")
         self.size_bytes = size
         return skipped
@@ -149,8 +149,8 @@ class _Source:
         self.commit = self.commit or next((told for each in answers if (told := each.headers.get("X-Repo-Commit"))), "")
         for each in answers:
             for name in ("X-Linked-ETag", "ETag"):
-                match = _SHA256.fullmatch(each.headers.get(name, "").lower())
-                self.sha256 = self.sha256 or (match[1] if match else None)
+                digest = digest_in(each.headers.get(name, ""))
+                self.sha256 = self.sha256 or (digest if SHA256.fullmatch(digest) else None)
 
     def _strange(self, reason: str) -> UserError:
         return UserError(ErrorKind.HUB_ANSWER_STRANGE, endpoint=self._access.endpoint, reason=reason)

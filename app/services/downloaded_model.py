@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from app.core.digests import SHA256
 from app.core.downloads import Download
 from app.core.file_names import safe_path
 from app.core.library import FoundFile, Owner
-
-_SHA256_DIGITS = 64
 
 
 def downloaded_model(download: Download) -> FoundFile:
@@ -18,7 +17,7 @@ def downloaded_model(download: Download) -> FoundFile:
     """
     paths = tuple(str(Path(download.folder) / safe_path(file.path)) for file in download.files)
     first = download.files[0]
-    is_whole = len(paths) == 1 and len(first.sha256) == _SHA256_DIGITS
+    is_whole = len(paths) == 1 and SHA256.fullmatch(first.sha256) is not None
     return FoundFile(
         Owner.HEARTH,
         paths,

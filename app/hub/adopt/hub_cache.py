@@ -8,17 +8,16 @@ cache since 2026.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from app.core.digests import SHA256
 from app.core.library import FoundFile, Owner
 from app.hub.adopt.places import Places
 from app.hub.folder_scan import scan_folder
 
 _PREFIX = "models--"
-_HASH = re.compile("[0-9a-f]{64}")
 
 
 def find(places: Places) -> Iterator[FoundFile]:
@@ -67,4 +66,4 @@ def _changed_at(path: Path) -> float:
 
 def _hash_of(found: FoundFile, target: str) -> str:
     name = Path(target).name
-    return name if len(found.parts) == 1 and _HASH.fullmatch(name) else ""
+    return name if len(found.parts) == 1 and SHA256.fullmatch(name) else ""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from app.core.digests import SHA256
 from app.core.library import FoundFile, Owner
 from app.hub.adopt.places import Places, read_record, read_text
 from app.hub.folder_scan import join_parts, scan_folder
@@ -18,8 +19,6 @@ from app.hub.folder_scan import join_parts, scan_folder
 _MAX_RECORDS = 5_000
 # One fact a line, at the margin: what Jan writes. No more of YAML is needed for it.
 _FACT = re.compile(r"^(model_path|name|model_sha256):[ \t]*(.+?)[ \t]*$", re.MULTILINE)
-
-_HASH = re.compile("[0-9a-f]{64}")
 
 
 def find(places: Places) -> Iterator[FoundFile]:
@@ -54,7 +53,7 @@ def _in_folder(folder: Path) -> Iterator[FoundFile]:
         for found in _with_parts(folder / path):  # an absolute path replaces the folder
             named.update(found.parts)
             sha256 = facts.get("model_sha256", "").lower()
-            is_hash = len(found.parts) == 1 and _HASH.fullmatch(sha256) is not None
+            is_hash = len(found.parts) == 1 and SHA256.fullmatch(sha256) is not None
             yield replace(found, name=facts.get("name", ""), sha256=sha256 if is_hash else "")
     for below in ("llamacpp", "models"):
         for found in scan_folder(folder / below, Owner.JAN):

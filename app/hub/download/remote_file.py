@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from app.core.digests import digest_in
 from app.core.downloads import DownloadFile
 from app.core.errors import ErrorKind, UserError
+from app.core.hub_values import MAX_FILE_BYTES
 from app.hub.access import HubAccess
 from app.hub.download.trouble import TroubleError, busy_answer
 from app.hub.failures import raise_for_status
@@ -18,11 +20,8 @@ from app.hub.http_client import headers, prepare_library
 if TYPE_CHECKING:
     import httpx2
 
-MAX_SIZE_BYTES = 1 << 42  # 4 TiB; a figure beyond is an error or an attack
 _MAX_REDIRECTS = 5
 _SURELY_FRESH_S = 60.0
-_DIGEST_LENGTHS = (40, 64)  # git's sha1 of a small file, sha256 of a large one
-_HEX = frozenset("0123456789abcdef")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +96,11 @@ class LinkSource:
             raise_for_status(response, self._access, file.repo, file.path, file.commit)
             told = response.headers
             commit = commit or told.get("X-Repo-Commit", "")
-            digest = digest or _digest(told.get("X-Linked-ETag", ""))
+            digest = digest or digest_in(told.get("X-Linked-ETag", ""))
             size = size or told.get("X-Linked-Size", "")
             if not response.has_redirect_location:
                 if commit:  # else this is no hub, and its tags may mean anything
-                    digest = digest or _digest(told.get("ETag", ""))
+                    digest = digest or digest_in(told.get("ETag", ""))
                 size = size or told.get("Content-Length", "")
                 break
             target = response.request.url.join(told["Location"])
@@ -122,7 +121,7 @@ class LinkSource:
     def _checked(self, found: RemoteFile) -> RemoteFile:
         """The same, if it is what was to be downloaded."""
         file = self._file
-        if not 0 < found.size_bytes <= MAX_SIZE_BYTES:
+        if not 0 < found.size_bytes <= MAX_FILE_BYTES:
             raise UserError(ErrorKind.HUB_ANSWER_STRANGE, endpoint=self._access.endpoint, reason="no size")
         differs = file.size_bytes not in (0, found.size_bytes)
         if len(found.digest) == len(file.sha256):
@@ -132,12 +131,6 @@ class LinkSource:
         if file.sha256:
             return RemoteFile(found.link, file.sha256.lower(), found.size_bytes, found.commit)
         return found
-
-
-def _digest(etag: str) -> str:
-    """The digest in an ETag, empty if there is none."""
-    text = etag.removeprefix("W/").strip('"').lower()
-    return text if len(text) in _DIGEST_LENGTHS and _HEX.issuperset(text) else ""
 
 
 def _size(text: str) -> int:

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from app.core.digests import GIT_DIGITS
+
 _READ_BYTES = 1 << 20
-_GIT_DIGITS = 40
 
 
 class RunningHash:
@@ -30,7 +31,7 @@ class RunningHash:
     def start_over(self) -> None:
         """Forget everything: the file begins anew."""
         with self._lock:
-            if len(self._expected) == _GIT_DIGITS:  # git's name of a file that is not in its large file storage
+            if len(self._expected) == GIT_DIGITS:  # git's name of a file that is not in its large file storage
                 self._hash = hashlib.sha1(b"blob %d\0" % self._size_bytes, usedforsecurity=False)
             else:
                 self._hash = hashlib.sha256()
