@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -247,6 +248,18 @@ def test_another_file_of_the_same_name_is_not_touched(
     assert (folder / NAME).read_bytes() == b"the person's own"
     transfer_of(file, replaces=True).run()
     assert (folder / NAME).read_bytes() == CONTENT
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets few users make links")
+def test_a_link_to_a_drive_that_is_not_there_is_not_touched(
+    transfer_of: Callable[..., Transfer], file: DownloadFile, folder: Path
+) -> None:
+    folder.mkdir(parents=True)
+    (folder / NAME).symlink_to(folder / "unplugged" / NAME)
+    with pytest.raises(UserError) as told:
+        transfer_of(file).run()
+    assert told.value == UserError(ErrorKind.NAME_TAKEN, path=str(folder / NAME))
+    assert (folder / NAME).is_symlink()
 
 
 def test_a_name_that_is_taken_in_the_meantime_is_not_touched(

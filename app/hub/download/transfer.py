@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
@@ -145,8 +146,8 @@ class Transfer:
             raise disk_trouble(problem, str(target), _missing_bytes(self._files[number], target), free) from problem
 
     def _require_name(self, target: Path) -> None:
-        """Raises UserError NAME_TAKEN for a file that is not to be replaced."""
-        if target.exists() and not self._replaces:
+        """Raises UserError NAME_TAKEN for a file that is not to be replaced, or a link to a drive that is not there."""
+        if os.path.lexists(target) and not self._replaces:
             raise UserError(ErrorKind.NAME_TAKEN, path=str(target))
 
     def _wait_for(self, lock: FileLock, target: Path) -> None:
