@@ -96,14 +96,18 @@ class DownloadRow(QWidget):
             QPalette.ColorRole.PlaceholderText if state is not DownloadState.FAILED else QPalette.ColorRole.WindowText
         )
         self._status.setForegroundRole(role)
+        for button in (self._pause, self._resume, self._use, self._folder, self._up, self._down, self._cancel):
+            self._name_button(button)
+        had_focus = self._pause.hasFocus() or self._resume.hasFocus()
         self._pause.setVisible(state in (DownloadState.QUEUED, DownloadState.RUNNING, DownloadState.WAITING))
         self._resume.setVisible(state in (DownloadState.PAUSED, DownloadState.SCHEDULED))
         self._use.setVisible(state is DownloadState.DONE)
         self._folder.setVisible(state is DownloadState.DONE)
         self._cancel.setVisible(not download.is_over or state is DownloadState.FAILED)
-        for button in (self._pause, self._resume, self._use, self._folder, self._up, self._down, self._cancel):
-            self._name_button(button)
         self._set_actions(download_actions(download))
+        if had_focus:  # else it would be on Cancel, and the next press a surprise
+            goes_on = (self._pause, self._resume, self._use, *self._help.findChildren(Button))
+            next((button for button in goes_on if not button.isHidden()), self._cancel).setFocus()
 
     def set_place(self, place: int, count: int) -> None:
         """Where it stands among all."""

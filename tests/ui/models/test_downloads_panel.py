@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.core.downloads import Download, DownloadState, WaitReason
 from app.core.errors import ErrorKind, UserError
+from app.ui.buttons import Button
 from app.ui.models.download_row import DownloadRow
 from app.ui.models.downloads_panel import DownloadsPanel
 from tests.ui.models.settling import settle
@@ -132,6 +133,30 @@ def test_rows_follow_the_order_and_keep_the_keyboard(panel: DownloadsPanel) -> N
     panel.set_download(replace(downloads[0], done_bytes=GB))
     assert "1.0 GB of 2.0 GB" in row.status
     panel.set_download(download("unknown"))
+
+
+@pytest.mark.parametrize(
+    ("before", "pressed", "after", "next_one"),
+    [
+        (DownloadState.RUNNING, "Pause", DownloadState.PAUSED, "Resume"),
+        (DownloadState.PAUSED, "Resume", DownloadState.QUEUED, "Pause"),
+        (DownloadState.RUNNING, "Pause", DownloadState.DONE, "Chat now"),
+        (DownloadState.RUNNING, "Pause", DownloadState.FAILED, "Try again"),
+    ],
+)
+def test_the_keyboard_goes_to_what_takes_the_place_of_its_button(
+    panel: DownloadsPanel, before: DownloadState, pressed: str, after: DownloadState, next_one: str
+) -> None:
+    panel.set_downloads([download("a", before)])
+    (row,) = panel.rows
+    button = row.button(pressed)
+    assert button is not None
+    button.setFocus()
+    panel.set_download(download("a", after))
+    settle()
+    focused = QApplication.focusWidget()
+    assert isinstance(focused, Button)
+    assert focused.text() == next_one
 
 
 def test_finished_ones_are_cleared(qtbot: QtBot, panel: DownloadsPanel) -> None:
