@@ -123,19 +123,25 @@ def normal_proxy(text: str) -> str:
     return _address(address, PROXY_SCHEMES, "http").rstrip("/")
 
 
+def host_of(address: str) -> str:
+    """The host in an address; empty if there is none. Raises ValueError for what nobody can connect to."""
+    host = urlsplit(address).hostname or ""
+    host.encode("idna")  # as connecting will do it
+    return host
+
+
 def _address(text: str, schemes: tuple[str, ...], usual: str) -> str:
     """Raises UserError ADDRESS_INVALID for what is no address of a host."""
     text = text.strip()
     if "://" not in text:
         text = f"{usual}://{text}"
     try:
-        parts = urlsplit(text)
+        parts, host = urlsplit(text), host_of(text)
         port_is_legal = parts.port != 0
-        (parts.hostname or "").encode("idna")  # as connecting will do it
     except ValueError:
         raise UserError(ErrorKind.ADDRESS_INVALID, address=text) from None
     is_plain = not any(letter.isspace() or not letter.isprintable() for letter in text)
-    if parts.scheme not in schemes or not parts.hostname or parts.query or parts.fragment or not is_plain:
+    if parts.scheme not in schemes or not host or parts.query or parts.fragment or not is_plain:
         raise UserError(ErrorKind.ADDRESS_INVALID, address=text)
     if not port_is_legal:
         raise UserError(ErrorKind.ADDRESS_INVALID, address=text)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from app.core.catalog import Catalog
 from app.core.digests import SHA256
 from app.core.errors import ErrorKind, UserError
-from app.hub.access import HubAccess
+from app.hub.access import HubAccess, host_of
 from app.hub.catalog_file import MAX_BYTES, decode_catalog, keep_catalog, read_catalog_file, too_large
 from app.hub.failures import as_user_errors, retry_after_s
 from app.hub.http_client import open_client
@@ -83,12 +83,11 @@ def _fetch(access: HubAccess, url: str) -> bytes:
 
 def _is_web_address(url: str) -> bool:
     try:
-        parts = urlsplit(url)
-        (parts.hostname or "").encode("idna")  # as connecting will do it
+        scheme, host = urlsplit(url).scheme, host_of(url)
     except ValueError:
         return False
     is_plain = url.isprintable() and not any(letter.isspace() for letter in url)
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_plain
+    return scheme in ("http", "https") and bool(host) and is_plain
 
 
 def _invalid(source: CatalogSource, reason: str) -> UserError:

@@ -15,7 +15,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from app import __version__
 from app.core.errors import ErrorKind, UserError
-from app.hub.access import DIRECT, HubAccess
+from app.hub.access import DIRECT, HubAccess, host_of
 from app.hub.proxy_address import without_name
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def open_client(access: HubAccess, read_timeout_s: float = READ_TIMEOUT_S) -> ht
             return httpx2.Client(
                 timeout=limits, follow_redirects=True, headers=user_agent, mounts=dict.fromkeys(_SCHEMES)
             )
+        host_of(proxy_in_use(access, access.endpoint))
         proxy = access.resolve_proxy() or None
         return httpx2.Client(timeout=limits, follow_redirects=True, headers=user_agent, proxy=proxy)
     except (ValueError, httpx2.InvalidURL):  # of the environment: those of the settings were looked at

@@ -134,10 +134,16 @@ def test_a_proxy_of_the_environment_that_makes_no_sense(
         check(hub.url)
     assert raised.value.kind is ErrorKind.PROXY_FAILED
     assert raised.value.string("proxy") == "ftp://files.example:21"
-    for address in ("ftp://me:secret@files.example:21", "http://me:sec#ret@proxy:8080", "http://me:sec/ret@proxy:8080"):
+    for address in (
+        "ftp://me:secret@files.example:21",
+        "http://me:sec#ret@proxy:8080",
+        "http://me:sec/ret@proxy:8080",
+        "http://a..b:1",
+    ):
         monkeypatch.setenv("ALL_PROXY", address)
         with pytest.raises(UserError) as raised:
             check(hub.url)
+        assert raised.value.kind is ErrorKind.PROXY_FAILED
         assert "sec" not in "".join(traceback.format_exception(raised.value))
 
 
