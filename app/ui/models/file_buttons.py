@@ -63,6 +63,7 @@ class FileList(QWidget):
             button.setChecked(chosen is not None and choice.key == chosen.key)
             self._group.addButton(button, self._files.index(choice))
             self._column.addWidget(button)
+            button.show()
         self._more.setVisible(len(shown) < len(self._files))
 
     def _words(self, choice: FileChoice) -> str:
@@ -78,6 +79,7 @@ class FileList(QWidget):
         self._shows_all = True
         chosen = self._group.checkedId()
         self._fill(self._files[chosen] if 0 <= chosen < len(self._files) else None)
+        (self._group.checkedButton() or self.buttons[0]).setFocus()  # the button that was pressed is gone
 
     def _on_clicked(self, place: int) -> None:
         self.chosen.emit(self._files[place])

@@ -111,7 +111,9 @@ def test_many_files_are_behind_a_button(details: ModelDetails) -> None:
     assert len(few) < len(files)
     assert any("Q8_0" in text for text in few)
     assert not any("F16" in text for text in few)
+    button(shown, "All files").setFocus()
     button(shown, "All files").click()
+    assert QApplication.focusWidget() in [radio for radio in shown.buttons if radio.isChecked()]
     assert len(shown.buttons) == len(files)
     checked = [file.text() for file in shown.buttons if file.isChecked()]
     assert checked == ["Balanced · Q4_K_M · 5.0 GB (recommended)"]
