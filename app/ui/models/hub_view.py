@@ -277,6 +277,7 @@ class HubView(QWidget):
         self._is_waiting = True
         if not query.cursor:
             self._models, self._rows = [], []
+            self._next_cursor = ""
             self._has_answer = self._has_failed = False
             self._panes.show_list()
             self._say(self.tr("Searching…"))

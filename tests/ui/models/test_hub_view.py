@@ -100,6 +100,17 @@ def test_the_next_page_is_asked_for_once_and_added(view: HubView, asked: list[Se
     assert len(asked) == 2
 
 
+def test_what_followed_the_answers_to_another_question_is_not_asked_for(
+    view: HubView, asked: list[SearchQuery]
+) -> None:
+    view.set_search("model")
+    view.set_page(PAGE)
+    view.set_search("other")
+    view.set_failure(Explanation("No", "Why"))
+    view.list.end_reached.emit()
+    assert [query.cursor for query in asked] == ["", ""]
+
+
 def test_filters_ask_anew(qtbot: QtBot, view: HubView, asked: list[SearchQuery]) -> None:
     view.set_max_bytes(9_000_000_000)
     view.set_search("model")
