@@ -193,6 +193,7 @@ class ModelsController(QObject):
         view.offered.connect(self._show_here)
         catalog.loaded.connect(self._judge_catalog)
         catalog.failed.connect(self._on_catalog_failed)
+        catalog.update_failed.connect(self._on_catalog_not_updated)
         self._profile.fits.changed.connect(self._judge_catalog)
         self.page.shown.connect(self._on_page_shown)
 
@@ -255,3 +256,7 @@ class ModelsController(QObject):
 
     def _on_catalog_failed(self, error: UserError) -> None:
         self._recommended.set_failure(explain(error).sentences)
+
+    def _on_catalog_not_updated(self, error: UserError) -> None:
+        words = self.tr("The list of recommended models could not be fetched. {why}")
+        self._notices.show_notice(words.format(why=explain(error).sentences), topic="catalogue")

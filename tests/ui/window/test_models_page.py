@@ -302,6 +302,15 @@ def test_somebody_who_knows_nothing_of_models_presses_one_button(
     person.wait(lambda: not person.is_streaming)
 
 
+def test_a_catalogue_that_is_refused_is_told(open_window: OpenWindow, hub: HubServer) -> None:
+    hub.add_repo("maker/list", {"catalog.json": encode_catalog(catalog_json(updated="2100-01-01"))})
+    other = {"catalog.url": f"{hub.url}/maker/list/resolve/main/catalog.json", "catalog.sha256": "0" * 64}
+    person = open_window(settings={"hub.endpoint": hub.url, **other}, loads=[{}])
+    page = open_page(person)
+    person.wait(lambda: "recommended models could not be fetched" in person.notice)
+    person.wait(lambda: bool(page.recommended.list.rows))  # those that came with Hearth
+
+
 def test_the_empty_chat_leads_to_the_models(open_window: OpenWindow, served: HubServer) -> None:
     person = start(open_window, served, loads=[{}])
     person.click("Find a model")
