@@ -20,11 +20,12 @@ from app.hub.catalog_file import load_catalog
 from app.paths import shipped_catalog
 from tests.engine.engine_child import EngineChild, Run, assistant, system, user
 from tests.engine.session_driver import SessionDriver
-from tests.fixtures.architectures import ARCHITECTURES, write_architecture
+from tests.fixtures.architectures import ARCHITECTURES, FURTHER, write_architecture
 
 pytestmark = pytest.mark.engine
 EMBEDDINGS = (ModelKind.EMBEDDING, ModelKind.RERANKER)
-ALL = pytest.mark.parametrize("name", ARCHITECTURES)
+EVERY = {**ARCHITECTURES, **FURTHER}
+ALL = pytest.mark.parametrize("name", EVERY)
 GREEDY = {"temperature": 0.0}
 ANSWER_TOKENS = 16
 _library: list[object] = []  # what llama.cpp calls back as long as this process lives
@@ -38,7 +39,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a file of every architecture."""
     folder = tmp_path_factory.mktemp("architectures")
     _library.append(binding.initialize(lambda level, text: None, lambda message: None))
-    for name, architecture in ARCHITECTURES.items():
+    for name, architecture in EVERY.items():
         write_architecture(folder / f"{name}.gguf", architecture, context_length=1024)
     return folder
 
@@ -91,14 +92,14 @@ def reused(run: Run) -> int:
 def test_whatever_the_catalogue_offers_is_tried_here() -> None:
     models = load_catalog(shipped_catalog()).models
     offered = {model.architecture for model in models if model.runs and model.kind not in EMBEDDINGS}
-    assert offered <= {architecture.name for architecture in ARCHITECTURES.values()}
+    assert offered <= {architecture.name for architecture in EVERY.values()}
 
 
 @ALL
 def test_it_streams_stops_and_answers_again(children: Children, name: str) -> None:
     model = children.load(name).model
-    assert model.recurrent == (ARCHITECTURES[name].memory != "attention")
-    assert (model.plan["sequences"] > 1) == ARCHITECTURES[name].side_by_side
+    assert model.recurrent == (EVERY[name].memory != "attention")
+    assert (model.plan["sequences"] > 1) == EVERY[name].side_by_side
     long = children.ask(LONG, "long")
     assert long.last.reason is FinishReason.LENGTH, long.last
     assert long.last.usage.completion_tokens == ANSWER_TOKENS
@@ -154,7 +155,7 @@ SHARED = [SYSTEM, user("hello cat", "u0")]
 @ALL
 def test_what_is_reused_does_not_change_the_text(files: Path, name: str) -> None:
     """Three conversations in one context: switched, edited, stopped, cut off inside a decode, side by side."""
-    side_by_side = ARCHITECTURES[name].side_by_side
+    side_by_side = EVERY[name].side_by_side
     driver = SessionDriver(files / f"{name}.gguf", sequences=3 if side_by_side else 1)
     try:
         expected = {}
