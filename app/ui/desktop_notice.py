@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from PySide6.QtCore import SLOT, QObject, Signal, Slot
+from PySide6.QtCore import SLOT, QObject, QTimer, Signal, Slot
 from PySide6.QtDBus import QDBusConnection, QDBusMessage, QDBusPendingCall, QDBusPendingCallWatcher
 from PySide6.QtWidgets import QApplication, QSystemTrayIcon, QWidget
 
@@ -27,9 +27,12 @@ class DesktopNotice(QObject):
 
     clicked = Signal()  # the person wants to see more
 
-    def __init__(self, window: QWidget) -> None:
+    def __init__(self, window: QWidget, *, shown_ms: int = SHOWN_MS) -> None:
         super().__init__(window)
         self._window = window
+        self._shown_ms = shown_ms
+        self._end = QTimer(self)  # of the icon
+        self._end.setSingleShot(True)
         self._bus: QDBusConnection | None = None
         self._tray: QSystemTrayIcon | None = None
         self._calls: dict[str, QDBusPendingCallWatcher] = {}
@@ -92,8 +95,11 @@ class DesktopNotice(QObject):
         if self._tray is None:
             self._tray = QSystemTrayIcon(self._window.windowIcon(), self)
             self._tray.messageClicked.connect(self.clicked)
+            self._tray.messageClicked.connect(self._tray.hide)
+            self._end.timeout.connect(self._tray.hide)
         self._tray.show()
-        self._tray.showMessage(title, text, self._window.windowIcon(), SHOWN_MS)
+        self._tray.showMessage(title, text, self._window.windowIcon(), self._shown_ms)
+        self._end.start(self._shown_ms)
 
 
 def _has_session_bus() -> bool:

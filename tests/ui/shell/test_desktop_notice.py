@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import pytest
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtDBus import QDBusConnection, QDBusMessage, QDBusVirtualObject
-from PySide6.QtWidgets import QWidget
+from PySide6.QtGui import QColor, QIcon, QPixmap
+from PySide6.QtWidgets import QSystemTrayIcon, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.bootstrap import tell_on_the_desktop
@@ -134,3 +135,25 @@ def test_downloads_are_told_and_a_click_leads_to_the_window(portal: Portal, qtbo
     assert "could not be downloaded" in portal.shown[1]
     portal.click(portal.shown[0])
     qtbot.waitUntil(lambda: window.fronts == 1, timeout=WAIT_MS)
+
+
+@pytest.mark.qt_log_ignore("systemTrayWindowChanged")  # an offscreen platform has no tray for Qt to listen to
+def test_the_icon_is_there_for_as_long_as_the_notice(bus: None, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a desktop that has a place for icons, and no portal."""
+    monkeypatch.setattr(QSystemTrayIcon, "isSystemTrayAvailable", lambda: True)
+    window = QWidget()
+    qtbot.addWidget(window)
+    picture = QPixmap(16, 16)
+    picture.fill(QColor("red"))
+    window.setWindowIcon(QIcon(picture))
+    notice = DesktopNotice(window, shown_ms=200)
+    notice.tell_finished(DOWNLOAD)
+    qtbot.waitUntil(lambda: bool(notice.findChildren(QSystemTrayIcon)), timeout=WAIT_MS)
+    (icon,) = notice.findChildren(QSystemTrayIcon)
+    assert icon.isVisible()
+    qtbot.waitUntil(lambda: not icon.isVisible(), timeout=WAIT_MS)
+    notice.tell_failed(DOWNLOAD)
+    qtbot.waitUntil(icon.isVisible, timeout=WAIT_MS)
+    with qtbot.waitSignal(notice.clicked):
+        icon.messageClicked.emit()
+    assert not icon.isVisible()
