@@ -16,6 +16,8 @@ from app.core.tokenizers import BYTE_PAIR_TOKENIZERS
 
 MAX_LAYERS = 512  # LLAMA_MAX_LAYERS
 
+_HEAD_CHOICES = 8  # more or fewer heads than usual ones would be
+
 # Architectures whose feed-forward part has no gate; with a whole header the tensors' names tell.
 _UNGATED = frozenset(
     {"bloom", "codeshell", "falcon", "gpt2", "gptneox", "jais", "mpt", "nemotron", "nemotron_h", "phi2", "plm"}
@@ -33,7 +35,7 @@ _USUAL_BITS = 4.9  # of a weight, where nothing tells
 
 # For rows of lists, which know of a model little more than its size: what models of today have in common.
 _USUAL_VOCABULARY = 128_000
-_USUAL_HEAD = 128
+_USUAL_HEAD, _HEAD_STEP = 128, 16  # numbers in a head, and what divides them in nearly all models
 _PARAMETERS_OF_8B, _CACHE_OF_8B, _CACHE_EXPONENT = 8e9, 131_072, 0.45  # bytes a token, 16 bits a value
 _SHARE_OF_TABLES = 0.05  # of the weights that are embeddings, and as many for the output
 
@@ -84,7 +86,7 @@ def listed_shape(figures: ListedFigures) -> ModelShape:
     active = min(figures.active_parameters or parameters, parameters)
     width = round(math.sqrt(math.sqrt(active * parameters) / (12 * layers)) / _USUAL_HEAD) * _USUAL_HEAD
     width = max(width, _USUAL_HEAD)
-    heads, kv_heads = width // _USUAL_HEAD, max(1, of_layer // _USUAL_HEAD)
+    heads, (kv_heads, length) = width // _USUAL_HEAD, _cached_heads(of_layer)
     table = int(figures.size_bytes * _SHARE_OF_TABLES)
     layer = (figures.size_bytes - 2 * table) // layers
     experts, used = (64, max(1, round(64 * active / parameters))) if active < parameters else (0, 0)
@@ -103,10 +105,10 @@ def listed_shape(figures: ListedFigures) -> ModelShape:
         windowed=(False,) * layers,
         recurrent=(False,) * layers,
         window=0,
-        key_length=of_layer // kv_heads,
-        value_length=of_layer // kv_heads,
-        windowed_key_length=of_layer // kv_heads,
-        windowed_value_length=of_layer // kv_heads,
+        key_length=length,
+        value_length=length,
+        windowed_key_length=length,
+        windowed_value_length=length,
         latent_length=0,
         layers_sharing_cache=0,
         state_bytes=0,
@@ -118,6 +120,19 @@ def listed_shape(figures: ListedFigures) -> ModelShape:
         state_inner=0,
         attention_and_state=False,
     )
+
+
+def _cached_heads(numbers: int) -> tuple[int, int]:
+    """How many heads have so many numbers together, nearly, and how long they are.
+
+    Their length is one that heads have: by it engines choose how they compute attention.
+    """
+    usual = max(1, round(numbers / _USUAL_HEAD))
+    found = []
+    for count in range(max(1, usual - usual // 3, usual - _HEAD_CHOICES), usual + min(usual // 3, _HEAD_CHOICES) + 1):
+        length = max(_HEAD_STEP, round(numbers / count / _HEAD_STEP) * _HEAD_STEP)
+        found.append((abs(count * length - numbers), abs(length - _USUAL_HEAD), count, length))
+    return min(found)[2:]
 
 
 def _merges(header: GgufHeader, vocabulary: int) -> int:

@@ -6,6 +6,7 @@ from app.core.errors import ErrorKind, UserError
 from app.core.estimated_shape import ListedFigures, described_shape, listed_shape
 from app.core.fit import MachineMemory, judge, need_of
 from app.core.gguf_reader import read_header, read_prefix
+from app.core.memory import suits_small_attention
 from app.core.speed import SpeedModel
 from tests.fixtures.gguf_bytes import STRING, Array, gguf, llama_keys, llama_tensors, tiny_llama
 from tests.fixtures.planned_models import PLANNED_MODELS, planned_model
@@ -72,6 +73,16 @@ def test_a_row_that_knows_the_cache_is_nearer() -> None:
     row = listed_shape(ListedFigures(shape.weights_bytes, 7_000_000_000, None, 32, per_token))
     assert need_of(row, 8192).cache_bytes == need_of(shape, 8192).cache_bytes
     assert need_of(row, 8192).total_bytes == pytest.approx(need_of(shape, 8192).total_bytes, rel=0.1)
+
+
+@pytest.mark.parametrize("parameters", range(500_000_000, 40_000_000_000, 1_300_000_000))
+def test_a_row_has_heads_as_models_have_them(parameters: int) -> None:
+    """Odd ones would be computed without flash attention, which takes up to 0.8 GB more."""
+    row = listed_shape(ListedFigures(parameters // 2, parameters))
+    assert suits_small_attention(row.head_lengths)
+    assert need_of(row, 8192, cpu_flash_attention=True).compute_bytes < need_of(row, 8192).compute_bytes
+    usual = 131_072 * (parameters / 8e9) ** 0.45
+    assert need_of(row, 8192).cache_bytes == pytest.approx(usual * 8192, rel=0.03)
 
 
 def test_a_mixture_in_a_list_is_fast_by_its_active_parameters() -> None:
