@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from app.core.plan import EnginePlan
     from app.core.speed import SpeedModel
 
+CACHE_TYPE = "model.cache_type"
 PREFIX_BYTES = 64 * 1024  # of a header: what a verdict before a download is made from, too
 _MEMORY_AGE_S = 1.0  # a list of hundreds of rows is judged by one look at the memory
 _MUCH_SHARE = 32  # of the memory: if so much more or less is free, verdicts may be others
@@ -101,12 +102,18 @@ class FitService(QObject):
         models.loaded.connect(self._on_loaded)
         models.unloaded.connect(self._on_unloaded)
         choice.changed.connect(self._on_devices_changed)
+        settings.changed.connect(self._on_setting_changed)
 
     def prepare(self) -> None:
         """Read what earlier runs taught; ends in `changed`."""
         if not self._is_reading:
             self._is_reading = True
             self._tasks.run(lambda: read_history(self._file), self._on_read)
+
+    @property
+    def cache_type(self) -> str:
+        """How the numbers of a conversation are kept, as the settings say, e.g. "f16"."""
+        return self._settings.string(CACHE_TYPE)
 
     def machine(self) -> MachineMemory:
         """The memory for a model, as it was when last looked at; what the loaded model would give back counts as free.
@@ -141,7 +148,7 @@ class FitService(QObject):
             context_length or usual_context(0),
             self.machine(),
             self.speed(),
-            cache_type=self._settings.string("model.cache_type") or "f16",
+            cache_type=self.cache_type,
             model=model_key(file_name, size_bytes),
             quantization=kind.name if kind is not None else "",
         )
@@ -222,6 +229,10 @@ class FitService(QObject):
         if bandwidth > self._history.copy_bandwidth:
             self._history = replace(self._history, copy_bandwidth=bandwidth)
             self._keep()
+            self.changed.emit()
+
+    def _on_setting_changed(self, key: str) -> None:
+        if key == CACHE_TYPE:
             self.changed.emit()
 
     def _on_devices_changed(self) -> None:

@@ -46,6 +46,11 @@ class HubController(QObject):
         self._pause.timeout.connect(self.view.retry)
         self._connect()
 
+    @property
+    def is_allowed(self) -> bool:
+        """Whether the person has agreed that the hub is asked."""
+        return self._profile.settings.value(ALLOWED) is True
+
     def connect_details(self, details: ModelDetails) -> None:
         """Links and tokens of a details pane."""
         details.link_requested.connect(self._tokens.open_link)
@@ -61,7 +66,7 @@ class HubController(QObject):
 
     def _connect(self) -> None:
         view, hub = self.view, self._profile.hub
-        view.set_consent(self._profile.settings.value(ALLOWED) is True)
+        view.set_consent(self.is_allowed)
         view.consented.connect(self._on_consented)
         view.search_requested.connect(self._on_search)
         view.repository_requested.connect(hub.open)
@@ -98,8 +103,8 @@ class HubController(QObject):
     def _on_searched(self, page: SearchPage) -> None:
         self._page = page
         self.view.set_page(page, old_answer_words(page.answered_at, page.why_old, utc_now()))
-        cache_type = self._profile.settings.string("model.cache_type") or "f16"
-        work = partial(judge_models, page.models, self._profile.fits.machine(), cache_type)
+        fits = self._profile.fits
+        work = partial(judge_models, page.models, fits.machine(), fits.cache_type)
         self._profile.tasks.run(work, self.view.set_verdicts)
 
     def _on_search_failed(self, error: UserError) -> None:

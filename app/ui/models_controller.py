@@ -55,8 +55,7 @@ class ModelsController(QObject):
         self._fresh: set[str] = set()  # downloaded just now: the library may not list them yet
         self._judging: Task[CatalogueRows] | None = None
         self._is_stale = True  # the catalogue is not judged as the computer is now: nobody looks
-        may_ask = profile.settings.value("hub.search_allowed") is True
-        self._row_verdicts = Verdicts(profile, self._recommended.details, may_ask=may_ask)
+        self._row_verdicts = Verdicts(profile, self._recommended.details, may_ask=self._hub.is_allowed)
         self._connect_hub()
         self._connect_library()
         self._connect_downloads()
@@ -237,13 +236,12 @@ class ModelsController(QObject):
             return
         if self._judging is not None:
             self._judging.cancel()
-        fits, settings = self._profile.fits, self._profile.settings
+        fits = self._profile.fits
         speed = fits.speed()
         if not speed.bandwidths:
             return  # it is being measured; without it the largest would be recommended on the slowest computer
-        cache_type = settings.string("model.cache_type") or "f16"
         self._judging = self._profile.tasks.run(
-            partial(judge_rows, catalog, fits.machine(), speed, cache_type),
+            partial(judge_rows, catalog, fits.machine(), speed, fits.cache_type),
             partial(self._on_judged, catalog),
             self._on_catalog_failed,
         )

@@ -64,6 +64,17 @@ def test_this_computers_memory(start_profile: StartProfile, make_fits: MakeFits)
     assert machine.gpus == ()
 
 
+def test_smaller_numbers_for_a_conversation_need_less_memory_at_once(
+    qtbot: QtBot, start_profile: StartProfile, make_fits: MakeFits
+) -> None:
+    profile = start_profile()
+    fits = make_fits(profile)
+    before = fits.judge(planned_model("Llama 3.2 3B").shape, 4096).need.cache_bytes
+    with qtbot.waitSignal(fits.changed):
+        profile.settings.set_value("model.cache_type", "q4_0")
+    assert fits.judge(planned_model("Llama 3.2 3B").shape, 4096).need.cache_bytes < before
+
+
 def test_cards_count_with_what_the_loaded_model_would_give_back(
     start_profile: StartProfile, make_fits: MakeFits
 ) -> None:
