@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.core.architectures import CHAT_ARCHITECTURES
 from app.core.catalog import ModelKind
 from app.core.events import Finished, FinishReason, Loaded, PromptStarted, TextDelta
 from app.engine.protocol import ChatMessage, Generate, Load
@@ -20,7 +21,7 @@ from app.hub.catalog_file import load_catalog
 from app.paths import shipped_catalog
 from tests.engine.engine_child import EngineChild, Run, assistant, system, user
 from tests.engine.session_driver import SessionDriver
-from tests.fixtures.architectures import ARCHITECTURES, FURTHER, write_architecture
+from tests.fixtures.architectures import ARCHITECTURES, FURTHER, UNTRIED, write_architecture
 
 pytestmark = pytest.mark.engine
 EMBEDDINGS = (ModelKind.EMBEDDING, ModelKind.RERANKER)
@@ -92,7 +93,9 @@ def reused(run: Run) -> int:
 def test_whatever_the_catalogue_offers_is_tried_here() -> None:
     models = load_catalog(shipped_catalog()).models
     offered = {model.architecture for model in models if model.runs and model.kind not in EMBEDDINGS}
-    assert offered <= {architecture.name for architecture in EVERY.values()}
+    tried = {architecture.name for architecture in EVERY.values()}
+    assert offered <= tried
+    assert CHAT_ARCHITECTURES - tried == UNTRIED
 
 
 @ALL
