@@ -62,13 +62,21 @@ def read_remote_header(
     with as_user_errors(access, repo, path, commit), open_client(access, read_timeout_s) as client:
         source = _Source(client, access, repo, path, commit, time.monotonic() + deadline_s)
         prefix = source.fetch(0, RANGE_BYTES)
-        header = read_prefix(prefix, source.size_bytes)
+        header = _header_of(prefix, source.size_bytes, path)
         for number in range(1, MAX_RANGES):
             if header.is_complete or _VOCABULARY_KEY in header.metadata:
                 break
             prefix += source.fetch(len(prefix), (number + 1) * RANGE_BYTES)
-            header = read_prefix(prefix, source.size_bytes)
+            header = _header_of(prefix, source.size_bytes, path)
     return RemoteHeader(header, source.size_bytes, source.sha256, source.commit, source.requests, source.fetched_bytes)
+
+
+def _header_of(prefix: bytes, size_bytes: int, path: str) -> GgufHeader:
+    """Raises UserError as `read_prefix`, with the path, which that cannot know."""
+    try:
+        return read_prefix(prefix, size_bytes)
+    except UserError as error:
+        raise UserError(error.kind, path=path, **error.details) from None
 
 
 class _Source:

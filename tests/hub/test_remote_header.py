@@ -223,12 +223,13 @@ def test_damaged_and_cut_files(open_hub: HubServer, edits: list[tuple[int, bytes
         changed[place : place + len(new)] = new
     data = bytes(changed[:length])
     open_hub.add_repo(REPO, {"tiny.gguf": data})
-    kind = None
+    kind, path = None, "tiny.gguf"
     try:
         found = read(open_hub)
     except UserError as error:
-        kind = error.kind
+        kind, path = error.kind, error.string("path")
     else:
         assert found.size_bytes == length
         assert found.fetched_bytes <= 2 * RANGE_BYTES
     assert kind in ABOUT_THE_FILE | {None}
+    assert path == "tiny.gguf"

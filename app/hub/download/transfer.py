@@ -188,8 +188,8 @@ class Transfer:
         if free < needed_bytes + RESERVE_BYTES:
             raise UserError(
                 ErrorKind.DISK_SPACE,
-                needed_bytes=needed_bytes,
-                free_bytes=max(0, free - RESERVE_BYTES),
+                needed_bytes=needed_bytes + RESERVE_BYTES,
+                free_bytes=free,
                 path=str(target.parent),
             )
 
