@@ -59,6 +59,7 @@ class Adoption(QObject):
     def _ask(self, found: Sequence[FoundFile]) -> None:
         from app.ui.models.adopt_dialog import AdoptDialog
 
+        self._notices.withdraw(TOPIC)  # which offers the same
         dialog = AdoptDialog(found, self._window)
         dialog.adopted.connect(self._library.adopt)
         dialog.declined.connect(self._library.decline)

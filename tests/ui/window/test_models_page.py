@@ -209,7 +209,12 @@ def test_the_models_of_another_program_are_offered_and_used(open_window: OpenWin
     tiny.write_endless_model(path)
     person = open_window(loads=[{}])
     person.wait(lambda: "Other programs" in person.notice)
-    person.click("Show them…")
+    person.click("On this computer", open_page(person))
+    person.click("Look in other programs")
+    person.wait(lambda: person.sees_button("Use them here"))
+    assert "Other programs" not in person.notice  # it would go on offering what is decided here
+    person.click("Not now")
+    person.click("Look in other programs")
     person.wait(lambda: person.sees_button("Use them here"))
     person.click("Use them here")
     page = open_page(person)
