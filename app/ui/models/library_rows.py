@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from PySide6.QtCore import QCoreApplication, QLocale
 
@@ -21,6 +22,7 @@ class LibraryRow:
 
     model: LibraryModel
     is_current: bool  # it answers now
+    has_twin: bool = False  # another one calls itself the same
 
     @property
     def key(self) -> str:
@@ -34,7 +36,8 @@ class LibraryRow:
     def text(self) -> str:
         """What it is, and whose."""
         model = self.model
-        parts = [describe_parameters(model.parameters)] if model.parameters else []
+        parts = [PurePath(model.path).name] if self.has_twin else []
+        parts += [describe_parameters(model.parameters)] if model.parameters else []
         parts += [text for text in (model.quantization, model.architecture) if text]
         if model.is_read_only:
             parts.append(owner_words(model.owner))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
@@ -220,7 +221,8 @@ class LibraryView(QWidget):
         rows: list[Row] = []
         if all(word in builtin_model_name().lower() for word in words):
             rows.append(builtin_row(is_current=self._current_path is None))
-        found = [LibraryRow(model, is_current=model.path == self._current_path) for model in models]
+        names = Counter(model.name for model in models)
+        found = [LibraryRow(model, model.path == self._current_path, names[model.name] > 1) for model in models]
         for word in words:
             found = [row for row in found if word in row.searched]
         return [*rows, *found]

@@ -435,3 +435,12 @@ def test_a_path_is_copied_as_it_is(qtbot: QtBot, view: LibraryView) -> None:
         assert QApplication.clipboard().text() == whole
         settle()
         assert label.width() <= view.details.viewport().width()
+
+
+def test_models_of_one_name_are_told_apart_by_their_files(view: LibraryView) -> None:
+    twins = [library_model(f"/models/{name}.gguf", "LLaMA v2") for name in ("zephyr", "vicuna")]
+    view.set_models([*twins, OWN], None)
+    texts = {row.key: row.text for row in view.list.rows}
+    assert texts["/models/zephyr.gguf"].startswith("zephyr.gguf · ")
+    assert texts["/models/vicuna.gguf"].startswith("vicuna.gguf · ")
+    assert "gguf" not in texts[OWN.path]
