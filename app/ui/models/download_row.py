@@ -99,6 +99,9 @@ class DownloadRow(QWidget):
         for button in (self._pause, self._resume, self._use, self._folder, self._up, self._down, self._cancel):
             self._name_button(button)
         had_focus = self._pause.hasFocus() or self._resume.hasFocus()
+        widest_px = max(self._pause.sizeHint().width(), self._resume.sizeHint().width())
+        for button in (self._pause, self._resume):  # bars of several rows end at the same place
+            button.setMinimumWidth(widest_px)
         self._pause.setVisible(state in (DownloadState.QUEUED, DownloadState.RUNNING, DownloadState.WAITING))
         self._resume.setVisible(state in (DownloadState.PAUSED, DownloadState.SCHEDULED))
         self._use.setVisible(state is DownloadState.DONE)

@@ -19,7 +19,7 @@ ROW_LINES = 3.2  # the usual height of a row, in lines of text
 
 
 class DownloadsPanel(QWidget):
-    """One row for each download. Hidden while there are none."""
+    """One row for each download, which can be folded away. Hidden while there are none."""
 
     pause_requested = Signal(str)  # id
     resume_requested = Signal(str)
@@ -37,6 +37,8 @@ class DownloadsPanel(QWidget):
         self.setAccessibleName(self.tr("Downloads"))
         self._rows: dict[str, DownloadRow] = {}
         self._title = Label(self.tr("Downloads"), self, bold=True)
+        self._fold = Button("", self, kind=ButtonKind.QUIET, icon="down", name=self.tr("Hide the downloads"))
+        self._fold.clicked.connect(self._on_fold)
         self._clear = Button(self.tr("Clear the finished ones"), self, kind=ButtonKind.QUIET)
         self._clear.clicked.connect(self.clear_requested)
         self._inside = QWidget(self)
@@ -59,6 +61,7 @@ class DownloadsPanel(QWidget):
         top = QHBoxLayout()
         top.addWidget(self._title, 1)
         top.addWidget(self._clear)
+        top.addWidget(self._fold)
         layout.addLayout(top)
         layout.addWidget(self._area)
         self.hide()
@@ -72,6 +75,8 @@ class DownloadsPanel(QWidget):
         """Show this list, in its order."""
         self._inside.setUpdatesEnabled(False)  # a progress bar paints at once, and all else that waits with it
         kept: dict[str, DownloadRow] = {}
+        if any(download.id not in self._rows for download in downloads):
+            self._set_folded(False)  # what was just started is to be seen
         for place, download in enumerate(downloads):
             row = self._rows.pop(download.id, None) or self._new_row(download)
             row.set_download(download)
@@ -93,6 +98,16 @@ class DownloadsPanel(QWidget):
         if (row := self._rows.get(download.id)) is not None:
             row.set_download(download)
             self._fit_height()
+
+    def _set_folded(self, is_folded: bool) -> None:
+        self._area.setHidden(is_folded)
+        name = self.tr("Show the downloads") if is_folded else self.tr("Hide the downloads")
+        self._fold.set_icon_name("up" if is_folded else "down")
+        self._fold.setAccessibleName(name)
+        self._fold.setToolTip(name)
+
+    def _on_fold(self) -> None:
+        self._set_folded(not self._area.isHidden())
 
     def _fit_height(self) -> None:
         """As tall as the rows at this width, and no taller than a few of them."""

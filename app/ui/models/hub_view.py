@@ -233,7 +233,7 @@ class HubView(QWidget):
         self._author = QLineEdit(box)
         self._author.setPlaceholderText(self.tr("Author"))
         self._author.setAccessibleName(self.tr("Author"))
-        self._author.setTextMargins(4, 2, 4, 2)
+        self._author.setTextMargins(4, 0, 4, 0)  # as high as the boxes beside it
         self._author.setMaximumWidth(self.fontMetrics().averageCharWidth() * 20)
         self._author.editingFinished.connect(self._on_author_changed)
         for widget in (self._fits, self._task, self._size, self._sort, self._author):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QProgressBar, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.core.downloads import Download, DownloadState, WaitReason
@@ -202,3 +202,28 @@ def test_the_strip_takes_no_more_room_than_a_few_rows(show: Callable[..., QWidge
     panel.set_downloads([download("a")])
     settle()
     assert panel.height() == one_px
+
+
+def test_the_rows_can_be_folded_away_until_another_download_begins(panel: DownloadsPanel) -> None:
+    panel.set_downloads([download("a")])
+    settle()
+    tall_px = panel.sizeHint().height()
+    fold = next(each for each in panel.findChildren(Button) if each.toolTip() == "Hide the downloads")
+    fold.click()
+    settle()
+    assert not panel.rows[0].isVisible()
+    assert panel.sizeHint().height() < tall_px
+    assert fold.accessibleName() == fold.toolTip() == "Show the downloads"
+    panel.set_download(download("a", DownloadState.PAUSED))
+    panel.set_downloads([download("a", DownloadState.PAUSED)])
+    assert not panel.rows[0].isVisible()
+    panel.set_downloads([download("a", DownloadState.PAUSED), download("b")])
+    settle()
+    assert all(row.isVisible() for row in panel.rows)
+
+
+def test_bars_end_at_the_same_place(panel: DownloadsPanel) -> None:
+    panel.set_downloads([download("a", DownloadState.RUNNING), download("b", DownloadState.PAUSED)])
+    settle()
+    ends = {row.findChild(QProgressBar).width() for row in panel.rows}  # type: ignore[union-attr]  # each has one
+    assert len(ends) == 1
