@@ -264,7 +264,7 @@ class LibraryView(QWidget):
 
     def _on_opened(self, key: str) -> None:
         self._show_details(key)
-        self._panes.open_details()
+        self._panes.open_details(self.list.opened_by)
 
     def _on_folders_clicked(self) -> None:
         self._show_details(FOLDERS)
