@@ -18,6 +18,7 @@ from devtools.system import Need
 AMX_HEADER = ROOT / "packaging" / "engine" / "amx_intrinsics.h"
 SMALL_BATCHES_HEADER = ROOT / "packaging" / "engine" / "small_batches.h"
 SMALL_ATTENTION_HEADER = ROOT / "packaging" / "engine" / "small_attention.h"
+QUANTIZED_PRODUCTS_HEADER = ROOT / "packaging" / "engine" / "quantized_products.h"
 SHORT_WAITS_HEADER = ROOT / "packaging" / "engine" / "short_waits.h"
 
 COMMON_OPTIONS = (
@@ -63,14 +64,14 @@ class Profile:
 
 DEV = Profile(
     name="dev",
-    recipe=3,
+    recipe=4,
     options=("-DGGML_BACKEND_DL=OFF",),
     libraries=("llama", "ggml", "ggml-base", "ggml-cpu"),
     has_variants=False,
 )
 RELEASE = Profile(
     name="release",
-    recipe=3,
+    recipe=4,
     options=(*ONE_LIBRARY_PER_BACKEND, "-DGGML_VULKAN=ON"),
     libraries=("llama", "ggml", "ggml-base", "ggml-cpu", "ggml-rpc", "ggml-vulkan"),
     has_variants=True,
@@ -79,7 +80,7 @@ RELEASE = Profile(
 )
 CUDA = Profile(
     name="cuda",
-    recipe=3,
+    recipe=4,
     options=(*RELEASE.options, "-DGGML_CUDA=ON"),
     libraries=(*RELEASE.libraries, "ggml-cuda"),
     has_variants=True,
@@ -89,7 +90,7 @@ CUDA = Profile(
 )
 METAL = Profile(
     name="metal",
-    recipe=3,
+    recipe=4,
     options=(*ONE_LIBRARY_PER_BACKEND, "-DGGML_METAL=ON", "-DGGML_METAL_EMBED_LIBRARY=ON"),
     libraries=("llama", "ggml", "ggml-base", "ggml-cpu", "ggml-rpc", "ggml-metal"),
     has_variants=True,
@@ -110,10 +111,10 @@ def compiler_options(profile: Profile) -> tuple[str, ...]:
     """The headers that are put before each source file: GCC and clang can be told to, Microsoft's compiler is not."""
     if sys.platform == "win32":
         return ()
-    options = [_included((SMALL_BATCHES_HEADER, SMALL_ATTENTION_HEADER, SHORT_WAITS_HEADER), "CMAKE_C_FLAGS", "CFLAGS")]
-    if profile.has_variants and sys.platform == "linux" and platform.machine() == "x86_64":
-        options.append(_included((AMX_HEADER,), "CMAKE_CXX_FLAGS", "CXXFLAGS"))
-    return tuple(options)
+    has_amx = profile.has_variants and sys.platform == "linux" and platform.machine() == "x86_64"
+    for_c = (SMALL_BATCHES_HEADER, SMALL_ATTENTION_HEADER, SHORT_WAITS_HEADER)
+    for_cpp = (*((AMX_HEADER,) if has_amx else ()), QUANTIZED_PRODUCTS_HEADER)
+    return _included(for_c, "CMAKE_C_FLAGS", "CFLAGS"), _included(for_cpp, "CMAKE_CXX_FLAGS", "CXXFLAGS")
 
 
 def _included(headers: Sequence[Path], option: str, variable: str) -> str:

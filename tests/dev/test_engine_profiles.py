@@ -14,6 +14,7 @@ from devtools.profiles import (
     AMX_HEADER,
     DEV,
     PROFILES,
+    QUANTIZED_PRODUCTS_HEADER,
     RELEASE,
     SHORT_WAITS_HEADER,
     SMALL_ATTENTION_HEADER,
@@ -77,12 +78,12 @@ def test_each_compiler_is_given_the_headers_that_are_for_it(monkeypatch: pytest.
     monkeypatch.setenv("CXXFLAGS", "-g")
     headers = (SMALL_BATCHES_HEADER, SMALL_ATTENTION_HEADER, SHORT_WAITS_HEADER)
     for_c = "-DCMAKE_C_FLAGS=-w " + " ".join(f"-include {header}" for header in headers)
-    assert all(header.exists() for header in headers)
-    assert AMX_HEADER.exists()
-    assert compiler_options(DEV) == (for_c,)
-    assert compiler_options(RELEASE) == (for_c, f"-DCMAKE_CXX_FLAGS=-g -include {AMX_HEADER}")
+    for_cpp = f"-include {QUANTIZED_PRODUCTS_HEADER}"
+    assert all(header.exists() for header in (*headers, AMX_HEADER, QUANTIZED_PRODUCTS_HEADER))
+    assert compiler_options(DEV) == (for_c, f"-DCMAKE_CXX_FLAGS=-g {for_cpp}")
+    assert compiler_options(RELEASE) == (for_c, f"-DCMAKE_CXX_FLAGS=-g -include {AMX_HEADER} {for_cpp}")
     monkeypatch.setattr(profiles.platform, "machine", lambda: "aarch64")
-    assert compiler_options(RELEASE) == (for_c,)
+    assert compiler_options(RELEASE) == compiler_options(DEV)
     monkeypatch.setattr(sys, "platform", "win32")
     assert compiler_options(RELEASE) == ()
 

@@ -5,36 +5,20 @@ A row is the same whatever is computed beside it, by however many threads: to th
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from app.engine.worker.binding import ggml_function, has_small_attention
+from tests.engine.ggml_graphs import FLOAT, POINTER, compute, ggml_context, processor, tensor_of
 
 pytestmark = [
     pytest.mark.engine,
     pytest.mark.skipif(not has_small_attention(), reason="needs an x86-64 processor with AVX2 and not Windows"),
 ]
 
-POINTER, SIZE, INT, LENGTH, FLOAT = (
-    ctypes.c_void_p,
-    ctypes.c_size_t,
-    ctypes.c_int,
-    ctypes.c_int64,
-    ctypes.c_float,
-)
-F32, F16 = 0, 1  # ggml.h: enum ggml_type
 MOST_ERROR = 1e-5  # ggml's own, which rounds queries and sums to F16, is off by 1e-4 to 1e-2
-
-
-class _Parameters(ctypes.Structure):
-    """ggml.h: struct ggml_init_params."""
-
-    _fields_ = (("mem_size", SIZE), ("mem_buffer", POINTER), ("no_alloc", ctypes.c_bool))
 
 
 @dataclass(frozen=True)
@@ -125,39 +109,6 @@ def slopes_of(case: Case) -> np.ndarray:
     return np.array([first ** (n + 1) if n < power else later ** (2 * (n - power) + 1) for n in range(case.heads)])
 
 
-@contextmanager
-def ggml_context() -> Iterator[int]:
-    context = ggml_function("ggml_init", POINTER, _Parameters)(_Parameters(1 << 28, None, False))
-    try:
-        yield context
-    finally:
-        ggml_function("ggml_free", None, POINTER)(context)
-
-
-@contextmanager
-def processor(threads: int) -> Iterator[int]:
-    backend = ggml_function("ggml_backend_cpu_init", POINTER)()
-    ggml_function("ggml_backend_cpu_set_n_threads", None, POINTER, INT)(backend, threads)
-    try:
-        yield backend
-    finally:
-        ggml_function("ggml_backend_free", None, POINTER)(backend)
-
-
-def tensor_of(context: int, array: np.ndarray) -> int:
-    """An array as a tensor; ggml counts dimensions from the last."""
-    lengths = (*reversed(array.shape), *[1] * (4 - array.ndim))
-    kind = F16 if array.dtype == np.float16 else F32
-    tensor = ggml_function("ggml_new_tensor_4d", POINTER, POINTER, INT, *[LENGTH] * 4)(context, kind, *lengths)
-    array = np.ascontiguousarray(array)
-    ctypes.memmove(data_of(tensor), array.ctypes.data, array.nbytes)
-    return int(tensor)
-
-
-def data_of(tensor: int) -> int:
-    return int(ggml_function("ggml_get_data", POINTER, POINTER)(tensor))
-
-
 def computed(case: Case, inputs: Inputs, threads: int) -> np.ndarray:
     """What ggml makes of it: [stream, token, head, number]."""
     with ggml_context() as context, processor(threads) as backend:
@@ -168,12 +119,7 @@ def computed(case: Case, inputs: Inputs, threads: int) -> np.ndarray:
         if inputs.sinks is not None:
             add = ggml_function("ggml_flash_attn_ext_add_sinks", None, POINTER, POINTER)
             add(result, tensor_of(context, inputs.sinks))
-        graph = ggml_function("ggml_new_graph", POINTER, POINTER)(context)
-        ggml_function("ggml_build_forward_expand", None, POINTER, POINTER)(graph, result)
-        assert ggml_function("ggml_backend_graph_compute", INT, POINTER, POINTER)(backend, graph) == 0
-        shape = (case.streams, case.tokens, case.heads, case.value_length)
-        found = (ctypes.c_float * int(np.prod(shape))).from_address(data_of(result))
-        return np.frombuffer(bytes(found), np.float32).reshape(shape)
+        return compute(context, backend, result, (case.streams, case.tokens, case.heads, case.value_length))
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
