@@ -28,7 +28,10 @@ from app.services.explain import explain
 from app.services.explain_devices import explain_problem, plan_sentence, speed_words
 from app.services.wording import file_size, memory_size
 
-PACKAGES = ("llama-cpp-python", "PySide6-Essentials", "SQLAlchemy", "alembic", "Jinja2", "psutil")
+PACKAGES = (
+    "llama-cpp-python", "PySide6-Essentials", "SQLAlchemy", "alembic", "Jinja2", "psutil", "huggingface-hub", "httpx2",
+    "keyring", "platformdirs", "pygments", "ziamath",
+)  # fmt: skip
 SELF_TEST_QUESTION = "Does Hearth need the internet?"
 SELF_TEST_TOKENS = 64
 

@@ -1,10 +1,12 @@
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,10 @@ def test_everything_is_found_and_works(hearth: Hearth) -> None:
     found = findings_of(done)
     assert (done.returncode, done.stderr, found["ok"]) == (0, "", True)
     assert found["versions"]["Hearth"] == __version__
-    assert {"Python", "system", "llama-cpp-python", "PySide6-Essentials", "SQLAlchemy"} <= found["versions"].keys()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    required = {re.split(r"[^\w-]", dependency)[0].lower() for dependency in project["dependencies"]}
+    assert required <= {name.lower() for name in found["versions"]}
+    assert {"Python", "system"} <= found["versions"].keys()
     assert "missing" not in found["versions"].values()
     assert found["folders"]["data"]["path"] == str(hearth.data)
     assert all(folder["free_bytes"] > 0 for folder in found["folders"].values())
