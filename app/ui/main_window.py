@@ -16,6 +16,7 @@ from app.services.profile import Profile
 from app.ui.adoption import Adoption
 from app.ui.appearance import Appearance
 from app.ui.chat_page import ChatPage
+from app.ui.import_ahead import MODELS_PAGE, ImportAhead
 from app.ui.local_files import dropped_path
 from app.ui.notices import NoticeArea
 from app.ui.page_stack import PageStack
@@ -52,6 +53,7 @@ class MainWindow(QMainWindow):
         self.pages = PageStack(self)
         self._chats = SidebarController(profile, self.sidebar, self.notices, self)
         self._adoption = Adoption(profile.library, self.notices, self)
+        self._ahead = ImportAhead(MODELS_PAGE, self)
         self._add_pages()
         self._lay_out()
         self._connect()
@@ -111,7 +113,7 @@ class MainWindow(QMainWindow):
         return self.chat_page
 
     def _make_models(self) -> QWidget:
-        from app.ui.models_controller import ModelsController  # 60 ms, which the start can do without
+        from app.ui.models_controller import ModelsController  # 100 ms, which the start can do without
 
         controller = ModelsController(self._profile, self.notices, self)
         controller.open_requested.connect(self._choose_file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pytestqt.qtbot import QtBot
 from app.paths import resources
 from app.services.profile import Profile
 from app.ui.application import dress
+from app.ui.import_ahead import MODELS_PAGE
 from app.ui.main_window import MainWindow
 from app.ui.theme import apply_theme
 from tests.fixtures.profiles import build
@@ -48,6 +50,8 @@ def open_window(
             profile.settings.set_value(key, value)
         with responsive.paused():
             window = MainWindow(profile, resources())
+            for name in MODELS_PAGE:  # nobody opens that page before the window has come to rest
+                import_module(name)
         windows.append(window)
         window.resize(*SIZE_PX)
         with qtbot.waitActive(window):
