@@ -1,7 +1,7 @@
 """Pictures of the real window for the README and for looking at: `python -m tests.e2e.make_screenshots FOLDER`.
 
 Everything is real but the engine, which plays from a script, so that the answers show every kind of content; the
-picture of the README, `chat-light.png`, is a chat with the real engine and the built-in model.
+pictures of the README, `chat-light.png`, `models-light.png` and `family-tree-light.png`, are of the real engine.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from app.paths import choose_paths, resources
 from app.services.profile import Profile
 from app.ui.application import create_application
 from app.ui.main_window import MainWindow
+from app.ui.models.family_tree import FamilyTree
+from app.ui.models.page import ModelsPage
+from app.ui.models.tree_picture import ZOOM_STEP
 from tests.e2e.screen import Screen
 
 SIZES_PX = ((1280, 800), (800, 600))
@@ -86,7 +89,8 @@ SCRIPT = {
 }
 MODEL = "example-8b-instruct-Q4_K_M.gguf"
 GUIDE_SIZE = "1280x800"
-GUIDE = ("Hi, I am Maria", "Does Hearth need the internet?", "Which model suits my computer?", "What is my name?")
+GUIDE = ("Hi, I am Maria", "Does Hearth need the internet?", "What is my name?")
+PARENT_OF_MANY = "mistral-7b"
 EARLIER = ("How do tides work?", "What is the capital of Australia?", "Plan a weekend in the mountains with children")
 
 
@@ -180,6 +184,20 @@ class Scenes:
             self._say(question)
             QTest.qWait(500)
         self._take("chat")
+        self._wait(lambda: bool(self._profile.hardware.choice.speeds))  # the self-test of the first start is over
+        self._window.show_page("models")
+        page = self._window.pages.page("models")
+        assert isinstance(page, ModelsPage)
+        self._wait(lambda: bool(page.recommended.best.cards))
+        self._take("models")
+        page.recommended.tree_requested.emit()
+        tree = page.findChild(FamilyTree)
+        assert tree is not None
+        tree.show_model(PARENT_OF_MANY)
+        tree.picture.zoom_by(1 / ZOOM_STEP)
+        across = tree.picture.horizontalScrollBar()
+        across.setValue(across.value() + tree.picture.width() * 3 // 8)  # what it led to is at its right
+        self._take("family-tree")
 
     def close(self) -> None:
         self._window.close()
