@@ -57,11 +57,6 @@ class CatalogService(QObject):
         """The catalogue, None before `loaded`."""
         return self._catalog
 
-    @property
-    def is_updating(self) -> bool:
-        """Whether a catalogue is being fetched."""
-        return self._updating is not None
-
     def open(self) -> None:
         """Load the catalogue, at its first use; ends in `loaded` or `failed`. Later calls do nothing."""
         if self._catalog is None and self._loading is None:

@@ -6,7 +6,7 @@ from enum import Enum
 
 from app.core.fit import FitKind, Need, Verdict
 from app.core.header_findings import Finding, FindingKind
-from app.core.quantizations import Quality, Quantization
+from app.core.quantizations import Quality
 from app.core.speed import words_per_second
 from app.services.wording import locale, memory_size, number, translate
 
@@ -126,12 +126,6 @@ def quality_words(quality: Quality) -> str:
             return translate("ExplainFit", "High quality")
         case Quality.BEST:
             return translate("ExplainFit", "Best quality")
-
-
-def quantization_words(quantization: Quantization) -> str:
-    """Plain words with the technical name beside, e.g. "Balanced (Q4_K_M)"."""
-    words = translate("ExplainFit", "{0} ({1})")
-    return words.format(quality_words(quantization.quality), quantization.name)
 
 
 def finding_words(finding: Finding) -> str:

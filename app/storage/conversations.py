@@ -87,12 +87,8 @@ class ConversationStore:
             session.execute(upsert.on_conflict_do_update(index_elements=[ConversationRow.id], set_=taken_over))
             session.execute(insert(MessageRow), [message_to_row(message) for message in messages])
 
-    def update_message(self, message: Message) -> None:
-        """Store the parts, state, usage, error and model name of a message again; the rest of it never changes."""
-        self.update_messages([message])
-
     def update_messages(self, messages: Sequence[Message]) -> None:
-        """`update_message` for several at once, in one transaction."""
+        """Store parts, state, usage, error and model name of messages again; the rest of them never changes."""
         with self._database.session() as session:
             for message in messages:
                 session.execute(

@@ -72,13 +72,9 @@ class Database:
         with as_user_errors(self.path), Session(self._engine) as session, session.begin():
             yield session
 
-    def quick_check(self) -> list[str]:
-        """What is wrong with the file, in SQLite's words; empty when all is well. 1 s per GB, more from a slow disk."""
-        return self.check_file(self.path)
-
     @staticmethod
     def check_file(path: Path) -> list[str]:
-        """`quick_check` for a file that need not be open."""
+        """What is wrong with a file, in SQLite's words; empty when all is well. 1 s per GB, more from a slow disk."""
         try:
             with as_user_errors(path), closing(connect(path, Access.WRITE)) as connection:
                 return quick_check(connection)

@@ -85,7 +85,7 @@ def main() -> int:
             timed(
                 f"store a streamed answer again, up to {chars:,} characters",
                 len(versions),
-                lambda turn, versions=versions: store.update_message(versions[turn]),
+                lambda turn, versions=versions: store.update_messages([versions[turn]]),
             )
         timed("save a draft", 50, lambda turn: store.save_draft(conversation.id, "x" * turn))
         for _ in range(999):

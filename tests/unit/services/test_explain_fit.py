@@ -2,14 +2,13 @@ import pytest
 
 from app.core.fit import FitKind, Need, Verdict
 from app.core.header_findings import Finding, FindingKind
-from app.core.quantizations import Quality, quantization_named
+from app.core.quantizations import Quality
 from app.services.explain_fit import (
     FitLevel,
     finding_words,
     fit_level,
     need_words,
     quality_words,
-    quantization_words,
     speed_words,
     verdict_details,
     verdict_short,
@@ -88,10 +87,7 @@ def test_figures_for_experts() -> None:
     assert words == "Needs 5.0 GB: 4.0 GB for the model, 512 MB for the context, 512 MB to compute"
 
 
-def test_quality_with_its_technical_name() -> None:
-    balanced = quantization_named("Q4_K_M")
-    assert balanced is not None
-    assert quantization_words(balanced) == "Balanced (Q4_K_M)"
+def test_each_quality_has_its_own_words() -> None:
     assert len({quality_words(quality) for quality in Quality}) == len(Quality)
 
 

@@ -66,7 +66,7 @@ def test_a_backup_can_be_made_while_answers_are_written(
         while not stop.wait(0.002):
             length += 100
             try:
-                store.update_message(message.with_text("word " * length))
+                store.update_messages([message.with_text("word " * length)])
             except Exception as error:
                 failures.append(error)
                 return

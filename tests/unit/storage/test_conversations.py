@@ -161,7 +161,7 @@ def test_what_is_deleted_for_ever_is_not_in_the_file(store: ConversationStore, d
     messages = chain_of(conversation, 1)
     store.save_exchange(conversation, messages, messages[0].id)
     for length in (10, 500, 3000):  # as an answer grows while it streams
-        store.update_message(messages[0].with_text("the secret text " * length))
+        store.update_messages([messages[0].with_text("the secret text " * length)])
     store.delete_for_ever(conversation.id)
     database.close()
     content = path.read_bytes()

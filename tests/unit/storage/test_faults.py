@@ -59,7 +59,7 @@ for number in itertools.count():
     store.save_exchange(conversation, [question, answer], answer.id)
     for words in range(0, 4000, 800):
         answer = answer.with_text(f"answer {number} " * words)
-        store.update_message(answer)
+        store.update_messages([answer])
         print(answer.id, words, flush=True)
     parent = answer.id
 """
@@ -101,7 +101,7 @@ def test_a_full_disk_says_so_and_recovers(small_disk: Path) -> None:
     ballast.unlink()
     store.save_exchange(conversation, [message], message.id)
     assert store.messages(conversation.id) == [message]
-    assert database.quick_check() == []
+    assert Database.check_file(database.path) == []
     database.close()
 
 
@@ -210,7 +210,7 @@ def test_killed_while_writing_everything_committed_is_there(path: Path, backups:
 
     database = Database.open(path, backups)
     store = ConversationStore(database)
-    assert database.quick_check() == []
+    assert Database.check_file(database.path) == []
     assert [conversation.id for conversation in store.list()] == [conversation_id]
     messages = {message.id: message for message in store.messages(conversation_id)}
     answer_id, words = reported[-1].split()

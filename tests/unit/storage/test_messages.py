@@ -157,12 +157,12 @@ def test_what_may_change_of_a_message_changes(store: ConversationStore, conversa
     store.save_exchange(conversation, [first, answer], answer.id)
     for length in (10, 1_000, 100_000, 20):
         answer = answer.with_text("word " * length, "hm")
-        store.update_message(answer)
+        store.update_messages([answer])
         assert store.messages(conversation.id) == [first, answer]
     done = replace(answer, state=MessageState.COMPLETE, usage=USAGE, model_name="m", error={"kind": "x"})
-    store.update_message(done)
+    store.update_messages([done])
     assert store.messages(conversation.id) == [first, done]
-    store.update_message(replace(done, usage=None, error=None, model_name=None))
+    store.update_messages([replace(done, usage=None, error=None, model_name=None)])
     assert store.messages(conversation.id) == [first, replace(done, usage=None, error=None, model_name=None)]
 
 
@@ -222,7 +222,7 @@ def test_a_late_update_of_a_deleted_message_does_nothing(store: ConversationStor
     message = message_of(conversation, TextPart("x"))
     store.save_exchange(conversation, [message], message.id)
     store.delete_for_ever(conversation.id)
-    store.update_message(message.with_text("late"))
+    store.update_messages([message.with_text("late")])
     store.save_draft(conversation.id, "late")
     assert store.messages(conversation.id) == []
     assert store.get(conversation.id) is None

@@ -107,7 +107,7 @@ def test_a_stored_schema_opens_with_everything_in_it(script: Path, path: Path, b
     assert other_answer.parts == (UnknownPart({"kind": "hologram", "data": [1]}),)
     assert first.active_leaf_id == answer.id
     assert "Small" in [model.name for model in ModelFileStore(database).list()]
-    assert database.quick_check() == []
+    assert Database.check_file(database.path) == []
     database.close()
 
 

@@ -68,7 +68,7 @@ def test_a_blank_start_makes_folders_and_settings(path: Path, open_database: Cal
         assert pragma("secure_delete") == 1
         assert pragma("application_id") == APPLICATION_ID
     assert database.path == path
-    assert database.quick_check() == []
+    assert Database.check_file(database.path) == []
     database.close()
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
@@ -307,7 +307,7 @@ def test_the_database_knows_which_hearth_used_it_last(path: Path, backups: Path)
 def test_quick_check_names_damage_in_an_open_database(path: Path, backups: Path) -> None:
     fill(path, backups)
     database = Database.open(path, backups)
-    assert database.quick_check() == []
+    assert Database.check_file(database.path) == []
     overwrite(path, 4096 * 20, 4096)
-    assert database.quick_check() != []
+    assert Database.check_file(database.path) != []
     database.close()
