@@ -122,8 +122,9 @@ class TokenDialog(QDialog):
         announce(self, words)
 
     def _update(self) -> None:
+        self._field.setEnabled(not self._is_accepted)
+        self._field.setReadOnly(self._is_checking)
         is_open = not self._is_checking and not self._is_accepted
-        self._field.setEnabled(is_open)
         self._check.setEnabled(is_open and bool(self._field.text().strip()))
         self._status.setVisible(bool(self._status.text()))
 
@@ -135,6 +136,7 @@ class TokenDialog(QDialog):
         if not token or self._is_checking or self._is_accepted:
             return
         self._is_checking = True
+        self._field.setFocus(Qt.FocusReason.OtherFocusReason)  # else the keyboard goes on to Cancel
         self._say(self.tr("Asking the hub…"))
         self.token_entered.emit(token)
 

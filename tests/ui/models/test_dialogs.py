@@ -148,7 +148,19 @@ def test_a_token_is_hidden_and_checked_once(qtbot: QtBot, token: TokenDialog) ->
     check.click()
     assert entered == ["hf_secret"]
     assert not check.isEnabled()
-    assert not field.isEnabled()
+    assert field.isReadOnly()
+    assert token.status == "Asking the hub…"
+
+
+@pytest.mark.parametrize("on_the_button", [False, True])
+def test_enter_pressed_twice_does_not_give_up(qtbot: QtBot, token: TokenDialog, on_the_button: bool) -> None:
+    qtbot.keyClicks(field_of(token), "hf_secret")
+    (button(token, "Check") if on_the_button else field_of(token)).setFocus()
+    for _ in range(2):
+        focused = QApplication.focusWidget()
+        assert focused is not None
+        qtbot.keyClick(focused, Qt.Key.Key_Return)
+    assert token.isVisible()
     assert token.status == "Asking the hub…"
 
 
