@@ -33,6 +33,7 @@ from app.ui.window_parts import WindowPart, focus_next_part
 DEFAULT_SIZE_PX = (1100, 760)
 SMALLEST_SIZE_PX = (480, 400)
 SIDEBAR_PX = 260
+NO_MARGINS, NOTICE_MARGINS_PX = (0, 0, 0, 0), (16, 8, 16, 12)
 
 
 class MainWindow(QMainWindow):
@@ -135,14 +136,15 @@ class MainWindow(QMainWindow):
 
     def _on_page_shown(self, name: str) -> None:
         self.sidebar.set_page(name)
-        self.notices.move_to(self.chat_page.bottom if name == "chat" else self._below)
+        is_chat = name == "chat"
+        self.notices.move_to(self.chat_page.bottom if is_chat else self._below)
+        self.notices.setContentsMargins(*(NO_MARGINS if is_chat else NOTICE_MARGINS_PX))
 
     # -- building
 
     def _lay_out(self) -> None:
         beside = QWidget(self)
-        self._below = QVBoxLayout()  # where notices stand on every page but the chat
-        self._below.setContentsMargins(16, 8, 16, 12)
+        self._below = QVBoxLayout()  # where notices stand on every page but the chat; without any it takes no room
         column = QVBoxLayout(beside)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)

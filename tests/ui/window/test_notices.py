@@ -29,6 +29,17 @@ def test_a_notice_is_told_on_the_page_that_is_shown(open_window: OpenWindow, pag
     assert "the disk is full" in person.notice
 
 
+def test_a_page_has_the_whole_window_while_nothing_is_told(open_window: OpenWindow) -> None:
+    person = open_window()
+    for name in ("chat", "settings"):
+        person.window.show_page(name)
+        page = person.page(name)
+        QApplication.processEvents()
+        assert page.mapTo(person.window, QPoint(0, page.height())).y() == person.window.height()
+    person.profile.settings.save_failed.emit("the disk is full")
+    person.wait(lambda: page.mapTo(person.window, QPoint(0, page.height())).y() < person.window.height())
+
+
 def test_each_undo_brings_back_its_own_chat(open_window: OpenWindow) -> None:
     person = open_window(answers=[QUICK, QUICK])
     person.say("first chat")
