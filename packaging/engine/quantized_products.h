@@ -9,15 +9,45 @@
 // The sums of a block are whole numbers, and floats are added in the order of ggml's kernels for one token: a token
 // gets their results bit for bit, alone or beside others (ggml's own kernels for several add Q4_K in another order).
 #if defined(__cplusplus) && defined(__has_include) && defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
-#if __has_include("repack.h")
-#include "repack.h"
-
+#if __has_include("repack.h") // a file of ggml's for the processor
 #include <immintrin.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 namespace hearth {
 namespace { // each library has its own: they are compiled for different processors
+
+// As ggml keeps them (ggml-common.h, repack.h); those headers must not be included before a file has chosen how. `four`
+// tokens or eight columns lie side by side, eight bytes of each in turn.
+struct one_q8_0 {
+    uint16_t d; // F16
+    int8_t qs[32];
+};
+struct four_q8_0 {
+    uint16_t d[4];
+    int8_t qs[4 * 32];
+};
+struct one_q8_K {
+    float d;
+    int8_t qs[256];
+    int16_t bsums[16]; // of 16 values
+};
+struct four_q8_K {
+    float d[4];
+    int8_t qs[4 * 256];
+    int16_t bsums[4 * 16]; // of the first 64 values of each token, then of the next
+};
+struct eight_q4_0 {
+    uint16_t d[8];
+    uint8_t qs[8 * 16]; // value i is in the lower half of byte i, value 16 + i in the upper
+};
+struct eight_q4_K {
+    uint16_t d[8], dmin[8];
+    uint8_t scales[8 * 12];
+    uint8_t qs[8 * 128];
+};
+
 constexpr int MOST_LENGTH = 1 << 15; // of a token's values: what is prepared of them lies on the stack
 
 #if defined(__AVX512F__) && defined(__AVX512BW__)
@@ -42,7 +72,7 @@ inline ints pairs_plus(ints a, ints b, ints sum) {
 }
 inline ints joined(ints low, ints high) { return _mm512_or_si512(low, _mm512_slli_epi32(high, 16)); }
 
-inline floats halves(const ggml_half * first, const ggml_half * second) {
+inline floats halves(const uint16_t * first, const uint16_t * second) {
     const __m128i low = _mm_loadu_si128((const __m128i *) first), high = _mm_loadu_si128((const __m128i *) second);
     return _mm512_cvtph_ps(_mm256_set_m128i(high, low));
 }
@@ -91,7 +121,7 @@ inline floats minus(floats a, floats b) { return _mm256_sub_ps(a, b); }
 inline ints pairs_plus(ints a, ints b, ints sum) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
 inline ints joined(ints low, ints high) { return _mm256_or_si256(low, _mm256_slli_epi32(high, 16)); }
 
-inline floats halves(const ggml_half * first, const ggml_half *) {
+inline floats halves(const uint16_t * first, const uint16_t *) {
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) first));
 }
 inline ints bytes(const uint8_t * from) {
@@ -192,14 +222,13 @@ inline __m256i minus_eight_times(const void * values) { // eight sums of four
     return _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), all), _mm256_set1_epi16(-8));
 }
 
-// ggml quantizes the values of one token, or of four tokens side by side: eight of each in turn.
 struct one_token {
     static constexpr int STRIDE = 8, TOKENS = 1;
 
-    static const int8_t * values(const block_q8_0 * from, int, int block, int) { return from[block].qs; }
-    static const int8_t * values(const block_q8_K * from, int, int block, int) { return from[block].qs; }
+    static const int8_t * values(const one_q8_0 * from, int, int block, int) { return from[block].qs; }
+    static const int8_t * values(const one_q8_K * from, int, int block, int) { return from[block].qs; }
 
-    static void prepare(const block_q8_0 * from, int blocks, prepared_q8_0<TOKENS> * to) {
+    static void prepare(const one_q8_0 * from, int blocks, prepared_q8_0<TOKENS> * to) {
         for (int block = 0; block < blocks; block++) {
             const __m256i sums = minus_eight_times(from[block].qs);
             __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
@@ -208,7 +237,7 @@ struct one_token {
             to[block].scale[0] = _cvtsh_ss(from[block].d);
         }
     }
-    static void prepare(const block_q8_K * from, int blocks, prepared_q8_K<TOKENS> * to) {
+    static void prepare(const one_q8_K * from, int blocks, prepared_q8_K<TOKENS> * to) {
         for (int block = 0; block < blocks; block++) {
             to[block].scale[0] = from[block].d;
             for (int i = 0; i < 4; i++) {
@@ -225,10 +254,10 @@ template <int FOURS> struct several_tokens {
     template <class Block> static const int8_t * values(const Block * from, int blocks, int block, int token) {
         return from[(int64_t) (token / 4) * blocks + block].qs + token % 4 * 8;
     }
-    static void prepare(const block_q8_0x4 * from, int blocks, prepared_q8_0<TOKENS> * to) {
+    static void prepare(const four_q8_0 * from, int blocks, prepared_q8_0<TOKENS> * to) {
         for (int four = 0; four < FOURS; four++) {
             for (int block = 0; block < blocks; block++) {
-                const block_q8_0x4 & of = from[(int64_t) four * blocks + block];
+                const four_q8_0 & of = from[(int64_t) four * blocks + block];
                 __m256i sums = minus_eight_times(of.qs);
                 for (int i = 1; i < 4; i++) {
                     sums = _mm256_add_epi32(sums, minus_eight_times(of.qs + i * 32));
@@ -241,10 +270,10 @@ template <int FOURS> struct several_tokens {
             }
         }
     }
-    static void prepare(const block_q8_Kx4 * from, int blocks, prepared_q8_K<TOKENS> * to) {
+    static void prepare(const four_q8_K * from, int blocks, prepared_q8_K<TOKENS> * to) {
         for (int token = 0; token < TOKENS; token++) {
             for (int block = 0; block < blocks; block++) {
-                const block_q8_Kx4 & of = from[(int64_t) (token / 4) * blocks + block];
+                const four_q8_K & of = from[(int64_t) (token / 4) * blocks + block];
                 to[block].scale[token] = of.d[token % 4];
                 for (int i = 0; i < 4; i++) {
                     const int16_t * sums = of.bsums + i * 16 + token % 4 * 4;
@@ -256,14 +285,14 @@ template <int FOURS> struct several_tokens {
 };
 
 struct q4_0 {
-    static constexpr int LENGTH = QK4_0;
-    using weights = block_q4_0x8;
+    static constexpr int LENGTH = 32;
+    using weights = eight_q4_0;
     template <int TOKENS> using prepared = prepared_q8_0<TOKENS>;
-    using one = block_q8_0;
-    using four = block_q8_0x4;
+    using one = one_q8_0;
+    using four = four_q8_0;
 
     template <class Tokens, class Values>
-    static inline void tile(const block_q4_0x8 * first, const block_q4_0x8 * second, const Values * values,
+    static inline void tile(const eight_q4_0 * first, const eight_q4_0 * second, const Values * values,
                             const prepared_q8_0<Tokens::TOKENS> * prepared, int blocks, float * to, size_t stride,
                             int columns) {
         floats sums[Tokens::TOKENS];
@@ -296,11 +325,11 @@ struct q4_0 {
 };
 
 struct q4_K {
-    static constexpr int LENGTH = QK_K;
-    using weights = block_q4_Kx8;
+    static constexpr int LENGTH = 256;
+    using weights = eight_q4_K;
     template <int TOKENS> using prepared = prepared_q8_K<TOKENS>;
-    using one = block_q8_K;
-    using four = block_q8_Kx4;
+    using one = one_q8_K;
+    using four = four_q8_K;
 
     // Scales and minima of 32 values of eight columns, 6 bits each; columns 4 to 7 have their upper two beside 0 to 3.
     static inline void unpack_scales(const uint8_t * from, uint8_t * scales, uint8_t * minima) {
@@ -319,7 +348,7 @@ struct q4_K {
     }
 
     template <class Tokens, class Values>
-    static inline void tile(const block_q4_Kx8 * first, const block_q4_Kx8 * second, const Values * values,
+    static inline void tile(const eight_q4_K * first, const eight_q4_K * second, const Values * values,
                             const prepared_q8_K<Tokens::TOKENS> * prepared, int blocks, float * to, size_t stride,
                             int columns) {
         floats sums[Tokens::TOKENS], less[Tokens::TOKENS];
@@ -412,9 +441,12 @@ void times_several(int length, float * to, size_t stride, const void * weights, 
 } // namespace
 } // namespace hearth
 
-// ggml calls its kernels from this namespace, where these are found first.
-namespace ggml::cpu::repack {
 #define HEARTH_PRODUCTS(weights, values)                                                                              \
+    extern "C" {                                                                                                       \
+    void ggml_gemv_##weights##_8x8_##values(int, float *, size_t, const void *, const void *, int, int);               \
+    void ggml_gemm_##weights##_8x8_##values(int, float *, size_t, const void *, const void *, int, int);               \
+    }                                                                                                                  \
+    namespace ggml::cpu::repack { /* from where ggml calls its kernels: these are found first */                       \
     [[maybe_unused]] static void ggml_gemv_##weights##_8x8_##values(int n, float * s, size_t bs, const void * vx,      \
                                                                    const void * vy, int nr, int nc) {                 \
         if (n > hearth::MOST_LENGTH || nr != 1) {                                                                      \
@@ -430,10 +462,10 @@ namespace ggml::cpu::repack {
         } else {                                                                                                       \
             hearth::times_several<hearth::weights>(n, s, bs, vx, vy, nr, nc);                                          \
         }                                                                                                              \
+    }                                                                                                                  \
     }
 HEARTH_PRODUCTS(q4_0, q8_0)
 HEARTH_PRODUCTS(q4_K, q8_K)
 #undef HEARTH_PRODUCTS
-} // namespace ggml::cpu::repack
 #endif
 #endif
