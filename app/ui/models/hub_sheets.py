@@ -50,7 +50,7 @@ def row_of(model: HubModel, verdict: Verdict | None = None) -> ListRow:
         parts.append(model.licence)
     if model.updated_at is not None:
         parts.append(_update_words(model.updated_at))
-    note = tr("HubSearch", "{count} downloads").format(count=number(model.downloads))
+    note = tr("HubSearch", "Downloads: {count}").format(count=number(model.downloads))
     row = ListRow(model.repo, model.name, " · ".join(parts), note)
     return row if verdict is None else replace(row, state=verdict_short(verdict), level=fit_level(verdict))
 
@@ -74,7 +74,7 @@ def sheet_of_repository(details: HubDetails, page_url: str) -> ModelSheet:
     if details.projectors:
         words = tr("HubSearch", "It sees them with a second file, which Hearth cannot use yet: here it reads text.")
         facts.append(Fact(tr("HubSearch", "Images"), words))
-    popularity = tr("HubSearch", "{downloads} downloads a month, {likes} likes")
+    popularity = tr("HubSearch", "Downloads in a month: {downloads}. Likes: {likes}.")
     facts.append(
         Fact(
             tr("HubSearch", "Popularity"),

@@ -78,7 +78,7 @@ def test_answers_are_listed_and_one_is_opened(qtbot: QtBot, view: HubView, asked
     view.set_search("model")
     view.set_page(PAGE)
     assert [row.key for row in view.list.rows] == [model.repo for model in PAGE.models]
-    assert view.list.rows[0].note == "1,000 downloads"
+    assert view.list.rows[0].note == "Downloads: 1,000"
     view.list.choose_first()
     with qtbot.waitSignal(view.repository_requested) as opened:
         qtbot.keyClick(view.list, Qt.Key.Key_Return)
