@@ -54,6 +54,7 @@ class TemplateLook:
     """What was found of the template in a file: `used` names what the model is talked to with where that is another."""
 
     path: str
+    size_bytes: int  # of the model then; the same path with another size is another file
     state: TemplateState
     used: str = ""
 

@@ -54,6 +54,7 @@ class TemplateSurvey(QObject):
         self._templates = templates
         self._tried: set[str] = set()  # in this run of Hearth
         self._path = ""  # being looked at
+        self._size_bytes = 0  # of that file
         self._number = 0  # of that request
         self._looks: list[TemplateLook] = []  # not stored yet
         self._has_catalog = False  # or it cannot be had
@@ -110,7 +111,7 @@ class TemplateSurvey(QObject):
         elif model.repo and not self._has_catalog and self._catalog.catalog is None:
             self._catalog.open()  # it may tell the right template; `_on_catalog` follows
         else:
-            self._path = model.path
+            self._path, self._size_bytes = model.path, model.size_bytes
             self._tried.add(model.path)
             self._number = self._child.next_id()
             suggestion = self._templates.suggestion(model.path)
@@ -122,7 +123,7 @@ class TemplateSurvey(QObject):
         path, self._path = self._path, ""
         if isinstance(event, TemplateChecked):
             self._templates.keep_suggestion(path, event)
-            self._note(_look(path, event))
+            self._note(TemplateLook(path, self._size_bytes, *_finding(event)))
         self._go_on()
 
     def _on_died(self, error: UserError) -> None:
@@ -130,7 +131,7 @@ class TemplateSurvey(QObject):
         if error.kind is ErrorKind.ENGINE_START_FAILED:
             log.warning("templates cannot be looked at: %s", error)
         elif path:
-            self._note(TemplateLook(path, TemplateState.DEADLY))
+            self._note(TemplateLook(path, self._size_bytes, TemplateState.DEADLY))
             self._go_on()
 
     def _note(self, look: TemplateLook) -> None:
@@ -149,10 +150,11 @@ class TemplateSurvey(QObject):
         self._library.refresh()
 
 
-def _look(path: str, checked: TemplateChecked) -> TemplateLook:
+def _finding(checked: TemplateChecked) -> tuple[TemplateState, str]:
+    """What a check says of a file's own template, and what is used in place of it."""
     kinds = {finding.kind for finding in checked.findings}
     if TemplateFindingKind.MISSING in kinds:
-        return TemplateLook(path, TemplateState.MISSING, checked.used)
+        return TemplateState.MISSING, checked.used
     if checked.used != checked.name:
-        return TemplateLook(path, TemplateState.REPLACED, checked.used)
-    return TemplateLook(path, TemplateState.GOOD)
+        return TemplateState.REPLACED, checked.used
+    return TemplateState.GOOD, ""

@@ -116,11 +116,12 @@ class ModelFileStore:
         self._set(path, template=template)
 
     def note_templates(self, looks: Sequence[TemplateLook]) -> None:
-        """Keep what was found of the templates in files, until they or Hearth change."""
+        """Keep what was found of the templates in files, until they or Hearth change; nothing of files that have."""
         with self._database.session() as session:
             for look in looks:
                 values = {"template_state": look.state.value, "template_used": look.used}
-                query = update(ModelFileRow).where(ModelFileRow.path == look.path)
+                is_same = (ModelFileRow.path == look.path) & (ModelFileRow.size_bytes == look.size_bytes)
+                query = update(ModelFileRow).where(is_same)
                 session.execute(query.values(values | {"template_looked_by": __version__}))
 
     def templates(self) -> dict[str, str]:

@@ -153,8 +153,14 @@ def test_what_was_found_of_a_template_is_kept_until_the_file_or_hearth_changes(
 
     store.add([(SMALL, 5)], NOON)
     assert found() == (TemplateState.UNKNOWN, "")
+    size_bytes = SMALL.size_bytes
+    store.note_templates([TemplateLook(SMALL.path, size_bytes + 1, TemplateState.MISSING, "chatml")])
+    assert found() == (TemplateState.UNKNOWN, ""), "that was seen of the file before it was replaced"
     store.note_templates(
-        [TemplateLook(SMALL.path, TemplateState.REPLACED, "vicuna"), TemplateLook("/none", TemplateState.GOOD)]
+        [
+            TemplateLook(SMALL.path, size_bytes, TemplateState.REPLACED, "vicuna"),
+            TemplateLook("/none", 1, TemplateState.GOOD),
+        ]
     )
     store.add([(SMALL, 5)], LATER)
     assert found() == (TemplateState.REPLACED, "vicuna")
