@@ -44,6 +44,11 @@ class DownloadWorker:
         """Whether the thread is over."""
         return self._ended.is_set()
 
+    @property
+    def stands_aside(self) -> bool:
+        """Whether it waits for somebody whom other downloads can do without."""
+        return self._transfer is not None and self._transfer.snapshot().standing.stands_aside
+
     def stop(self) -> None:
         """End soon; what came so far stays."""
         self._is_stopped = True

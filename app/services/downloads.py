@@ -25,6 +25,7 @@ from app.services.tasks import Tasks
 TICK_MS = 250  # a person is told so often how a download stands
 CLOCK_MS = 20_000  # how often hours, and cancelled downloads, are looked at
 SHUTDOWN_S = 1.0
+MOST_ASIDE = 8  # downloads that wait for others beside those that run: each is a thread
 _BYTES_PER_MB = 1_000_000
 _NO_ACCESS = frozenset(  # failures that another way to the hub, or another token, may cure
     {
@@ -247,10 +248,10 @@ class DownloadService(QObject):
     # --- which of them run ---
 
     def _arrange(self) -> None:
-        """Start and stop downloads as list, settings and hours want it."""
+        """Start and stop downloads as list, settings and hours want it. What stands aside takes nobody's place."""
         if self._is_shut_down or not self._list.is_loaded:
             return
-        free = self._settings.integer("downloads.parallel")
+        free, aside = self._settings.integer("downloads.parallel"), MOST_ASIDE
         is_offline = self._settings.value("hub.offline") is True
         in_hours = self._are_hours()
         for download in self.downloads:
@@ -258,8 +259,12 @@ class DownloadService(QObject):
                 continue
             may_run = not is_offline and (in_hours or download.id in self._any_time)
             if may_run and free > 0:
-                free -= 1
                 self._start(download)
+                worker = self._workers.get(download.id)
+                if worker is not None and worker.stands_aside and aside > 0:
+                    aside -= 1
+                else:
+                    free -= 1
                 continue
             self._stop(download.id)
             if is_offline:

@@ -24,7 +24,7 @@ from app.hub.download.part_file import Identity, PartFile
 from app.hub.download.patience import Patience
 from app.hub.download.remote_file import LinkSource, RemoteFile
 from app.hub.download.running_hash import RunningHash
-from app.hub.download.trouble import TroubleError, is_of_disk, only_begins_anew, trouble_of
+from app.hub.download.trouble import TroubleError, is_of_disk, is_of_hub, only_begins_anew, trouble_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -48,6 +48,7 @@ class Standing:
     wait_reason: WaitReason = WaitReason.CONNECTING
     retry_at_s: float = 0.0  # on the monotonic clock; 0: not known
     cause: UserError | None = None  # of the waiting
+    stands_aside: bool = False  # waits for a program or a host that other downloads can do without
 
     @property
     def is_receiving(self) -> bool:
@@ -176,13 +177,14 @@ class FileTransfer:
             lanes.take_fresh_link()
         self._watch.note_awake()
         retry_at_s = time.monotonic() + delay_s
-        around.tell(Standing(DownloadState.WAITING, trouble.reason, retry_at_s, trouble.error))
+        aside = trouble.reason is WaitReason.RATE_LIMIT and not is_of_hub(trouble, around.access)
+        around.tell(Standing(DownloadState.WAITING, trouble.reason, retry_at_s, trouble.error, aside))
         while time.monotonic() < retry_at_s:
             if around.stop.wait(_TICK_S):
                 raise StoppedError
             if trouble.reason is WaitReason.NETWORK and self._watch.has_changed():
                 break  # another network, or awake again: why wait
-        around.tell(Standing())
+        around.tell(Standing(stands_aside=aside))  # until something comes: it may be told to wait once more
 
 
 class _Lanes:

@@ -153,7 +153,7 @@ class Transfer:
     def _wait_for(self, lock: FileLock, target: Path) -> None:
         while not lock.acquire():
             cause = UserError(ErrorKind.FILE_IN_USE, path=str(target))
-            self._standing = Standing(DownloadState.WAITING, WaitReason.OTHER_PROGRAM, 0.0, cause)
+            self._standing = Standing(DownloadState.WAITING, WaitReason.OTHER_PROGRAM, 0.0, cause, stands_aside=True)
             if self._stop.wait(_LOCK_LOOK_S):
                 raise StoppedError
         if self._stop.is_set():

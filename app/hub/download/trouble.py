@@ -43,6 +43,7 @@ class Trouble:
     retry_after_s: float = 0.0  # asked for by the server
     needs_fresh_link: bool = False
     is_hopeless: bool = False  # worth a few attempts only, however often the connection itself succeeds
+    host: str = ""  # with its port: who asked for a pause
 
 
 class TroubleError(Exception):
@@ -79,7 +80,8 @@ def busy_answer(response: httpx2.Response) -> Trouble | None:
         return None
     if response.status_code == 429:
         pause_s = retry_after_s(response.headers)
-        return Trouble(UserError(ErrorKind.RATE_LIMITED, retry_in_s=pause_s), WaitReason.RATE_LIMIT, pause_s)
+        host = response.request.url.netloc.decode("ascii")
+        return Trouble(UserError(ErrorKind.RATE_LIMITED, retry_in_s=pause_s), WaitReason.RATE_LIMIT, pause_s, host=host)
     pause_s = retry_after_s(response.headers) if "Retry-After" in response.headers else 0
     return Trouble(UserError(ErrorKind.HUB_FAILED, status=response.status_code), WaitReason.SERVER_BUSY, pause_s)
 
@@ -112,6 +114,13 @@ def only_begins_anew(access: HubAccess) -> Trouble:
     """An answer that ended before its time, from a server that sends files from their beginning only."""
     error = UserError(ErrorKind.HUB_UNREACHABLE, endpoint=access.endpoint, reason="no_ranges")
     return Trouble(error, WaitReason.NETWORK, is_hopeless=True)
+
+
+def is_of_hub(trouble: Trouble, access: HubAccess) -> bool:
+    """Whether the hub itself asked for the pause, without which no download can begin."""
+    import httpx2
+
+    return trouble.host == httpx2.URL(access.endpoint).netloc.decode("ascii")
 
 
 def is_of_disk(problem: Exception | None) -> bool:
