@@ -25,6 +25,7 @@ from app.services.adapter_choices import AdapterChoices
 from app.services.catalog import CatalogService
 from app.services.chat import ChatService
 from app.services.conversations import ConversationsService
+from app.services.copy_survey import CopySurvey
 from app.services.device_choice import DeviceChoice
 from app.services.downloaded_model import downloaded_model
 from app.services.downloads import DownloadService
@@ -104,6 +105,7 @@ def build_profile(
         updates=ModelUpdates(tasks, hub.access, parent),
         templates=templates,
         survey=survey,
+        copies=CopySurvey(engine, library, tasks, parent),
     )
 
 

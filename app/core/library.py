@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -72,3 +74,15 @@ class LibraryModel:
     def is_read_only(self) -> bool:
         """Whether it belongs to another program."""
         return self.owner is not Owner.HEARTH
+
+
+def possible_copies(models: Iterable[LibraryModel]) -> list[LibraryModel]:
+    """Those that have the size of another one; whether they are copies their hashes tell.
+
+    Without models in several parts: the one hash that is kept of them is that of the first.
+    """
+    by_size: defaultdict[int, list[LibraryModel]] = defaultdict(list)
+    for model in models:
+        if not model.is_missing and len(model.parts) == 1:
+            by_size[model.size_bytes].append(model)
+    return [model for group in by_size.values() if len(group) > 1 for model in group]

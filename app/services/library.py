@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TypeVar
 from PySide6.QtCore import QObject, Qt, Signal
 
 from app.core.errors import UserError
-from app.core.library import NEVER_READ_NS, FoundFile, LibraryModel
+from app.core.library import NEVER_READ_NS, FoundFile, LibraryModel, possible_copies
 from app.core.messages import utc_now
 from app.hub.adopt.places import Places
 from app.hub.adopt.programs import find_new
@@ -42,6 +42,7 @@ class LibraryService(QObject):
     found_elsewhere = Signal(object)  # list[FoundFile] of other programs that were never offered before
     progressed = Signal(str, float)  # path, 0 to 1: a move or a hash
     settled = Signal(str)  # path: a move or a hash is over, whatever came of it
+    claimed = Signal(str)  # path: its file is about to be moved or deleted, whoever reads it lets go
     moved = Signal(str, str)  # path before and now, of the first part
     trashed = Signal(object)  # Trashed
     duplicates_found = Signal(object)  # list[tuple[str, ...]] of paths with equal content
@@ -92,6 +93,11 @@ class LibraryService(QObject):
     def model(self, path: str) -> LibraryModel | None:
         """The one at `path`."""
         return next((model for model in self._models if model.path == path), None)
+
+    @property
+    def is_working(self) -> bool:
+        """Whether any file is being moved or hashed because a person wants it."""
+        return bool(self._busy)
 
     def is_busy(self, path: str) -> bool:
         """Whether this file is being moved or hashed."""
@@ -212,10 +218,19 @@ class LibraryService(QObject):
     def compute_hash(self, path: str) -> None:
         """Compute the SHA-256 of its first part; ends in `listed` and `settled`."""
 
-        def on_done(sha256: str) -> None:
-            self._change(lambda stores: stores.models.set_hash(path, sha256))
+        def work(progress: Progress, is_cancelled: IsCancelled) -> str:
+            return hash_file(Path(path), progress, is_cancelled)
 
-        self._start(path, lambda progress, cancelled: hash_file(Path(path), progress, cancelled), on_done)
+        self._start(path, work, lambda sha256: self.keep_hashes({path: sha256}))
+
+    def keep_hashes(self, hashes: Mapping[str, str]) -> None:
+        """Keep the SHA-256 of first parts, by path, until the files change; ends in `listed`, where copies are told."""
+
+        def work(stores: Stores) -> None:
+            for path, sha256 in hashes.items():
+                stores.models.set_hash(path, sha256)
+
+        self._change(work)
 
     def move(self, path: str, folder: str) -> None:
         """Move its files into another folder, on any drive; ends in `listed` and `settled`."""
@@ -223,6 +238,7 @@ class LibraryService(QObject):
         if model is None or model.is_read_only:
             return
 
+        self.claimed.emit(path)
         parts = [Path(part) for part in model.parts]
 
         def work(progress: Progress, is_cancelled: IsCancelled) -> Moved:
@@ -243,6 +259,8 @@ class LibraryService(QObject):
         if model is None or model.is_read_only or self.is_busy(path):
             return
 
+        self.claimed.emit(path)
+
         def on_done(places: tuple[tuple[str, str], ...]) -> None:
             self._change(lambda stores: stores.models.hide([path]))
             self.trashed.emit(Trashed(model, places))
@@ -259,11 +277,7 @@ class LibraryService(QObject):
 
     def find_duplicates(self) -> None:
         """Compare the contents of files of equal size; ends in `duplicates_found`."""
-        candidates: defaultdict[int, list[LibraryModel]] = defaultdict(list)
-        for model in self._models:
-            if not model.is_missing and len(model.parts) == 1:
-                candidates[model.size_bytes].append(model)
-        wanted = [model for group in candidates.values() if len(group) > 1 for model in group]
+        wanted = possible_copies(self._models)
         self._start(DUPLICATES, lambda progress, cancelled: _hash_all(wanted, progress, cancelled), self._on_hashed)
 
     # --- what comes back ---
@@ -317,14 +331,10 @@ class LibraryService(QObject):
         self.scanned.emit()
 
     def _on_hashed(self, hashes: dict[str, str]) -> None:
-        def work(stores: Stores) -> None:
-            for path, sha256 in hashes.items():
-                stores.models.set_hash(path, sha256)
-
         by_hash: defaultdict[str, list[str]] = defaultdict(list)
         for path, sha256 in hashes.items():
             by_hash[sha256].append(path)
-        self._change(work)
+        self.keep_hashes(hashes)
         self.duplicates_found.emit([tuple(paths) for paths in by_hash.values() if len(paths) > 1])
 
     def _on_worked(self, path: str, fraction: float) -> None:

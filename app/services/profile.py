@@ -10,6 +10,7 @@ from app.paths import Paths
 from app.services.catalog import CatalogService
 from app.services.chat import ChatService
 from app.services.conversations import ConversationsService
+from app.services.copy_survey import CopySurvey
 from app.services.downloads import DownloadService
 from app.services.fits import FitService
 from app.services.hardware import HardwareService
@@ -50,6 +51,7 @@ class Profile:
     updates: ModelUpdates
     templates: TemplateService
     survey: TemplateSurvey
+    copies: CopySurvey
 
     def start(self, model: str | None) -> None:
         """Open the database and load the first model, both in the background."""
@@ -59,6 +61,7 @@ class Profile:
     def shut_down(self) -> None:
         """Store what is in flight, then end the engine and the store thread. Waits, but not for long."""
         self.downloads.shut_down()
+        self.copies.shut_down()
         self.survey.shut_down()
         self.library.shut_down()
         self.conversations.flush_drafts()
