@@ -8,12 +8,25 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NewType
 
-from app.core.errors import UserError
+from app.core.errors import ErrorKind, UserError
 
 DownloadId = NewType("DownloadId", str)
 
 SPEED_WINDOW_S = 10.0  # long enough that the time left does not jump, short enough to follow a change
 _HOURS = 24
+_NO_ACCESS = frozenset(
+    {
+        ErrorKind.GATED,
+        ErrorKind.TOKEN_REJECTED,
+        ErrorKind.OFFLINE,
+        ErrorKind.PROXY_FAILED,
+        ErrorKind.KEYRING_CLOSED,
+        ErrorKind.ADDRESS_INVALID,
+        ErrorKind.CERTIFICATE_REFUSED,
+        ErrorKind.HUB_ANSWER_STRANGE,
+        ErrorKind.HUB_UNREACHABLE,
+    }
+)
 
 
 class DownloadState(StrEnum):
@@ -84,6 +97,11 @@ class Download:
     def is_over(self) -> bool:
         """Whether nothing more happens to it by itself."""
         return self.state in (DownloadState.DONE, DownloadState.FAILED, DownloadState.CANCELLED)
+
+    @property
+    def was_refused(self) -> bool:
+        """Whether it failed for want of what another way to the hub, or another token, may give."""
+        return self.state is DownloadState.FAILED and self.error is not None and self.error.kind in _NO_ACCESS
 
     def at_rest(self, state: DownloadState) -> Download:
         """In another state, with nothing moving and nothing to complain of."""

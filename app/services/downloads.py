@@ -12,7 +12,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.downloads import Download, DownloadFile, DownloadId, DownloadState, WaitReason, is_within_hours
-from app.core.errors import ErrorKind, UserError
+from app.core.errors import UserError
 from app.hub.access import HubAccess
 from app.hub.download.limiter import RateLimiter
 from app.services.download_folder import download_folder, repo_folder
@@ -27,19 +27,6 @@ CLOCK_MS = 20_000  # how often hours, and cancelled downloads, are looked at
 SHUTDOWN_S = 1.0
 MOST_ASIDE = 8  # downloads that wait for others beside those that run: each is a thread
 _BYTES_PER_MB = 1_000_000
-_NO_ACCESS = frozenset(  # failures that another way to the hub, or another token, may cure
-    {
-        ErrorKind.GATED,
-        ErrorKind.TOKEN_REJECTED,
-        ErrorKind.OFFLINE,
-        ErrorKind.PROXY_FAILED,
-        ErrorKind.KEYRING_CLOSED,
-        ErrorKind.ADDRESS_INVALID,
-        ErrorKind.CERTIFICATE_REFUSED,
-        ErrorKind.HUB_ANSWER_STRANGE,
-        ErrorKind.HUB_UNREACHABLE,
-    }
-)
 
 
 class DownloadService(QObject):
@@ -221,8 +208,7 @@ class DownloadService(QObject):
         for download_id in list(self._workers):
             self._rest(download_id, DownloadState.QUEUED)
         for download in self.downloads:
-            is_refused = download.error is not None and download.error.kind in _NO_ACCESS
-            if download.state is DownloadState.FAILED and is_refused:
+            if download.was_refused:
                 self._put(download.at_rest(DownloadState.QUEUED))
         self._arrange()
 

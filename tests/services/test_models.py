@@ -113,15 +113,23 @@ def test_the_last_model_comes_back_and_is_remembered_in_the_list(
     qtbot.waitUntil(lambda: [f.path for f in again.models.files] == ["/good.gguf"], timeout=WAIT_MS)
 
 
-def test_closing_the_window_while_the_last_model_is_loaded_does_not_lose_it(
+def start_with_a_slow_last_model(
     qtbot: QtBot, start_profile: StartProfile, end_profile: Callable[[Profile], None]
-) -> None:
+) -> Profile:
+    """A second run, in the middle of loading the model of the first."""
     profile = start_profile(loads=[GOOD, BUILTIN])
     load(qtbot, profile, "/good.gguf")
     end_profile(profile)
     slow = start_profile(loads=[{"path": "good", "duration_ms": 60_000}, BUILTIN], wait=False)
     with qtbot.waitSignal(slow.models.load_progressed, timeout=WAIT_MS):
         pass
+    return slow
+
+
+def test_closing_the_window_while_the_last_model_is_loaded_does_not_lose_it(
+    qtbot: QtBot, start_profile: StartProfile, end_profile: Callable[[Profile], None]
+) -> None:
+    slow = start_with_a_slow_last_model(qtbot, start_profile, end_profile)
     end_profile(slow)
     again = start_profile(loads=[GOOD, BUILTIN])
     assert again.models.current_path == "/good.gguf"
@@ -130,12 +138,7 @@ def test_closing_the_window_while_the_last_model_is_loaded_does_not_lose_it(
 def test_a_last_model_whose_load_was_cancelled_does_not_come_back(
     qtbot: QtBot, start_profile: StartProfile, end_profile: Callable[[Profile], None]
 ) -> None:
-    profile = start_profile(loads=[GOOD, BUILTIN])
-    load(qtbot, profile, "/good.gguf")
-    end_profile(profile)
-    slow = start_profile(loads=[{"path": "good", "duration_ms": 60_000}, BUILTIN], wait=False)
-    with qtbot.waitSignal(slow.models.load_progressed, timeout=WAIT_MS):
-        pass
+    slow = start_with_a_slow_last_model(qtbot, start_profile, end_profile)
     with qtbot.waitSignal(slow.models.load_cancelled, timeout=WAIT_MS):
         slow.models.cancel_load()
     end_profile(slow)

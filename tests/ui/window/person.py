@@ -17,6 +17,7 @@ from pytestqt.qtbot import QtBot
 from app.core.messages import Message, MessageState
 from app.services.explain import Explanation
 from app.services.profile import Profile
+from app.ui.buttons import Button
 from app.ui.cards import ErrorCard
 from app.ui.conversation_list import ConversationListModel
 from app.ui.main_window import MainWindow
@@ -55,6 +56,16 @@ class Person:
     def type(self, text: str) -> None:
         """Type wherever the keyboard is."""
         QTest.keyClicks(QApplication.focusWidget() or self.window, text)
+
+    def open_expert_models_settings(self) -> Any:
+        """The page of settings, with what experts set about models in sight; by the keyboard alone."""
+        self.press(Qt.Key.Key_Comma, CONTROL)
+        page = self.page("settings")
+        more = next(button for button in page.findChildren(Button) if button.accessibleName() == "More settings: Model")
+        if not more.isChecked():
+            more.setFocus()
+            self.press(Qt.Key.Key_Space)
+        return page
 
     def send(self, text: str) -> None:
         """Type into the message box and press Enter."""

@@ -10,7 +10,6 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QDoubleSpinBox, QFileDialog, QLabel
 
 from app.ui.adapter_field import AdapterField
-from app.ui.buttons import Button
 from tests.fixtures import tiny_gguf as tiny
 from tests.fixtures.tiny_adapter import pair, redirection, write_adapter
 from tests.fixtures.tiny_gguf import byte_token, chain
@@ -38,14 +37,8 @@ def cat(tmp_path: Path) -> Path:
 def show_field(person: Person) -> AdapterField:
     """Open the expert part of the settings of models, with the keyboard."""
     person.wait(lambda: person.model_name == "Talker")
-    person.press(Key.Key_Comma, CONTROL)
-    page = person.page("settings")
-    more = next(button for button in page.findChildren(Button) if button.accessibleName() == "More settings: Model")
-    if not more.isChecked():
-        more.setFocus()
-        QTest.keyClick(more, Key.Key_Space)
-    field = page.findChild(AdapterField)
-    assert field is not None
+    field = person.open_expert_models_settings().findChild(AdapterField)
+    assert isinstance(field, AdapterField)
     assert field.isVisible()
     return field
 

@@ -9,10 +9,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QComboBox, QFileDialog, QLabel
 
-from app.ui.buttons import Button
 from app.ui.draft_field import DraftField
 from tests.ui.window.conftest import OpenWindow
-from tests.ui.window.person import CONTROL, Person
+from tests.ui.window.person import Person
 
 Key = Qt.Key
 NAME = "Draft model for this model"
@@ -21,13 +20,8 @@ SMALL = {"path": "small", "name": "Small"}
 
 def show_field(person: Person) -> DraftField:
     """Open the expert part of the settings of models, with the keyboard."""
-    person.press(Key.Key_Comma, CONTROL)
-    page = person.page("settings")
-    more = next(button for button in page.findChildren(Button) if button.accessibleName() == "More settings: Model")
-    more.setFocus()
-    QTest.keyClick(more, Key.Key_Space)
-    field = page.findChild(DraftField)
-    assert field is not None
+    field = person.open_expert_models_settings().findChild(DraftField)
+    assert isinstance(field, DraftField)
     assert field.isVisible()
     return field
 
