@@ -81,7 +81,7 @@ class TemplateSurvey(QObject):
 
     def _on_listed(self, _models: Sequence[LibraryModel]) -> None:
         if not self._path and self._next() is not None and not self._is_shut_down:
-            self._start.start()
+            self._start.start(START_DELAY_MS)
 
     def _on_catalog(self, _catalog: object) -> None:
         if not self._has_catalog:
