@@ -24,17 +24,23 @@ _LAST_WORDS = (
     re.compile(r"(?P<words>Timeout \([\d:.]+\)!)"),  # app.engine.worker.last_resort
     re.compile(r"(?P<words>(?:MemoryError|ModuleNotFoundError|ImportError|OSError|RuntimeError)\b.*)"),
 )
-_WINDOWS_SIGNALS = {0xC0000005: "ACCESS_VIOLATION", 0xC000001D: "ILLEGAL_INSTRUCTION", 0xC0000409: "ABORT"}
+# winnt.h: what Windows gives as exit code for a program that it has ended, which Qt calls a crash as well.
+_WINDOWS_STATUSES = {0xC0000005: "ACCESS_VIOLATION", 0xC000001D: "ILLEGAL_INSTRUCTION", 0xC0000409: "ABORT"}
+_FIRST_WINDOWS_STATUS = 0x80000000
 
 
 def crash_error(kind: ErrorKind, exit_code: int, by_signal: bool, tail: str, oom_kills: int = 0) -> UserError:
     """The error for a child that ended by itself.
 
-    `exit_code` is the signal's number when `by_signal`; `tail` is the end of its log; `oom_kills` is how many
-    processes the kernel ended for lack of memory while the child ran.
+    `exit_code` is the signal's number when `by_signal`, or Windows' status; `tail` is the end of its log; `oom_kills`
+    is how many processes the kernel ended for lack of memory while the child ran.
     """
     details: dict[str, Detail] = {"reason": last_words(tail)}
-    name = signal_name(exit_code) if by_signal else _WINDOWS_SIGNALS.get(exit_code & 0xFFFFFFFF)
+    status = exit_code & 0xFFFFFFFF
+    if status >= _FIRST_WINDOWS_STATUS:
+        name = _WINDOWS_STATUSES.get(status, f"0x{status:08X}")
+    else:
+        name = signal_name(exit_code) if by_signal else ""
     if name:
         details["signal_name"] = name
     else:

@@ -54,9 +54,12 @@ def test_exit_codes() -> None:
     assert error == UserError(ErrorKind.ENGINE_START_FAILED, reason="ImportError: libgomp.so.1", exit_code=3)
 
 
-def test_windows_status_codes_have_names() -> None:
-    error = crash_error(ErrorKind.ENGINE_CRASHED, -1073741819, by_signal=False, tail="")
+@pytest.mark.parametrize("by_signal", [True, False], ids=["Qt calls it a crash", "it ended by itself"])
+def test_windows_status_codes_have_names(by_signal: bool) -> None:
+    error = crash_error(ErrorKind.ENGINE_CRASHED, -1073741819, by_signal=by_signal, tail="")
     assert error.string("signal_name") == "ACCESS_VIOLATION"
+    unnamed = crash_error(ErrorKind.ENGINE_CRASHED, -1073741676, by_signal=by_signal, tail="")
+    assert unnamed.string("signal_name") == "0xC0000094"
 
 
 def test_the_tail_begins_where_this_child_began(tmp_path: Path) -> None:
