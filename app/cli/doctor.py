@@ -21,6 +21,7 @@ from app.cli.session import Session, chosen_device, engine_session
 from app.core.errors import UserError
 from app.core.events import Device, DevicesListed, DeviceTested, Event, Finished, Loaded
 from app.core.messages import Role
+from app.engine.host_memory import host_memory
 from app.engine.protocol import ChatMessage, Devices, Generate, Load, TestDevice
 from app.paths import Paths, builtin_model, choose_paths
 from app.services.device_choice import DeviceSpeed
@@ -83,8 +84,9 @@ def _exists(path: Path) -> bool:
 
 
 def _memory() -> dict[str, int]:
-    memory = psutil.virtual_memory()
-    return {"total_bytes": memory.total, "available_bytes": memory.available, "cores": psutil.cpu_count(False) or 1}
+    memory = host_memory()
+    cores = psutil.cpu_count(False) or 1
+    return {"total_bytes": memory.total_bytes, "available_bytes": memory.free_bytes, "cores": cores}
 
 
 def _database(paths: Paths) -> dict[str, Any]:

@@ -8,8 +8,6 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-import psutil
-
 from app.cli.console import tell, write
 from app.cli.hub_session import access_to_hub, hub_client, print_json, settings_of
 from app.core.errors import ErrorKind, UserError
@@ -18,6 +16,7 @@ from app.core.fit import need_of, usual_context
 from app.core.header_findings import find_in_header
 from app.core.hub_reference import HubReference, parse_reference
 from app.core.hub_values import Gate, HubDetails, HubFile, HubModel, SearchPage, SearchQuery, SearchSort
+from app.engine.host_memory import host_memory
 from app.hub.access import HubAccess
 from app.hub.client import HubClient
 from app.hub.remote_header import read_remote_header
@@ -154,7 +153,7 @@ def _show_file(as_json: bool, access: HubAccess, details: HubDetails, file: HubF
     context = usual_context(trained)
     is_model = not any(finding.blocks for finding in findings)
     need = need_of(described_shape(header, file.size_bytes), context) if is_model else None
-    free_bytes = psutil.virtual_memory().available
+    free_bytes = host_memory().free_bytes
     if as_json:
         facts = {
             **file_json(file),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ from app.core.errors import ErrorKind, UserError
 from app.core.events import Finished, Forgotten, Loaded, Loading, PromptStarted
 from app.core.memory import ContextPlan
 from app.core.plan import EnginePlan, Placement
+from app.engine import host_memory
 from app.engine.protocol import ChatMessage, Forget, Load
 from app.engine.worker import binding
 from app.engine.worker.batch import Batch
@@ -342,6 +344,18 @@ def test_conversations_are_put_away_one_at_a_time(drive: Callable[..., SessionDr
     assert store.wait(5)
     driver.forget()
     assert all(reused(driver.ask(long_talk(name), name)) > MIN_KEPT_TOKENS for name in names)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="control groups")
+@pytest.mark.parametrize("free_bytes", [1 << 30, 0], ids=["a container with room", "a full container"])
+def test_copies_of_conversations_take_what_a_container_leaves(
+    drive: Callable[..., SessionDriver], free_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_memory, "_cgroup_limits", lambda: host_memory.HostMemory(free_bytes, 4 << 30))
+    driver = drive("llama", 1, store=None)
+    for name in ("cats", "dogs"):
+        driver.ask(long_talk(name), name)
+    assert (reused(driver.ask(long_talk("cats"), "cats")) > MIN_KEPT_TOKENS) is (free_bytes > 0)
 
 
 def test_a_child_with_nothing_to_do_puts_all_conversations_away(

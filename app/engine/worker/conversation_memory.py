@@ -10,8 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-import psutil
-
+from app.engine.host_memory import host_memory
 from app.engine.worker.loaded_model import LoadedModel
 from app.engine.worker.saved_sequence import SavedSequence, reusable_length
 from app.engine.worker.sequence import ContextSequence, window_tokens
@@ -217,7 +216,7 @@ class ConversationMemory:
         self._kept[sequence.conversation_id] = saved
         self._kept.move_to_end(sequence.conversation_id)
         self._unwritten.add(sequence.conversation_id)
-        limit = min(_RAM_BYTES, psutil.virtual_memory().available // _RAM_SHARE)
+        limit = min(_RAM_BYTES, host_memory().free_bytes // _RAM_SHARE)
         while self._kept and sum(kept.size_bytes for kept in self._kept.values()) > limit:
             self._write(*self._kept.popitem(last=False))
 

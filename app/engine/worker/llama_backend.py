@@ -7,8 +7,6 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
-
 from app.core.errors import ErrorKind, NoticeKind, UserError
 from app.core.events import (
     HOST,
@@ -35,7 +33,7 @@ from app.engine.worker.encoders import Encoders
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.loaded_model import LoadCancelledError
 from app.engine.worker.loaded_session import LoadedSession, file_mark
-from app.engine.worker.memory_budget import usable_bytes
+from app.engine.worker.memory_budget import has_room_to_spare
 from app.engine.worker.model_loader import load_model
 from app.engine.worker.sampler import METADATA_KEYS, suggested_sampling
 from app.engine.worker.self_test import measure_device, warm_up
@@ -49,8 +47,6 @@ from app.engine.worker.vulkan_drivers import vulkan_drivers
 log = logging.getLogger(__name__)
 
 _NO_LIMIT_BYTES = 1 << 62
-_SPARE_BYTES = 1024 * 1024 * 1024
-_SPARE_SHARE = 8
 _STORE_GRACE_S = 1.0  # for what is being written when the child ends
 
 
@@ -142,7 +138,7 @@ class LlamaBackend:
             self._session.step()
 
     def rest(self) -> bool:
-        if not _has_memory_to_spare():
+        if not has_room_to_spare():
             self._close_parked()
         return any(loaded.session.rest() for loaded in self._models())
 
@@ -323,7 +319,7 @@ class LlamaBackend:
             model.close()
             raise
         self._parked, self._current = self._current, None
-        if former is not None and (former.model.context is None or not _has_memory_to_spare()):
+        if former is not None and (former.model.context is None or not has_room_to_spare()):
             self._close_parked()
         return LoadedSession(session, facts, request, file_mark(request.path))
 
@@ -386,9 +382,3 @@ def _nothing() -> None:
 
 def _keep_silent(event: Event) -> None:
     """Nobody waits for this."""
-
-
-def _has_memory_to_spare() -> bool:
-    """Whether a model that nobody uses now may stay."""
-    memory = psutil.virtual_memory()
-    return usable_bytes() > max(_SPARE_BYTES, memory.total // _SPARE_SHARE)

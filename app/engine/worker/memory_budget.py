@@ -10,6 +10,9 @@ from app.core.memory import without_reserve
 from app.core.plan import Budget, Machine
 from app.engine.host_memory import host_memory
 
+_SPARE_BYTES = 1024 * 1024 * 1024
+_SPARE_SHARE = 8  # of all there is
+
 
 def survey(
     devices: Sequence[Device], wanted_device: str, threads: int, compute_factors: Mapping[tuple[str, bool], float]
@@ -24,6 +27,12 @@ def survey(
 def usable_bytes() -> int:
     """Memory that a model may take without pushing out the rest: what is available, less a reserve."""
     return without_reserve(host_memory().free_bytes)
+
+
+def has_room_to_spare() -> bool:
+    """Whether a model that nobody uses now may stay."""
+    memory = host_memory()
+    return without_reserve(memory.free_bytes) > max(_SPARE_BYTES, memory.total_bytes // _SPARE_SHARE)
 
 
 def _budget(device: Device, host_free_bytes: int) -> Budget:

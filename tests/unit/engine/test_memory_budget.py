@@ -10,7 +10,7 @@ from app.core.gpu_choice import chosen_gpus
 from app.engine import host_memory as engine_memory
 from app.engine.host_memory import HostMemory, host_memory
 from app.engine.worker import memory_budget
-from app.engine.worker.memory_budget import survey, usable_bytes
+from app.engine.worker.memory_budget import has_room_to_spare, survey, usable_bytes
 
 GIB = 1 << 30
 CPU = Device("CPU", "some processor", "cpu", 16 * GIB, 32 * GIB)
@@ -59,6 +59,14 @@ def test_a_containers_limit_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert host_memory() == HostMemory(2 * GIB, 4 * GIB)
     monkeypatch.setattr(engine_memory, "_cgroup_limits", lambda: None)
     assert host_memory() == HostMemory(16 * GIB, 32 * GIB)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="control groups")
+def test_what_may_stay_of_a_container_is_a_share_of_its_own_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=200 * GIB, total=256 * GIB))
+    for limits, is_enough in ((None, True), (HostMemory(3 * GIB, 4 * GIB), True), (HostMemory(GIB, 4 * GIB), False)):
+        monkeypatch.setattr(engine_memory, "_cgroup_limits", lambda limits=limits: limits)
+        assert has_room_to_spare() is is_enough
 
 
 def test_the_tightest_group_decides(tmp_path: Path) -> None:
