@@ -37,7 +37,7 @@ class ErrorKind(StrEnum):
     NOT_ENOUGH_MEMORY = (
         "not_enough_memory"  # needed_bytes, free_bytes, context_length, suggested_context_length (0: none)
     )
-    LOAD_FAILED = "load_failed"  # reason
+    LOAD_FAILED = "load_failed"  # reason, smaller_plans (how many were tried after the first)
     DEVICE_CRASHED = "device_crashed"  # device, reason; the path is empty when the device was only being started
     LOAD_STALLED = "load_stalled"  # seconds: nothing was read and nothing said for so long
     # prompts

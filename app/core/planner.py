@@ -11,6 +11,7 @@ the output, the others are the last layers; `tensor_split` divides them, in orde
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
 
@@ -77,8 +78,19 @@ def fitting_plan(shape: ModelShape, machine: Machine, wishes: Wishes) -> EngineP
     return _Planner(shape, machine, wishes).plan(wishes.context_length)
 
 
-def smaller_plan(shape: ModelShape, failed: EnginePlan, machine: Machine, wishes: Wishes) -> EnginePlan | None:
-    """The next plan to try when llama.cpp could not do this one although it should fit; None: there is none."""
+def smaller_plan(
+    shape: ModelShape, failed: EnginePlan, machine: Machine, wishes: Wishes, *, is_last: bool = False
+) -> EnginePlan | None:
+    """The next plan to try when llama.cpp could not do this one although it should fit; None: there is none.
+
+    Conversations beside the first go first, so that the wanted length may stay. `is_last`: no other will be tried, so
+    that it leaves out GPUs, if main memory is enough: nobody knows what else a driver lacks.
+    """
+    length = failed.context.context_length
+    one = replace(wishes, context_length=0, sequences=1)
+    if is_last and failed.uses_gpu:
+        with suppress(UserError):
+            return make_plan(shape, length, replace(machine, gpus=()), one)
     shares = {share.device: share for share in failed.shares}
     gpus = tuple(
         replace(gpu, free_bytes=min(gpu.free_bytes, shares[gpu.device].total_bytes * 3 // 4))
@@ -88,11 +100,12 @@ def smaller_plan(shape: ModelShape, failed: EnginePlan, machine: Machine, wishes
     # Weights in main memory cannot shrink: where nothing lies elsewhere, half of the context goes.
     host_bytes = machine.free_bytes if gpus else failed.shares[0].total_bytes - failed.shares[0].context_bytes // 2
     smaller = replace(machine, free_bytes=min(machine.free_bytes, host_bytes), gpus=gpus)
-    softer = replace(wishes, context_length=0, sequences=1)
-    try:
-        plan = make_plan(shape, failed.context.context_length, smaller, softer)
-    except UserError:
-        return None
+    plan = fitting_plan(shape, smaller, replace(one, context_length=length)) if failed.context.sequences > 1 else None
+    if plan is None:
+        try:
+            plan = make_plan(shape, length, smaller, one)
+        except UserError:
+            return None
     return plan if (plan.placement, plan.context) != (failed.placement, failed.context) else None
 
 

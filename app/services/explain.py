@@ -146,6 +146,8 @@ def _engine_card(
 def _load_failed(error: UserError) -> Explanation:
     """Something that llama.cpp says of the file, or the end of the engine while it read the file."""
     text = translate("Explain", "“{0}” did not load.").format(Path(error.string("path")).name)
+    if error.integer("smaller_plans"):
+        text += " " + translate("Explain", "Hearth tried with less memory as well.")
     if reason := _reason(error):
         text += " " + reason
     title = translate("Explain", "The model could not be loaded")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -102,25 +103,74 @@ def test_damaged_records_do_no_harm(child: EngineChild, wide: Path, tmp_path: Pa
     assert json.loads((tmp_path / "engine-plans.json").read_bytes())["records"]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a process can be given less memory than there is")
-def test_a_plan_that_fails_is_followed_by_a_smaller_one_and_a_notice(tmp_path: Path) -> None:
-    """The process may have less memory than the system says is free."""
+@pytest.fixture
+def cramped(tmp_path: Path) -> Iterator[Callable[[int], EngineChild]]:
+    """Children that may take so many MiB more than they have, although the system says that more is free."""
+    if sys.platform != "linux":
+        pytest.skip("a process cannot be given less memory than there is")
     import resource  # not everywhere
 
-    path = tiny.write_endless_model(tmp_path / "long.gguf", context_length=262144)
-    child = EngineChild(log_path=tmp_path / "engine.log")
-    try:
-        assert child.process.pid is not None
-        taken = psutil.Process(child.process.pid).memory_info().vms
-        resource.prlimit(child.process.pid, resource.RLIMIT_AS, (taken + 420 * 1024 * 1024,) * 2)
-        run = load(child, path, context_length=262144)
-        plan = plan_of(run)
-        ((kind, details),) = notices(run)
-        assert kind is NoticeKind.PLAN_REDUCED
-        assert details["used_context"] == plan["context_length"] < details["wanted_context"] == 262144
-        assert isinstance(child.generate([user("hello")], max_tokens=4).last, Finished)
-    finally:
+    running: list[EngineChild] = []
+
+    def start(spare_mib: int) -> EngineChild:
+        child = EngineChild(log_path=tmp_path / "engine.log")
+        running.append(child)
+        limit = psutil.Process(child.process.pid).memory_info().vms + spare_mib * 1024 * 1024
+        resource.prlimit(child.process.pid, resource.RLIMIT_AS, (limit, limit))
+        return child
+
+    yield start
+    for child in running:
         child.close()
+
+
+def test_a_wished_length_stays_where_other_conversations_can_go(
+    cramped: Callable[[int], EngineChild], tmp_path: Path
+) -> None:
+    path = tiny.write_endless_model(tmp_path / "long.gguf", context_length=262144)
+    child = cramped(450)
+    run = load(child, path, context_length=262144)
+    assert (plan_of(run)["context_length"], plan_of(run)["sequences"]) == (262144, 1)
+    ((kind, details),) = notices(run)
+    assert kind is NoticeKind.PLAN_REDUCED
+    assert details["used_context"] == details["wanted_context"] == 262144
+    assert isinstance(child.generate([user("hello")], max_tokens=4).last, Finished)
+
+
+@pytest.fixture(scope="module")
+def roomy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose conversations of 8,192 tokens take 512 MiB each."""
+    if psutil.virtual_memory().available < 8 * 1024**3:
+        pytest.skip("with less than 8 GiB free the first plan is a smaller one")
+    path = tmp_path_factory.mktemp("roomy") / "roomy.gguf"
+    return tiny.write_model(
+        path, tiny.bpe_vocabulary(), template=tiny.CHATML, layers=8, head_size=1024, context_length=8192
+    )
+
+
+@pytest.mark.parametrize(("spare_mib", "smaller_plans", "length"), [(900, 1, 8192), (420, 2, 4096), (240, 3, 2048)])
+def test_up_to_three_smaller_plans_are_tried(
+    cramped: Callable[[int], EngineChild], roomy: Path, tmp_path: Path, spare_mib: int, smaller_plans: int, length: int
+) -> None:
+    child = cramped(spare_mib)
+    run = load(child, roomy)
+    assert (plan_of(run)["context_length"], plan_of(run)["sequences"]) == (length, 1)
+    ((kind, details),) = notices(run)
+    assert (kind, details["wanted_context"], details["used_context"]) == (NoticeKind.PLAN_REDUCED, 8192, length)
+    assert (tmp_path / "engine.log").read_text().count(" plan: ") == 1 + smaller_plans
+    assert isinstance(child.generate([user("hello")], max_tokens=4).last, Finished)
+
+
+def test_after_three_smaller_plans_it_is_given_up_and_told(
+    cramped: Callable[[int], EngineChild], roomy: Path, models: Path, tmp_path: Path
+) -> None:
+    child = cramped(100)
+    failed = load(child, roomy).last
+    assert isinstance(failed, Failed)
+    assert (failed.error.kind, failed.error.integer("smaller_plans")) == (ErrorKind.LOAD_FAILED, 3)
+    assert "memory" in failed.error.string("reason")
+    assert (tmp_path / "engine.log").read_text().count(" plan: ") == 4
+    assert isinstance(load(child, models / "qwen2.gguf", context_length=256).last, Loaded)
 
 
 def test_the_former_models_memory_counts(child: EngineChild, wide: Path) -> None:

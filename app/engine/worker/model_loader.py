@@ -134,9 +134,10 @@ class _Loader:
                 model = self._try(attempt)
                 break
             except UserError as error:
-                smaller = self._smaller(attempt) if tries_left and self._is_about_memory(error, attempt.plan) else None
+                smaller = self._smaller(attempt, tries_left) if self._is_about_memory(error, attempt.plan) else None
                 if smaller is None:
-                    raise
+                    tried = _MAX_SMALLER_PLANS - tries_left
+                    raise UserError(error.kind, **error.details, smaller_plans=tried) from None
                 log.warning("a smaller plan after %s: %s", error, smaller.plan.to_json())
                 attempt = smaller
                 self._log.start()
@@ -162,8 +163,11 @@ class _Loader:
             machine = machine.with_free({device: -needed})
         return _Attempt(make_plan(self._facts.shape, trained, machine, self._wishes), machine)
 
-    def _smaller(self, attempt: _Attempt) -> _Attempt | None:
-        plan = smaller_plan(self._facts.shape, attempt.plan, attempt.machine, self._wishes)
+    def _smaller(self, attempt: _Attempt, tries_left: int) -> _Attempt | None:
+        if not tries_left:
+            return None
+        shape, machine, is_last = self._facts.shape, attempt.machine, tries_left == 1
+        plan = smaller_plan(shape, attempt.plan, machine, self._wishes, is_last=is_last)
         return None if plan is None else replace(attempt, plan=plan)
 
     def _is_about_memory(self, error: UserError, plan: EnginePlan) -> bool:

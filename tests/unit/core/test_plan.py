@@ -233,6 +233,27 @@ def test_a_failed_plan_is_followed_by_smaller_ones() -> None:
             assert fewer_layers or smaller.total_bytes < larger.total_bytes
 
 
+def test_a_wished_length_outlasts_other_conversations() -> None:
+    wishes = Wishes(context_length=32768)
+    for machine in (Machine(64 * GIB, 4), Machine(64 * GIB, 4, cards(40))):
+        failed = plan(dense(), machine, wishes)
+        assert failed.context.sequences > 1
+        smaller = smaller_plan(dense(), failed, machine, wishes)
+        assert smaller is not None
+        assert (smaller.context.context_length, smaller.context.sequences) == (32768, 1)
+        smallest = smaller_plan(dense(), smaller, machine, wishes)
+        assert smallest is not None
+        assert smallest.total_bytes < smaller.total_bytes
+
+
+def test_the_last_plan_leaves_the_cards_out_where_main_memory_is_enough() -> None:
+    failed = plan(dense(), Machine(32 * GIB, 4, cards(12)))
+    for free_bytes, uses_gpu in ((32 * GIB, False), (3 * GIB, True)):
+        last = smaller_plan(dense(), failed, Machine(free_bytes, 4, cards(12)), NO_WISHES, is_last=True)
+        assert last is not None
+        assert last.uses_gpu == uses_gpu
+
+
 def test_what_was_found_corrects_the_next_plan() -> None:
     plain, corrected = (
         plan(dense(), Machine(64 * GIB, 4, compute_factors=factors)) for factors in ({}, {(HOST, False): 1.25})

@@ -50,6 +50,12 @@ def test_a_card_about_memory_has_figures_and_a_way_out() -> None:
     assert "8,192" in action.label
 
 
+def test_a_load_that_was_given_up_says_that_less_was_tried() -> None:
+    figures = {"path": "/models/big.gguf", "reason": "failed to allocate"}
+    assert "with less memory" in explain(UserError(ErrorKind.LOAD_FAILED, **figures, smaller_plans=3)).text
+    assert "with less memory" not in explain(UserError(ErrorKind.LOAD_FAILED, **figures, smaller_plans=0)).text
+
+
 def test_without_any_context_that_fits_another_model_is_offered() -> None:
     kinds = [a.kind for a in explain(UserError(ErrorKind.NOT_ENOUGH_MEMORY, suggested_context_length=0)).actions]
     assert ActionKind.USE_CONTEXT_LENGTH not in kinds
