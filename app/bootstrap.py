@@ -82,8 +82,7 @@ def build_profile(
     hub.access_changed.connect(downloads.reconnect)
     catalog = CatalogService(tasks, settings, hub.access, shipped_catalog(), paths.catalog, parent)
     templates = TemplateService(engine, models.templates, library, catalog, parent)
-    # It sees no scripts of tests and notes no attempts on GPUs: it only reads headers and renders templates.
-    surveyor = EngineClient(engine_command(is_idle=True), paths.survey_log, parent, engine_environment())
+    surveyor = EngineClient(engine_command("none", is_idle=True), paths.survey_log, parent, engine_environment())
     survey = TemplateSurvey(surveyor, engine, store, library, catalog, templates, parent)
     return Profile(
         paths=paths,

@@ -13,8 +13,8 @@ def engine_command(backend: str = "llama", attempts: Path | None = None, *, is_i
     """The command line of the child: this Python with this package, or the frozen build's own executable.
 
     A frozen build for Windows has a console executable beside the windowed one, because the latter has no standard
-    streams. `attempts` is the file in which the child notes attempts on GPUs (`app.engine.attempts`).
-    A child that `is_idle` gives way to every other process.
+    streams. `backend` as in `app.engine.worker.main`; `attempts` is the file in which the child notes attempts on GPUs
+    (`app.engine.attempts`). A child that `is_idle` gives way to every other process.
     """
     options = ["--engine"] if backend == "llama" else ["--engine", "--backend", backend]
     if is_idle:

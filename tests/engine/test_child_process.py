@@ -16,10 +16,12 @@ import psutil
 import pytest
 
 from app.core.errors import ErrorKind
-from app.core.events import Counted, Failed, Ready, Unloaded
+from app.core.events import Counted, Failed, Ready, TemplateChecked, Unloaded
+from app.engine.process_exit import last_words
 from app.engine.protocol import (
     MAX_LINE_BYTES,
     PROTOCOL_VERSION,
+    CheckTemplate,
     Count,
     Devices,
     Generate,
@@ -27,7 +29,8 @@ from app.engine.protocol import (
     decode_event,
     encode,
 )
-from tests.engine.engine_child import EngineChild, user
+from tests.engine.engine_child import TIMEOUT_S, EngineChild, user
+from tests.engine.engine_driver import write_script
 from tests.fixtures import tiny_gguf as tiny
 from tests.fixtures.tiny_gguf import byte_token, chain
 
@@ -60,6 +63,17 @@ def test_it_says_that_it_is_ready(child: EngineChild) -> None:
     assert child.ready.protocol == PROTOCOL_VERSION
     assert child.ready.pid == child.process.pid
     assert "llama.cpp" in child.ready.engine
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists what a process has loaded")
+def test_a_child_for_templates_loads_no_engine(tmp_path: Path) -> None:
+    child = EngineChild("--backend", "none", "--idle", log_path=tmp_path / "engine.log")
+    assert isinstance(child.ask(CheckTemplate(0, template=tiny.CHATML)).last, TemplateChecked)
+    assert child.ask(Devices(0)).last.error.kind is ErrorKind.BAD_REQUEST
+    loaded = {Path(each.path).name for each in psutil.Process(child.process.pid).memory_maps()}
+    child.close()
+    assert "libc.so.6" in loaded
+    assert not [name for name in loaded if "llama" in name or "ggml" in name or "vulkan" in name]
 
 
 @pytest.mark.parametrize(
@@ -159,6 +173,32 @@ abort(b"file.c", 7, b"out of luck")
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, env=environment, check=False)
     assert done.returncode != 0
     assert b"ggml aborts: file.c:7: out of luck" in done.stderr
+
+
+def test_a_fault_beside_all_requests_ends_it_instead_of_leaving_it_deaf(tmp_path: Path) -> None:
+    source = """
+import sys
+from app.engine.worker import main
+from app.engine.worker.scripted_backend import ScriptedBackend
+def rest(backend):
+    raise RuntimeError("a fault of ours")
+ScriptedBackend.rest = rest
+main._REST_AFTER_S = 0.05
+main.main(["--backend", "scripted:" + sys.argv[1]])
+"""
+    command = [sys.executable, "-c", source, str(write_script(tmp_path))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(encode(Devices(1)))
+        process.stdin.flush()
+        try:
+            code = process.wait(TIMEOUT_S)
+        finally:
+            process.kill()
+        assert process.stderr is not None
+        log = process.stderr.read().decode()
+    assert code > 0
+    assert last_words(log) == "RuntimeError: a fault of ours"
 
 
 def test_the_log_holds_no_words_of_conversations(models: Path, tmp_path: Path) -> None:

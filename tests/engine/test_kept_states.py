@@ -22,6 +22,7 @@ from app.engine.worker.batch import Batch
 from app.engine.worker.conversation_memory import MIN_KEPT_TOKENS
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.loaded_model import ContextSettings, LoadedModel
+from app.engine.worker.saved_sequence import SavedSequence
 from app.engine.worker.sequence import ContextSequence
 from app.engine.worker.state_store import StateStore
 from tests.engine.engine_child import EngineChild, Run, assistant, user
@@ -356,6 +357,25 @@ def test_copies_of_conversations_take_what_a_container_leaves(
     for name in ("cats", "dogs"):
         driver.ask(long_talk(name), name)
     assert (reused(driver.ask(long_talk("cats"), "cats")) > MIN_KEPT_TOKENS) is (free_bytes > 0)
+
+
+@pytest.mark.logs_warnings
+def test_without_memory_to_write_a_conversation_the_others_go_on(
+    drive: Callable[..., SessionDriver], store: StateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(saved: SavedSequence) -> bytes:
+        raise MemoryError
+
+    driver = drive("llama", 2)
+    driver.ask(long_talk("cats"), "cats")
+    with monkeypatch.context() as patch:
+        patch.setattr(SavedSequence, "to_bytes", fail)
+        assert driver.rest() == 1
+    driver.ask(long_talk("dogs"), "dogs")
+    assert driver.rest() == 1
+    assert store.wait(5)
+    driver.forget()
+    assert reused(driver.ask(long_talk("dogs"), "dogs")) > MIN_KEPT_TOKENS
 
 
 def test_a_child_with_nothing_to_do_puts_all_conversations_away(

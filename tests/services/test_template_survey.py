@@ -126,6 +126,7 @@ def test_a_template_that_ends_the_child_is_told_and_the_others_are_looked_at(
     def kill_the_second(event: object) -> None:
         child = survey_child(profile)
         if isinstance(event, TemplateChecked) and child is not None and not killed:
+            assert "none" in child.cmdline(), "it needs no engine, and touches no driver"
             killed.append(child.nice())
             child.send_signal(signal.SIGKILL)
 

@@ -13,6 +13,9 @@ from app.engine.protocol import Adapt, Count, Devices, Embed, Forget, Generate, 
 Emit = Callable[[Event], None]
 """Writes one event to the parent; may be called from any thread."""
 
+Job = Load | Generate | Count | Adapt | Embed | Rank | TestDevice | Forget | Devices | Unload
+"""A request that a backend serves."""
+
 
 class StopFlag:
     """Two bytes of C memory, "" or "x": llama.cpp looks at them through a C function while it computes.

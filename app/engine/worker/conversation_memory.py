@@ -222,15 +222,15 @@ class ConversationMemory:
 
     def _write(self, conversation_id: str, saved: SavedSequence) -> None:
         self._unwritten.discard(conversation_id)
-        if self._store is not None and self._key is not None:
-            self._store.put_soon(
-                self._key,
-                conversation_id,
-                saved.tokens,
-                saved.to_bytes(),
-                can_cut=self._can_cut_states,
-                cut_points=saved.stored_cut_points,
-            )
+        if self._store is None or self._key is None:
+            return
+        try:
+            data = saved.to_bytes()
+        except MemoryError:
+            log.warning("no memory to write %d tokens", len(saved.tokens))
+            return
+        can_cut, cut_points = self._can_cut_states, saved.stored_cut_points
+        self._store.put_soon(self._key, conversation_id, saved.tokens, data, can_cut=can_cut, cut_points=cut_points)
 
 
 def _sequences_of(model: LoadedModel) -> list[ContextSequence]:

@@ -45,7 +45,7 @@ from app.engine.protocol import (
     Unload,
     decode_request,
 )
-from app.engine.worker.backend import Backend, RequestControl
+from app.engine.worker.backend import Backend, Job, RequestControl
 from app.engine.worker.channel import (
     ChannelClosedError,
     EventWriter,
@@ -56,6 +56,7 @@ from app.engine.worker.channel import (
 )
 from app.engine.worker.doctor_thread import DoctorThread
 from app.engine.worker.parent import end_with_parent
+from app.engine.worker.template_worker import TemplateWorker
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ _LOWEST_PRIORITY = 19  # by nice(1)
 _REST_AFTER_S = 2.0
 """With nothing to do for so long, there is time to put things away."""
 
-Job = Load | Generate | Count | Adapt | Embed | Rank | TestDevice | Forget | Devices | Unload
+_NO_START, _BROKEN = 3, 4  # exit codes
 
 
 class Worker:
@@ -84,6 +85,11 @@ class Worker:
         self._rest_after_s: float | None = None  # None: the backend has put everything away
         self._thread = threading.Thread(target=self._run, name="engine-worker", daemon=True)
         self._thread.start()
+
+    @property
+    def engine_name(self) -> str:
+        """For the Ready event."""
+        return self._backend.engine_name
 
     def submit(self, job: Job) -> None:
         """Queue a request."""
@@ -126,6 +132,10 @@ class Worker:
                 task()
             except ChannelClosedError as error:  # the reader will see the end too
                 log.warning("events cannot be written: %s", error)
+            except Exception:  # a child without this thread would be waited for; the end of it is told at once
+                log.exception("the engine cannot go on")
+                logging.shutdown()
+                os._exit(_BROKEN)
         self._backend.close()
 
     def _next_task(self) -> Callable[[], None] | None:
@@ -203,7 +213,7 @@ def _end_unserved(job: Load | Generate) -> Event:
     return Finished(job.id, FinishReason.STOPPED, Usage(), context_tokens=0, seed=0)
 
 
-def listen(stream: BinaryIO, worker: Worker, writer: EventWriter) -> None:
+def listen(stream: BinaryIO, worker: Worker | TemplateWorker, writer: EventWriter) -> None:
     """Read requests until the input ends or Shutdown comes. Bad lines are answered with Failed."""
     for line in read_lines(stream, MAX_LINE_BYTES):
         if line is None:
@@ -228,8 +238,17 @@ def listen(stream: BinaryIO, worker: Worker, writer: EventWriter) -> None:
                 worker.submit(request)
 
 
+def make_worker(choice: str, attempts: Path | None, writer: EventWriter) -> Worker | TemplateWorker:
+    """For the backend named on the command line. GPUs are tried as the journal in the file `attempts` says."""
+    if choice == "none":
+        return TemplateWorker(writer)
+    journal = AttemptJournal(attempts)
+    journal.settle()
+    return Worker(make_backend(choice, journal), writer)
+
+
 def make_backend(choice: str, journal: AttemptJournal) -> Backend:
-    """The backend named on the command line: `llama` or `scripted:FILE`. GPUs are tried as `journal` says."""
+    """The backend `llama` or `scripted:FILE`."""
     if choice.startswith("scripted:"):
         from app.engine.worker.scripted_backend import ScriptedBackend
 
@@ -250,7 +269,7 @@ def _give_way() -> None:
 def main(argv: Sequence[str]) -> int:
     """Run the child until its input ends. `argv` is what follows `--engine`; returns the exit code."""
     parser = argparse.ArgumentParser(prog="hearth --engine")
-    parser.add_argument("--backend", default="llama", help="llama, or scripted:FILE")
+    parser.add_argument("--backend", default="llama", help="llama, scripted:FILE, or none: templates alone")
     parser.add_argument("--idle", action="store_true", help="give way to every other process")
     parser.add_argument("--attempts", type=Path, help="the file in which attempts on GPUs are noted")
     options = parser.parse_args(argv)
@@ -269,17 +288,14 @@ def main(argv: Sequence[str]) -> int:
         _give_way()
 
     try:
-        journal = AttemptJournal(options.attempts)
-        journal.settle()
-        backend = make_backend(options.backend, journal)
+        worker = make_worker(options.backend, options.attempts, writer)
     except Exception as error:
         log.exception("the backend does not start")
         reason = UserError(ErrorKind.ENGINE_START_FAILED, reason=f"{type(error).__name__}: {error}")
         writer.write(Failed(0, reason))
-        return 3
-    worker = Worker(backend, writer)
+        return _NO_START
     try:
-        writer.write(Ready(PROTOCOL_VERSION, backend.engine_name, os.getpid()))
+        writer.write(Ready(PROTOCOL_VERSION, worker.engine_name, os.getpid()))
         listen(open_stdin(), worker, writer)
     except (OSError, ChannelClosedError) as error:
         log.warning("the pipe to the parent broke: %s", error)
