@@ -13,6 +13,7 @@ from devtools import system
 from devtools.cache import ROOT, cache_folder
 from devtools.checks import run_checks
 from devtools.console import Console, SetupError, Terminated, ToolError
+from devtools.cuda_toolkit import cuda_options
 from devtools.engine import Engine
 from devtools.environment import RUN, TEST, Environment, Purpose
 from devtools.lockfiles import write_lock_files
@@ -93,9 +94,11 @@ def _build_engine(environment: Environment, arguments: Sequence[str]) -> int:
     require_system(profile)
     console = Console(LOG)
     engine = Engine(cache_folder(), profile)
+    if profile.uses_cuda and not engine.is_built():
+        cuda_options()  # raises where there is no compiler, before anything is downloaded
     pip = environment.prepare_pip(console)
     if not engine.is_built():
-        system.ensure(profile.needs, venv=False, compiler=True, console=console)
+        system.ensure((), venv=False, compiler=True, console=console)
         engine.build(pip, console)
     if options.install:
         with console.step("Installing the engine"):

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 
 from devtools.cache import ROOT
 from devtools.console import Console, SetupError, ToolError, spell_duration
+from devtools.cuda_toolkit import bundled_libraries, cuda_options
 from devtools.locking import exclusive
 from devtools.pip import Pip
 from devtools.profiles import COMMON_OPTIONS, DEV, Profile, compiler_options
@@ -173,6 +174,8 @@ class Engine:
         if self._profile.uses_vulkan:
             with console.step("Fetching Vulkan's headers and shader compiler"):
                 configure += vulkan_options(self._work / "vulkan", console)
+        if self._profile.uses_cuda:
+            configure += cuda_options()
         if platform_tag() == "win_arm64":
             configure.append("-DGGML_NATIVE=ON")  # llama.cpp refuses Microsoft's compiler on ARM without it
         if sys.platform != "win32":  # Visual Studio's own generator finds its compiler by itself
@@ -188,12 +191,15 @@ class Engine:
             "--parallel",
             str(_jobs()),
         ]
+        bundled: list[Path] = []
         try:
             console.run(configure)
+            if self._profile.uses_cuda:  # not after hours of compiling
+                bundled = bundled_libraries((build / "CMakeCache.txt").read_text("utf-8"))
             console.run(make)
         except ToolError as error:
             raise ToolError("The engine could not be compiled.", error.output) from error
-        return _find_libraries(build / "bin", self._profile)
+        return [*_find_libraries(build / "bin", self._profile), *bundled]
 
 
 def _needed_members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from devtools.cache import ROOT
 from devtools.console import SetupError
-from devtools.system import Need
 
 AMX_HEADER = ROOT / "packaging" / "engine" / "amx_intrinsics.h"
 SMALL_BATCHES_HEADER = ROOT / "packaging" / "engine" / "small_batches.h"
@@ -56,8 +55,7 @@ class Profile:
     has_variants: bool
     """Whether every kind of processor has its library, so that one wheel serves all computers."""
     uses_vulkan: bool = False
-    needs: tuple[Need, ...] = ()
-    """What the system must offer besides a compiler. Looked for on Linux only."""
+    uses_cuda: bool = False
     systems: tuple[str, ...] = ("linux", "darwin", "win32")
     """Where it can be built, as in sys.platform."""
 
@@ -81,11 +79,11 @@ RELEASE = Profile(
 CUDA = Profile(
     name="cuda",
     recipe=4,
-    options=(*RELEASE.options, "-DGGML_CUDA=ON"),
+    options=(*RELEASE.options, "-DGGML_CUDA=ON", "-DGGML_CUDA_NCCL=OFF"),
     libraries=(*RELEASE.libraries, "ggml-cuda"),
     has_variants=True,
     uses_vulkan=True,
-    needs=(Need("nvcc", "nvidia-cuda-toolkit", "cuda-toolkit", "cuda"),),
+    uses_cuda=True,
     systems=("linux", "win32"),
 )
 METAL = Profile(
