@@ -79,7 +79,8 @@ class Console:
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
-        """Announces a piece of work and, when it is done, how long it took."""
+        """Announces a piece of work and, when it is done, how long it took; there may be others in it."""
+        whole = self._title, self._started
         self._title, self._started = title, time.monotonic()
         self._reminded = self._started
         if self._terminal:
@@ -98,6 +99,7 @@ class Console:
             took = ""
             self._width = 0
         self.say(took)
+        self._title, self._started = whole
 
     def run(
         self,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from devtools import console as console_module
 from devtools.console import Console, SetupError, ToolError, describe_progress, spell_duration
 
 
@@ -60,6 +61,18 @@ def test_output_of_a_tool_goes_to_the_log_only(tmp_path: Path, capfd: pytest.Cap
     assert "inner words" not in shown
     assert "Trying: done in" in shown
     assert "inner words" in console.log_path.read_text()
+
+
+def test_a_step_within_a_step_leaves_it_its_name_and_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minutes = iter(range(100))
+    monkeypatch.setattr(console_module.time, "monotonic", lambda: next(minutes) * 60.0)
+    console = Console(tmp_path / "setup.log")
+    with console.step("Compiling"), console.step("Fetching headers"):
+        pass
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[2:] == ["Fetching headers: done in 1 min 00 s", "Compiling: done in 3 min 00 s"]
 
 
 def test_a_failing_tool_tells_what_it_printed_and_nothing_of_earlier_ones(tmp_path: Path) -> None:
