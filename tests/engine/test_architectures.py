@@ -21,11 +21,11 @@ from app.hub.catalog_file import load_catalog
 from app.paths import shipped_catalog
 from tests.engine.engine_child import EngineChild, Run, assistant, system, user
 from tests.engine.session_driver import SessionDriver
-from tests.fixtures.architectures import ARCHITECTURES, FURTHER, UNTRIED, write_architecture
+from tests.fixtures.architectures import ARCHITECTURES, FURTHER, MIXTURES, UNTRIED, write_architecture
 
 pytestmark = pytest.mark.engine
 EMBEDDINGS = (ModelKind.EMBEDDING, ModelKind.RERANKER)
-EVERY = {**ARCHITECTURES, **FURTHER}
+EVERY = {**ARCHITECTURES, **FURTHER, **MIXTURES}
 ALL = pytest.mark.parametrize("name", EVERY)
 GREEDY = {"temperature": 0.0}
 ANSWER_TOKENS = 16

@@ -28,7 +28,8 @@ _WHOLE_HEAD_ROTATED = frozenset(
     | {"plamo", "qwen2", "qwen2moe", "qwen2vl", "qwen3", "qwen3moe", "qwen3vl", "qwen3vlmoe", "seed_oss"}
     | {"smallthinker", "smollm3", "starcoder2", "xverse"}
 )
-_WITHOUT_ROTATION = frozenset({"granitehybrid", "jamba", "nemotron_h", "nemotron_h_moe"})  # 0 may be written
+_NEVER_ROTATED = frozenset({"glm5-next"})  # 0 must be written
+_WITHOUT_ROTATION = frozenset({"granitehybrid", "jamba", "nemotron_h", "nemotron_h_moe"}) | _NEVER_ROTATED  # it may be
 _STATE_OF_TWICE_THE_WIDTH = frozenset({"granitehybrid", "jamba"})  # ssm.inner_size is asserted
 _ONE_EXPERT_IS_NONE = frozenset({"hunyuan-dense", "hunyuan_vl"})
 
@@ -89,6 +90,8 @@ class _Checks:
             return
         if rotated % 2 or rotated > keys or (rotated == 0 and architecture not in _WITHOUT_ROTATION):
             raise corrupt(f"{key} is {rotated} in heads of {keys}")
+        if architecture in _NEVER_ROTATED and rotated:
+            raise corrupt(f"{key} is {rotated}, not 0")
         if architecture in _WHOLE_HEAD_ROTATED and not rotated == keys == values:
             raise corrupt(f"{key} is {rotated} in heads of {keys} and {values}")
 
