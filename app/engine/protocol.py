@@ -146,11 +146,15 @@ class TestDevice:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Drop everything that was kept of these conversations, in memory and in `state_folder`: they were deleted."""
+    """Drop everything that was kept of these conversations, in memory and in `state_folder`: they were deleted.
+
+    Of the others, states beyond `state_limit_bytes` go as well, from now on: 0 keeps none.
+    """
 
     id: int
     conversation_ids: tuple[str, ...]
     state_folder: str
+    state_limit_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

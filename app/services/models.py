@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 RELOAD_DELAY_MS = 800
+STATE_LIMIT = "model.state_limit_gb"
 _GIB = 1024**3
 
 
@@ -235,8 +236,12 @@ class ModelService(QObject):
             self._settings.set_value("model.last_path", moved)
 
     def forget_conversations(self, conversation_ids: Sequence[ConversationId]) -> None:
-        """Have the engine drop what it kept of conversations that were deleted, on disk as well."""
-        self._engine.send(Forget(self._engine.next_id(), tuple(conversation_ids), self._states))
+        """Have the engine drop what it kept of conversations that were deleted, and of all beyond what the person set.
+
+        On disk as well.
+        """
+        limit_bytes = self._settings.integer(STATE_LIMIT) * _GIB
+        self._engine.send(Forget(self._engine.next_id(), tuple(conversation_ids), self._states, limit_bytes))
 
     def _send(self, path: str) -> None:
         self.cancel_load()
@@ -244,7 +249,7 @@ class ModelService(QObject):
             self._engine.next_id(),
             **self._options(path).to_fields(),
             state_folder=self._states,
-            state_limit_bytes=self._settings.integer("model.state_limit_gb") * _GIB,
+            state_limit_bytes=self._settings.integer(STATE_LIMIT) * _GIB,
         )
         self._loads[request.id] = request
         self._is_resting = False
@@ -270,6 +275,8 @@ class ModelService(QObject):
     def _on_setting_changed(self, key: str) -> None:
         if key in LOAD_SETTINGS:
             self._reload_timer.start()
+        elif key == STATE_LIMIT:
+            self.forget_conversations(())
 
     def _on_template_changed(self, path: str) -> None:
         if path == self._path:

@@ -107,14 +107,44 @@ def test_a_deleted_conversation_leaves_no_file(start: Callable[[str], EngineChil
     child = start("qwen2")
     states = tmp_path / "states"
     assert len(list(states.iterdir())) == 2
-    assert isinstance(child.ask(Forget(0, ("cats",), str(states))).last, Forgotten)
+    assert isinstance(child.ask(Forget(0, ("cats",), str(states), LIMIT_BYTES)).last, Forgotten)
     assert len(list(states.iterdir())) == 1
     assert reused(ask(child, long_talk("cats"), "cats")) < MIN_KEPT_TOKENS
     child.close()
     bare = EngineChild(log_path=tmp_path / "bare.log")
-    assert isinstance(bare.ask(Forget(0, ("dogs", "cats"), str(states))).last, Forgotten)
+    assert isinstance(bare.ask(Forget(0, ("dogs", "cats"), str(states), LIMIT_BYTES)).last, Forgotten)
     bare.close()
     assert not list(states.iterdir())
+
+
+def test_who_wants_nothing_kept_has_nothing_kept_at_once(start: Callable[[str], EngineChild], tmp_path: Path) -> None:
+    child = start("qwen2")
+    ask(child, long_talk("cats"), "cats")
+    child = start("qwen2")
+    states = tmp_path / "states"
+    assert list(states.iterdir())
+    child.ask(Forget(0, (), str(states), 0))
+    assert not list(states.iterdir())
+    ask(child, long_talk("cats"), "cats")
+    child.close()
+    assert not list(states.iterdir())
+
+
+def test_another_limit_for_states_loads_no_model_again(
+    start: Callable[[str], EngineChild], models: Path, tmp_path: Path
+) -> None:
+    child = start("qwen2")
+    states = str(tmp_path / "states")
+
+    def load(model: str, limit_bytes: int) -> Run:
+        path = str(models / f"{model}.gguf")
+        return child.ask(Load(0, path, 1024, threads=1, state_folder=states, state_limit_bytes=limit_bytes))
+
+    assert load("mamba", LIMIT_BYTES).of(Loading)
+    child.ask(Forget(0, (), states, 2 * LIMIT_BYTES))
+    back = load("qwen2", 2 * LIMIT_BYTES)
+    assert isinstance(back.last, Loaded)
+    assert not back.of(Loading)
 
 
 def test_a_longer_context_keeps_what_was_read(

@@ -46,7 +46,6 @@ from app.engine.worker.vulkan_drivers import vulkan_drivers
 
 log = logging.getLogger(__name__)
 
-_NO_LIMIT_BYTES = 1 << 62
 _STORE_GRACE_S = 1.0  # for what is being written when the child ends
 
 
@@ -173,10 +172,13 @@ class LlamaBackend:
         for conversation_id in request.conversation_ids:
             for loaded in self._models():
                 loaded.session.forget(conversation_id)
-            if self._store is not None:
-                self._store.forget(conversation_id)
-        if request.state_folder and request.state_folder != self._store_options[0]:
-            store = StateStore(Path(request.state_folder), _NO_LIMIT_BYTES)
+        if request.state_folder:
+            store = self._store
+            if store is not None and request.state_folder == self._store_options[0]:
+                store.set_limit(request.state_limit_bytes)
+                self._store_options = (request.state_folder, request.state_limit_bytes)
+            else:
+                store = StateStore(Path(request.state_folder), request.state_limit_bytes)
             for conversation_id in request.conversation_ids:
                 store.forget(conversation_id)
         emit(Forgotten(request.id))

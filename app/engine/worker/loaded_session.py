@@ -21,8 +21,9 @@ class LoadedSession:
     file: tuple[int, int]  # size and time of change
 
     def serves(self, request: Load) -> bool:
-        """Whether this is what a request wants, and the file is still the same."""
-        return replace(self.request, id=request.id) == request and self.file == file_mark(request.path)
+        """Whether this is what a request wants, and the file is still the same. Where states lie is not the model's."""
+        alike = replace(self.request, id=request.id, state_limit_bytes=request.state_limit_bytes)
+        return alike == request and self.file == file_mark(request.path)
 
     def differs_in_length(self, request: Load) -> bool:
         """Whether a request wants this with a context of another, given length."""

@@ -42,7 +42,7 @@ class StateFolder:
     def __init__(self, path: Path, limit_bytes: int) -> None:
         """Keep at most `limit_bytes` in the folder `path`, which need not exist yet."""
         self._path = path
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
 
     def new_path(self, key: bytes, conversation: bytes) -> Path:
         """A name that no file has, in a folder that exists. Raises OSError."""
@@ -63,7 +63,7 @@ class StateFolder:
         Those in `first` go first, then those unused for longest, and those from the future, which a clock that was
         wrong has made, before these. When the disk is low ours are the first files to go.
         """
-        if size_bytes > self._limit_bytes:
+        if size_bytes > self.limit_bytes:
             return False
         latest_ns = time.time_ns() + _CLOCK_NS
 
@@ -72,7 +72,7 @@ class StateFolder:
 
         entries = sorted(self.states(), key=value, reverse=True)
         total_bytes = sum(entry.size_bytes for entry in entries)
-        while total_bytes + size_bytes > self._limit_bytes or not self._has_disk_for(size_bytes):
+        while total_bytes + size_bytes > self.limit_bytes or not self._has_disk_for(size_bytes):
             if not entries:
                 return False
             entry = entries.pop()

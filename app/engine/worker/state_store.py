@@ -215,6 +215,15 @@ class StateStore:
                 if entry.conversation == short(conversation):
                     remove(entry.path)
 
+    def set_limit(self, limit_bytes: int) -> None:
+        """Keep at most so much from now on; nothing at all with 0, also of what is being written."""
+        with self._changed:
+            self._folder.limit_bytes = limit_bytes
+        if limit_bytes:
+            self._folder.make_room(0)
+        else:
+            self.clear()
+
     def clear(self) -> None:
         """Remove all states."""
         with self._changed:

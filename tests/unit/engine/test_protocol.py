@@ -40,7 +40,7 @@ REQUESTS: tuple[Request, ...] = (
         logit_bias={"5": -1.5},
     ),
     Adapt(3, ()),
-    Forget(4, ("a", "b"), "/states"),
+    Forget(4, ("a", "b"), "/states", 0),
     Devices(2**63),
     Stop(-1),
     Shutdown(),
