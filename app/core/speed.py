@@ -43,21 +43,19 @@ class SpeedModel:
     bandwidths: Mapping[str, float]  # bytes per second with which weights are read, by ggml's name of the device
     runs: Sequence[PastRun] = field(default_factory=tuple)  # oldest first
 
-    def expected(self, shape: ModelShape, plan: EnginePlan) -> float | None:
-        """Tokens per second by the arithmetic alone; None when a device that takes part has not been measured."""
-        seconds = self._seconds(token_bytes(shape, plan))
-        return 1 / seconds if seconds else None
-
     def tokens_per_second(
         self, shape: ModelShape, plan: EnginePlan, model: str = "", quantization: str = ""
     ) -> float | None:
-        """The same, corrected by what this machine has done; None when too little is known."""
+        """What it will write, corrected by what this machine has done.
+
+        None when a device that takes part has not been measured.
+        """
         read_bytes = token_bytes(shape, plan)
         seconds = self._seconds(read_bytes)
         return self._factor(read_bytes.keys(), model, quantization) / seconds if seconds else None
 
     def _seconds(self, read_bytes: Mapping[str, int]) -> float | None:
-        """How long a token takes that reads so much on each device; None as above."""
+        """How long a token takes that reads so much on each device; None when one of them has not been measured."""
         if any(self.bandwidths.get(device, 0.0) <= 0 for device in read_bytes):
             return None
         return sum(size_bytes / self.bandwidths[device] for device, size_bytes in read_bytes.items())

@@ -110,11 +110,6 @@ class AttemptJournal:
         found = (each for each in self._read()[1] if each.kind is kind)
         return {each.name: each for each in found if not (engine and each.engine and each.engine != engine)}
 
-    @property
-    def failures(self) -> tuple[Attempt, ...]:
-        """Everything that failed and was not forgotten."""
-        return tuple(self._read()[1])
-
     def _read(self) -> tuple[list[Attempt], list[Attempt]]:
         """What runs and what failed; a file that cannot be read is as good as none."""
         if self._path is None:
@@ -152,5 +147,8 @@ class AttemptJournal:
 
 
 def _attempt(data: dict[str, Any]) -> Attempt:
+    """Raises ValueError or TypeError."""
     entry = Attempt(**data)
-    return replace(entry, kind=AttemptKind(entry.kind))
+    if not (isinstance(entry.name, str) and isinstance(entry.pid, int) and entry.pid >= 0):
+        raise ValueError(f"no attempt: {data}")
+    return replace(entry, kind=AttemptKind(entry.kind), process_started_at=float(entry.process_started_at))

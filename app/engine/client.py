@@ -53,9 +53,6 @@ class EngineClient(QObject):
     died = Signal(object)
     """The child ended by itself or was killed: a UserError. Requests in flight get no further events."""
 
-    ready = Signal()
-    """The child listens."""
-
     def __init__(
         self,
         command: Sequence[str],
@@ -232,8 +229,6 @@ class EngineClient(QObject):
                 return
             self._note(event)
             self.event_received.emit(event)
-            if isinstance(event, Ready):
-                self.ready.emit()
 
     def _events_in(self, lines: Iterable[bytes]) -> Iterator[Event]:
         for line in lines:

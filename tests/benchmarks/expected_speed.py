@@ -48,8 +48,8 @@ def measure(child: EngineChild, name: str, path: Path, copied: float, tested: fl
         raise SystemExit(f"{name}: {loaded}")
     plan = loaded_plan(loaded.model.plan)
     assert plan is not None
-    guess = SpeedModel({HOST: copied}).expected(shape, plan)
-    expected = SpeedModel({HOST: tested}).expected(shape, plan)
+    guess = SpeedModel({HOST: copied}).tokens_per_second(shape, plan)
+    expected = SpeedModel({HOST: tested}).tokens_per_second(shape, plan)
     assert guess is not None
     assert expected is not None
     seen = []

@@ -287,14 +287,14 @@ def test_after_another_length_of_the_context_another_answer_reads_nothing_again(
     driver = drive(architecture, 2)
     talk = long_talk("cats")
     first = driver.ask(talk, "cats")
-    store.clear()
+    store.forget("cats")
     for length in (2048, 1024):
         driver.model.replan = gives(
             EnginePlan(ContextPlan(length, output_tokens=32, sequences=2), Placement(), 1, 2, ())
         )
         driver.session.resize(length)
         store.wait(5)
-        store.clear()
+        store.forget("cats")
         again = driver.ask(talk, "cats")
         assert reused(again) == first.of(PromptStarted)[0].prompt_tokens - 1
         assert again.text == first.text

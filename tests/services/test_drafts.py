@@ -101,7 +101,8 @@ def test_to_have_no_draft_model_does_not_let_a_driver_try_again_that_ended_the_e
     load(qtbot, profile, "/good.gguf")
     for draft in ("/small.gguf", ""):
         choose(qtbot, profile.models, draft)
-    assert journal.failures == (crashed,)
+    assert journal.failed(AttemptKind.BACKEND) == {"vulkan": crashed}
+    assert journal.failed(AttemptKind.DRAFT) == {}
 
 
 @pytest.mark.logs_warnings

@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 from app.core.errors import ErrorKind, UserError
 from app.core.events import Counted
 from app.engine import protocol
+from app.engine.attempts import AttemptKind
 from app.engine.protocol import Count
 from app.services.profile import Profile
 from tests.services.conftest import WAIT_MS, StartProfile
@@ -185,7 +186,7 @@ def test_a_device_that_ends_the_engine_long_after_a_cancelled_load_is_remembered
         profile.models.cancel_load()
     with qtbot.waitSignal(profile.engine.died, timeout=WAIT_MS):
         profile.engine.send(protocol.TestDevice(profile.engine.next_id(), "Vulkan0", ""))
-    assert [attempt.name for attempt in profile.models._journal.failures] == ["Vulkan0"]
+    assert list(profile.models._journal.failed(AttemptKind.DEVICE)) == ["Vulkan0"]
 
 
 @pytest.mark.logs_warnings

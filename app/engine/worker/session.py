@@ -81,7 +81,6 @@ class Session:
             StateKey(
                 model_hash=model_hash(model.path),
                 engine_version=" ".join(versions().values()),
-                template="",
                 cache_type=model.cache_type,
                 flash_attention=model.flash_attention,
             )

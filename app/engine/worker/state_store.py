@@ -45,7 +45,6 @@ class StateKey:
 
     model_hash: str  # `model_hash.model_hash` of the file
     engine_version: str
-    template: str
     cache_type: str  # "f16", "q8_0", "q4_0"
     flash_attention: bool = False  # without it the values are stored transposed
     adapters: tuple[tuple[str, float], ...] = ()  # hash and scale
@@ -215,6 +214,7 @@ class StateStore:
                 if entry.conversation == short(conversation):
                     remove(entry.path)
 
+<<<<<<< Updated upstream
     def set_limit(self, limit_bytes: int) -> None:
         """Keep at most so much from now on; nothing at all with 0, also of what is being written."""
         with self._changed:
@@ -231,6 +231,8 @@ class StateStore:
             for entry in self._folder.states_and_parts():
                 remove(entry.path)
 
+=======
+>>>>>>> Stashed changes
     def used_bytes(self) -> int:
         """How much all states take on disk."""
         return sum(entry.size_bytes for entry in self._folder.states())

@@ -63,8 +63,8 @@ def test_the_time_is_the_sum_over_devices() -> None:
     read = token_bytes(LLAMA, plan)
     speed = SpeedModel({HOST: 4e10, "CUDA0": 4e11})
     seconds = read[HOST] / 4e10 + read["CUDA0"] / 4e11
-    assert speed.expected(LLAMA, plan) == pytest.approx(1 / seconds)
-    assert SpeedModel({HOST: 4e10}).expected(LLAMA, plan) is None
+    assert speed.tokens_per_second(LLAMA, plan) == pytest.approx(1 / seconds)
+    assert SpeedModel({HOST: 4e10}).tokens_per_second(LLAMA, plan) is None
 
 
 def test_a_card_that_gets_nothing_is_not_waited_for() -> None:
@@ -72,7 +72,7 @@ def test_a_card_that_gets_nothing_is_not_waited_for() -> None:
     plan = plan_of(LLAMA, 12 * GIB, GIB // 16)
     assert [share.layers for share in plan.shares] == [0, 32, 0]
     assert set(token_bytes(LLAMA, plan)) == {"CUDA0"}
-    assert SpeedModel({HOST: 4e10, "CUDA0": 4e11}).expected(LLAMA, plan) is not None
+    assert SpeedModel({HOST: 4e10, "CUDA0": 4e11}).tokens_per_second(LLAMA, plan) is not None
 
 
 def run(model: str, quantization: str, factor: float, device: str = HOST) -> PastRun:
@@ -83,7 +83,7 @@ def run(model: str, quantization: str, factor: float, device: str = HOST) -> Pas
 def test_past_runs_correct_it_the_nearest_first() -> None:
     plan = plan_of(LLAMA)
     bare = SpeedModel({HOST: 4e10})
-    expected = bare.expected(LLAMA, plan)
+    expected = bare.tokens_per_second(LLAMA, plan)
     assert expected is not None
     runs = (
         run("other", "Q8_0", 1.2),
@@ -111,7 +111,7 @@ def test_runs_hold_when_the_bandwidth_was_measured_wrong() -> None:
     """What a busy machine made of the bandwidth is made good by runs, and counts no more once it is measured anew."""
     plan = plan_of(LLAMA)
     runs = (run("same", "", 0.9), run("other", "", 0.9))
-    right = SpeedModel({HOST: 4e10}).expected(LLAMA, plan)
+    right = SpeedModel({HOST: 4e10}).tokens_per_second(LLAMA, plan)
     assert right is not None
     for measured in (1e10, 4e10, 8e10):
         for model in ("same", "new"):
@@ -124,14 +124,14 @@ def test_a_run_on_other_devices_says_nothing() -> None:
     kept = plan_of(MIXTURE, 8 * GIB)
     bandwidths = {HOST: 4e10, "CUDA0": 4e11}
     runs = (PastRun("same", "", {"CUDA0": 4_000_000_000}, 50.0),)
-    bare = SpeedModel(bandwidths).expected(MIXTURE, kept)
+    bare = SpeedModel(bandwidths).tokens_per_second(MIXTURE, kept)
     assert SpeedModel(bandwidths, runs).tokens_per_second(MIXTURE, kept, "same") == bare
 
 
 def test_a_disturbed_run_does_not_turn_a_verdict_upside_down() -> None:
     plan = plan_of(LLAMA)
     speed = SpeedModel({HOST: 4e10}, (run("same", "", 1e-6),))
-    bare = speed.expected(LLAMA, plan)
+    bare = SpeedModel({HOST: 4e10}).tokens_per_second(LLAMA, plan)
     assert bare is not None
     assert speed.tokens_per_second(LLAMA, plan, "same") == pytest.approx(bare / 10)
 

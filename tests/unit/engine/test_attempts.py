@@ -39,7 +39,7 @@ def test_an_attempt_is_on_the_disk_while_it_is_made_and_gone_after_it(path: Path
     assert not journal.is_open
     with pytest.raises(ValueError, match="no model"), journal.attempt(AttemptKind.DEVICE, "Vulkan0"):
         raise ValueError("no model")
-    assert (journal.is_open, journal.failures) == (False, ())
+    assert (journal.is_open, journal.failed(AttemptKind.DEVICE)) == (False, {})
 
 
 def test_what_a_dead_process_left_is_a_failure_until_it_is_forgotten(path: Path) -> None:
@@ -51,9 +51,9 @@ def test_what_a_dead_process_left_is_a_failure_until_it_is_forgotten(path: Path)
     assert journal.failed(AttemptKind.DEVICE, "two") == {}, "another engine may try"
     assert journal.failed(AttemptKind.BACKEND, "one") == {}
     journal.forget("/other.gguf")
-    assert journal.failures
+    assert journal.failed(AttemptKind.DEVICE)
     journal.forget("/m.gguf")
-    assert journal.failures == ()
+    assert journal.failed(AttemptKind.DEVICE) == {}
 
 
 def test_a_device_that_fails_twice_is_there_once(path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_device_that_fails_twice_is_there_once(path: Path) -> None:
     for _ in range(2):
         die_while_trying(path, "Vulkan0")
         journal.settle()
-    assert len(journal.failures) == 1
+    assert len(json.loads(path.read_text())["failed"]) == 1
 
 
 def test_what_was_ended_on_purpose_is_no_failure(path: Path) -> None:
@@ -71,12 +71,24 @@ def test_what_was_ended_on_purpose_is_no_failure(path: Path) -> None:
     assert journal.settle() == ()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"running": 3, "failed": []}', '{"running": [{}], "failed": []}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        '{"running": 3, "failed": []}',
+        '{"running": [{}], "failed": []}',
+        '{"running": [{"kind": "device", "name": "Vulkan0", "pid": "one"}], "failed": []}',
+        '{"running": [{"kind": "device", "name": "Vulkan0", "pid": -1}], "failed": []}',
+        '{"running": [{"kind": "device", "name": "Vulkan0", "pid": 1, "process_started_at": null}], "failed": []}',
+    ],
+)
 def test_a_broken_journal_is_as_good_as_none(path: Path, content: str) -> None:
     path.parent.mkdir()
     path.write_text(content)
     journal = AttemptJournal(path)
-    assert (journal.settle(), journal.failures) == ((), ())
+    assert (journal.settle(), journal.failed(AttemptKind.DEVICE)) == ((), {})
     with journal.attempt(AttemptKind.DEVICE, "Vulkan0"):
         assert journal.is_open
 

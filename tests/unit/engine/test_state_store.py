@@ -20,7 +20,7 @@ from app.engine.worker.state_file import StateError, StateHead, TransferCancelle
 from app.engine.worker.state_folder import disk_reserve_bytes
 from app.engine.worker.state_store import StateKey, StateStore, StoredState
 
-KEY = StateKey("model", "engine", "template", "f16")
+KEY = StateKey("model", "engine", "f16")
 GIB = 1024**3
 ROOMY = 1_000_000
 
@@ -112,7 +112,6 @@ class TestFinding:
         [
             replace(KEY, model_hash="another"),
             replace(KEY, engine_version="another"),
-            replace(KEY, template="another"),
             replace(KEY, cache_type="q8_0"),
             replace(KEY, flash_attention=True),
             replace(KEY, adapters=(("hash", 1.0),)),
@@ -282,7 +281,7 @@ class TestDamage:
             other.write_text("mine")
         store.find(KEY, [1, 2, 3])
         store.forget("c")
-        store.clear()
+        StateStore(folder, 0)
         assert files(folder) == sorted(others)
 
     @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
@@ -292,7 +291,7 @@ class TestDamage:
         path.rename(outside)
         path.symlink_to(outside)
         assert store.find(KEY, [1, 2, 3]) is None
-        store.clear()
+        store.forget("c")
         assert outside.exists()
 
 
@@ -374,7 +373,6 @@ class TestRoom:
         assert not store.put(KEY, "c", [1, 2], b"x")
         assert store.find(KEY, [1, 2, 3]) is None
         store.forget("c")
-        store.clear()
         assert [record for record in caplog.records if record.levelno >= logging.WARNING]
 
     def test_what_killed_processes_left_is_removed_in_time(self, store: StateStore, folder: Path) -> None:
@@ -416,12 +414,6 @@ class TestPrivacy:
         kept = put(store, [4, 5], b"x", "kept")
         store.forget("gone")
         assert files(folder) == [kept]
-
-    def test_all_of_them(self, store: StateStore, folder: Path) -> None:
-        put(store, [1, 2, 3], b"x", "a")
-        put(store, [4, 5], b"x", "b")
-        store.clear()
-        assert files(folder) == []
 
 
 class TestThread:
@@ -471,19 +463,14 @@ class TestThread:
         assert written == [b"", b"2" * 100, b"3" * 100]
         store.close(5)
 
-    @pytest.mark.parametrize("delete", [lambda store: store.forget("c"), StateStore.clear])
     def test_what_is_deleted_while_it_is_written_does_not_come_back(
-        self,
-        store: StateStore,
-        folder: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        delete: Callable[[StateStore], None],
+        self, store: StateStore, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         begun, go_on = self.hold_writing(monkeypatch)
         store.put_soon(KEY, "c", [1, 1], b"being written")
         assert begun.wait(5)
         store.put_soon(KEY, "c", [1, 1, 1], b"waiting")
-        delete(store)
+        store.forget("c")
         go_on.set()
         assert store.wait(5)
         assert files(folder) == []
@@ -594,7 +581,7 @@ def test_a_process_killed_while_writing_leaves_no_state(folder: Path, store: Sta
         "from app.engine.worker.state_store import *\n"
         "def stuck(self, target): print('half', flush=True); sys.stdin.read()\n"
         "Path.replace = stuck\n"
-        "StateStore(Path(sys.argv[1]), 10**9).put(StateKey('model', 'engine', 'template', 'f16'), 'c', [1, 2], b'x')"
+        "StateStore(Path(sys.argv[1]), 10**9).put(StateKey('model', 'engine', 'f16'), 'c', [1, 2], b'x')"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
