@@ -214,7 +214,6 @@ class StateStore:
                 if entry.conversation == short(conversation):
                     remove(entry.path)
 
-<<<<<<< Updated upstream
     def set_limit(self, limit_bytes: int) -> None:
         """Keep at most so much from now on; nothing at all with 0, also of what is being written."""
         with self._changed:
@@ -231,8 +230,6 @@ class StateStore:
             for entry in self._folder.states_and_parts():
                 remove(entry.path)
 
-=======
->>>>>>> Stashed changes
     def used_bytes(self) -> int:
         """How much all states take on disk."""
         return sum(entry.size_bytes for entry in self._folder.states())
