@@ -463,14 +463,19 @@ class TestThread:
         assert written == [b"", b"2" * 100, b"3" * 100]
         store.close(5)
 
+    @pytest.mark.parametrize("delete", [lambda store: store.forget("c"), lambda store: store.set_limit(0)])
     def test_what_is_deleted_while_it_is_written_does_not_come_back(
-        self, store: StateStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        store: StateStore,
+        folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        delete: Callable[[StateStore], None],
     ) -> None:
         begun, go_on = self.hold_writing(monkeypatch)
         store.put_soon(KEY, "c", [1, 1], b"being written")
         assert begun.wait(5)
         store.put_soon(KEY, "c", [1, 1, 1], b"waiting")
-        store.forget("c")
+        delete(store)
         go_on.set()
         assert store.wait(5)
         assert files(folder) == []
