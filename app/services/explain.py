@@ -88,6 +88,8 @@ def _plan_reduced(details: dict[str, object]) -> str:
     ).format(number(details.get("used_context")))
     if details.get("used_layers") == details.get("wanted_layers"):
         return words
+    if not details.get("used_layers"):
+        return f"{words} {translate('Explain', 'The processor computes all of it, without the graphics card.')}"
     more = translate("Explain", "The graphics card computes {0} layers of it instead of {1}.")
     return f"{words} {more.format(number(details.get('used_layers')), number(details.get('wanted_layers')))}"
 

@@ -24,7 +24,7 @@ from app.core.events import (
 from app.core.plan import Machine
 from app.engine.attempts import AttemptJournal
 from app.engine.protocol import Load, Unload
-from app.engine.worker import model_loader
+from app.engine.worker import llama_backend, model_loader
 from app.engine.worker.backend import RequestControl
 from app.engine.worker.llama_backend import LlamaBackend
 from app.engine.worker.loaded_model import LoadedModel
@@ -144,6 +144,60 @@ def test_a_file_that_was_replaced_is_loaded_anew(child: EngineChild, models: Pat
     file.unlink()
     shutil.copy(models / "mamba.gguf", file)
     assert child.load(file).last.model.architecture == "mamba"
+
+
+@pytest.mark.parametrize("has_room", [True, False])
+def test_the_model_before_stays_as_long_as_memory_does(
+    models: Path, monkeypatch: pytest.MonkeyPatch, has_room: bool
+) -> None:
+    def load(name: str) -> None:
+        events: list[Event] = []
+        backend.load(Load(1, str(models / f"{name}.gguf"), 512, threads=1), events.append, RequestControl())
+        assert isinstance(events[-1], Loaded)
+
+    backend = LlamaBackend(AttemptJournal(None))
+    try:
+        load("gemma")
+        monkeypatch.setattr(llama_backend, "has_room_to_spare", lambda: has_room)
+        load("qwen2")
+        assert len(backend._models()) == (2 if has_room else 1)
+        monkeypatch.setattr(llama_backend, "has_room_to_spare", lambda: False)  # another program has taken it
+        backend.rest()
+        (left,) = backend._models()
+        assert left.info.architecture == "qwen2"
+    finally:
+        backend.close()
+
+
+def test_what_the_model_before_gives_back_counts_as_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a computer that holds one of them and a half, the second gets as long a context as the first."""
+    vocabulary = tiny.bpe_vocabulary()
+    for name in "ab":
+        tiny.write_model(tmp_path / f"{name}.gguf", vocabulary, head_size=64, context_length=8192)
+    backend = LlamaBackend(AttemptJournal(None))
+    size_bytes = 1 << 34
+
+    def survey(*_: object) -> Machine:
+        held = 0
+        for model in (loaded.session.model for loaded in backend._models()):
+            if model.plan is not None and model.handle is not None:
+                held += model.copied_weights_bytes
+                held += 0 if model.context is None else model.plan.shares[0].context_bytes
+        return Machine(size_bytes - held, threads=1)
+
+    monkeypatch.setattr(model_loader, "survey", survey)
+    try:
+        for name in "ab":
+            backend.load(Load(1, str(tmp_path / f"{name}.gguf"), threads=1), lambda event: None, RequestControl())
+            loaded = backend._models()[0].session.model
+            assert loaded.plan is not None
+            assert loaded.context_length == 8192
+            share = loaded.plan.shares[0]
+            half = share.cache_bytes // loaded.plan.context.sequences // 2
+            size_bytes = share.total_bytes + share.compute_bytes + half
+        assert len(backend._models()) == 1
+    finally:
+        backend.close()
 
 
 @pytest.mark.logs_warnings

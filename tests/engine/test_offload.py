@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.core.events import Device, Loaded
+from app.core.errors import NoticeKind
+from app.core.events import Device, Loaded, Notice
 from app.engine.protocol import Devices, Load
 from app.engine.worker.binding import LIBRARY_FOLDER
 from app.engine.worker.device_list import GPU_KINDS
 from tests.benchmarks.shapes import Shape, write_file
 from tests.engine.engine_child import EngineChild, assistant, user
 from tests.engine.release_engine import release_libraries
+from tests.fixtures import tiny_gguf as tiny
 
 pytestmark = pytest.mark.engine
 
@@ -116,3 +118,26 @@ def test_the_processor_alone_can_be_chosen(gpu_child: EngineChild) -> None:
 def test_a_cache_of_another_type_works_on_the_gpu(gpu_child: EngineChild) -> None:
     load(gpu_child, BUILTIN, ALL_LAYERS, cache_type="q8_0")
     assert all(converse(gpu_child))
+
+
+def test_a_card_that_takes_nothing_gives_way_to_the_processor(
+    gpu_child: EngineChild, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its driver refuses what should fit, with each of the smaller plans; the last one goes without it."""
+    if not gpus_of(gpu_child)[0].name.startswith("Vulkan"):
+        pytest.skip("only Vulkan's buffers can be told to be small")
+    monkeypatch.setenv("GGML_VK_FORCE_MAX_BUFFER_SIZE", str(1 << 20))
+    path = tiny.write_model(
+        tmp_path / "roomy.gguf", tiny.bpe_vocabulary(), layers=8, head_size=256, context_length=8192
+    )
+    child = EngineChild(log_path=tmp_path / "engine.log", timeout_s=COMPILING_S)
+    try:
+        run = child.ask(Load(0, str(path), threads=1))
+        assert isinstance(run.last, Loaded), run.last
+        assert [share["name"] for share in run.last.model.plan["devices"]] == ["CPU"]
+        (notice,) = [each for each in run.of(Notice) if each.kind is NoticeKind.PLAN_REDUCED]
+        assert (notice.details["wanted_layers"], notice.details["used_layers"]) == (9, 0)
+        assert (tmp_path / "engine.log").read_text().count(" plan: ") == 4
+        assert child.generate([user("hello")], max_tokens=4).text
+    finally:
+        child.close()

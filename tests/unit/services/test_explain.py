@@ -56,6 +56,17 @@ def test_a_load_that_was_given_up_says_that_less_was_tried() -> None:
     assert "with less memory" not in explain(UserError(ErrorKind.LOAD_FAILED, **figures, smaller_plans=0)).text
 
 
+@pytest.mark.parametrize(
+    ("layers", "words"), [(33, ""), (20, "20 layers of it instead of 33"), (0, "without the graphics card")]
+)
+def test_a_smaller_plan_says_what_is_left_to_the_graphics_card(layers: int, words: str) -> None:
+    figures: dict[str, object] = {"wanted_context": 8192, "used_context": 4096, "wanted_layers": 33}
+    told = explain_notice(NoticeKind.PLAN_REDUCED, {**figures, "used_layers": layers})
+    assert "4,096 tokens" in told
+    assert words in told
+    assert ("graphics card" in told) == bool(words)
+
+
 def test_without_any_context_that_fits_another_model_is_offered() -> None:
     kinds = [a.kind for a in explain(UserError(ErrorKind.NOT_ENOUGH_MEMORY, suggested_context_length=0)).actions]
     assert ActionKind.USE_CONTEXT_LENGTH not in kinds
