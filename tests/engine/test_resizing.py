@@ -20,8 +20,9 @@ from app.engine.worker.binding import llama
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.loaded_model import LoadedModel
 from app.engine.worker.model_loader import load_model
+from app.engine.worker.rpc_servers import RpcServers
 from tests.fixtures import tiny_gguf as tiny
-from tests.fixtures.architectures import ARCHITECTURES, write_architecture
+from tests.fixtures.architectures import ARCHITECTURES, FURTHER, MIXTURES, write_architecture
 from tests.fixtures.gguf_bytes import tiny_llama
 
 pytestmark = pytest.mark.engine
@@ -53,7 +54,7 @@ _kept: list[Any] = []  # the library calls what is in them as long as it lives
 def opened(path: Path, log: EngineLog, context_length: int = 0, **fields: Any) -> LoadedModel:
     events: list[Event] = []
     request = Load(1, str(path), context_length, threads=1, **fields)
-    model, _ = load_model(request, events.append, RequestControl(), log, lambda: None)
+    model, _ = load_model(request, events.append, RequestControl(), log, RpcServers(frozenset), lambda: None)
     return model
 
 
@@ -124,11 +125,14 @@ def test_what_no_longer_fits_is_let_go(engine_log: RecordingLog, models: Path) -
     model.close()
 
 
+CASES = {**ARCHITECTURES, **MIXTURES, "qwen4exp": FURTHER["qwen4exp"]}  # all ways in which states are written
+
+
 @pytest.mark.logs_warnings  # llama.cpp's, about the widths of values and whole caches for windows
-@pytest.mark.parametrize("name", [name for name, each in ARCHITECTURES.items() if each.side_by_side])
+@pytest.mark.parametrize("name", [name for name, each in CASES.items() if each.side_by_side])
 def test_the_most_important_go_to_the_first_places(engine_log: RecordingLog, tmp_path: Path, name: str) -> None:
     """Fewer conversations than before: llama.cpp alone would refuse their states."""
-    path = write_architecture(tmp_path / "model.gguf", ARCHITECTURES[name])
+    path = write_architecture(tmp_path / "model.gguf", CASES[name])
     expected = {}
     for sequences in (4, 2):
         model = opened(path, engine_log, 256)

@@ -9,9 +9,17 @@
                         type of values i32, then bytes of a row u64 and the rows,
                         or, transposed, bytes of a number u32, width u32, the numbers
 
-and behind the caches what recurrent layers keep. A stream is a place for a conversation: in the state of one
-conversation all are empty but one. Models with sliding windows have two caches: of the layers that see everything, and
-of those with a window, which has only the cells that the next token sees.
+and behind the caches what recurrent layers keep:
+
+    1 u32, position i32, 0 u32, 0 u32, layers u32
+    for each layer that keeps something: type i32, bytes u64, the numbers; in some models (Qwen 4) bytes u64 and
+                                         numbers once more, of what it knows of the latest words
+    for each of these layers once more: type i32, bytes u64, the numbers
+
+A stream is a place for a conversation: in the state of one conversation all are empty but one. Models with sliding
+windows have two caches: of the layers that see everything, and of those with a window, which has only the cells that
+the next token sees. Those that pick by an index what they attend to have a cache of the index as well, the last of all.
+DeepSeek 4 has three numbers before its two caches, and behind them what it compresses, where streams do not show.
 """
 
 from __future__ import annotations
@@ -26,7 +34,14 @@ HEAD = struct.Struct("<Ii")
 _CELL = struct.Struct("<iI")
 _ROWS = struct.Struct("<iQ")
 _TRANSPOSED = struct.Struct("<iII")
+_RECURRENT = struct.Struct("<Ii3I")
+_SIZE = struct.Struct("<Q")
 _MAX_LAYERS = 1024
+_MAX_CACHES = 8
+_F32 = 0  # ggml.h: the type of what recurrent layers keep
+_COMPRESSED = struct.Struct("<3I")
+_COMPRESSED_MAGIC = 0x34565344  # "DSV4"
+_COMPRESSED_CACHES = 2
 _SEQUENCE_BYTES = 4
 _PLACE_BYTES = 12  # llama_kv_cell_ext, in models whose positions have several numbers: two of them, and the token
 
@@ -77,11 +92,15 @@ class StateReader:
         """Whether nothing follows."""
         return self.at == len(self._state)
 
-    def head(self) -> None:
-        """What all states begin with."""
+    def head(self) -> int:
+        """What all states begin with. Returns how many caches may follow."""
         magic, _ = self._take(HEAD)
         if magic != MAGIC:
             raise StreamsError("no state of a sequence")
+        if self.peek() != _COMPRESSED_MAGIC:
+            return _MAX_CACHES
+        self._take(_COMPRESSED)
+        return _COMPRESSED_CACHES
 
     def peek(self) -> int:
         """The next number, without taking it."""
@@ -99,6 +118,27 @@ class StateReader:
                 except StreamsError:
                     self.at = start
         raise StreamsError("no cache that this module knows")
+
+    def recurrent(self, streams: int) -> memoryview:
+        """What recurrent layers keep, up to a cache of so many streams or the end.
+
+        The reader stays where it is when this raises StreamsError.
+        """
+        start = self.at
+        try:
+            cells, _, sequences, is_transposed, layers = self._take(_RECURRENT)
+            if (cells, sequences, is_transposed) != (1, 0, 0) or layers > _MAX_LAYERS:
+                raise StreamsError("something else than states")
+            while not self.is_at_end and (number := self.peek()) != streams:
+                if number == _F32:
+                    self._rows(1)
+                else:
+                    (size,) = self._take(_SIZE)
+                    self._bytes(size)
+        except StreamsError:
+            self.at = start
+            raise
+        return self._state[start : self.at]
 
     def _cache(self, place_bytes: int, has_values: bool) -> Cache:
         (streams,) = self._take(U32)

@@ -6,7 +6,7 @@ llama.cpp writes the state of one sequence with a place for every sequence of th
 
 from __future__ import annotations
 
-from app.engine.worker.state_reader import HEAD, U32, StateReader, StreamsError
+from app.engine.worker.state_reader import U32, StateReader, StreamsError
 
 __all__ = ["StreamsError", "with_number_of_streams", "with_streams"]
 
@@ -17,29 +17,34 @@ def with_streams(state: memoryview, before: int, after: int) -> bytes:
     Raises StreamsError when there is something in it that neither is a cache nor can be what recurrent layers keep.
     """
     reader = StateReader(state)
-    reader.head()
+    caches = reader.head()
     empty = U32.pack(0)
     parts: list[bytes | memoryview] = [state[: reader.at]]
-    while not reader.is_at_end and reader.peek() == before:
+    while caches and not reader.is_at_end:
+        if reader.peek() == before:
+            try:
+                stream = reader.cache().stream
+                parts += [U32.pack(after), stream.content if stream else empty, *[empty] * (after - 1)]
+                caches -= 1
+                continue
+            except StreamsError:
+                if before > 1:  # else it may be the count of recurrent states
+                    raise
         try:
-            stream = reader.cache().stream
+            parts.append(reader.recurrent(before))
         except StreamsError:
-            if before > 1:  # else it may be the count of recurrent states
-                raise
             break
-        parts += [U32.pack(after), stream.content if stream else empty, *[empty] * (after - 1)]
     parts.append(state[reader.at :])
     return b"".join(parts)
 
 
 def with_number_of_streams(state: bytes | bytearray, streams: int) -> bytes | bytearray:
     """The state as a context of `streams` conversations takes it; as it is where that cannot be told."""
-    if len(state) < HEAD.size + U32.size:
-        return state
-    (before,) = U32.unpack_from(state, HEAD.size)
-    if before == streams:
-        return state
+    whole = memoryview(state)
+    reader = StateReader(whole)
     try:
-        return with_streams(memoryview(state), before, streams)
+        reader.head()
+        before = reader.peek()
+        return state if before == streams else with_streams(whole, before, streams)
     except StreamsError:
         return state

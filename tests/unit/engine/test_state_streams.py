@@ -2,7 +2,7 @@ import struct
 
 import pytest
 
-from app.engine.worker.state_streams import StreamsError, with_streams
+from app.engine.worker.state_streams import StreamsError, with_number_of_streams, with_streams
 
 HEAD = struct.pack("<Ii", 0xAF143CD8, 1)
 
@@ -47,6 +47,34 @@ def test_the_count_of_recurrent_states_is_not_taken_for_a_cache() -> None:
     recurrent = struct.pack("<IiI", 1, 77, 0) + bytes(64)
     state = HEAD + cache(1, 0, stream(5)) + recurrent
     assert with_streams(memoryview(state), 1, 3) == HEAD + cache(3, 0, stream(5)) + recurrent
+
+
+def kept(*sizes: int) -> bytes:
+    """What recurrent layers keep, as llama.cpp writes it, of so many bytes each."""
+    layers = b"".join(struct.pack("<iQ", 0, size) + bytes(range(size)) for size in sizes)
+    return struct.pack("<IiIII", 1, 77, 0, 0, len(sizes) // 2) + layers
+
+
+LATEST_WORDS = struct.pack("<Q", 24) + bytes(24)
+
+
+@pytest.mark.parametrize("recurrent", [kept(8, 8, 40, 40), kept(0, 16), kept(8) + LATEST_WORDS + kept(8)[20:]])
+@pytest.mark.parametrize(("before", "after"), [(4, 2), (2, 4), (1, 3), (3, 1)])
+def test_an_index_is_a_cache_behind_what_recurrent_layers_keep(before: int, after: int, recurrent: bytes) -> None:
+    whole, index = stream(9, values=False), stream(9, layers=1)
+    state = HEAD + cache(before, before - 1, whole) + recurrent + cache(before, before - 1, index)
+    expected = HEAD + cache(after, 0, whole) + recurrent + cache(after, 0, index)
+    assert with_streams(memoryview(state), before, after) == expected
+
+
+@pytest.mark.parametrize(("before", "after"), [(4, 2), (2, 4), (1, 3), (3, 1)])
+def test_what_is_compressed_stays_as_it_is(before: int, after: int) -> None:
+    head = HEAD + struct.pack("<3I", 0x34565344, 1, 0)
+    compressed = struct.pack("<4I", 2, 40, 1, 1) + bytes(100)  # begins like a cache of two streams
+    state = head + cache(before, before - 1, stream(9, layers=0)) + cache(before, before - 1, stream(3)) + compressed
+    expected = head + cache(after, 0, stream(9, layers=0)) + cache(after, 0, stream(3)) + compressed
+    assert with_streams(memoryview(state), before, after) == expected
+    assert with_number_of_streams(state, after) == expected
 
 
 def test_nothing_read_stays_nothing() -> None:
