@@ -56,6 +56,12 @@ With several in a batch llama.cpp stores a recurrent state in another one's plac
 src/models/plamo2.cpp multiplies the place of the first state by their number.
 """
 
+WITHOUT_FLASH_ATTENTION = frozenset({"grok", "plm"})
+"""Of these llama.cpp has only the attention that keeps values transposed, and so no quantized ones.
+
+It turns flash attention off for Grok by itself; PLM's graph hands over values of a shape that ends the process then.
+"""
+
 
 def refusal(architecture: str) -> ErrorKind | None:
     """Why a model of this architecture cannot chat; None when it can."""

@@ -106,10 +106,10 @@ def need_of(
 ) -> Need:
     """What a model takes with one conversation of this length, all on one device. Quick: a slider may ask.
 
-    `cpu_flash_attention` as in `app.core.plan.Machine`; on GPUs plans always have it.
+    `cpu_flash_attention` as in `app.core.plan.Machine`; on GPUs plans have it wherever llama.cpp has.
     """
     usable = usable_cache_type(shape, cache_type)
-    flash = on_gpu or prefers_flash_attention(shape, usable, cpu_flash_attention)
+    flash = (on_gpu and shape.flash_attention) or prefers_flash_attention(shape, usable, cpu_flash_attention)
     context = ContextPlan(context_length, output_tokens=OUTPUT_TOKENS, flash_attention=flash, cache_type=usable)
     need = memory_need(shape, context)
     return Need(need.weights_bytes, need.cache_bytes, need.compute_bytes, need.surrounding_bytes)

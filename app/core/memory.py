@@ -146,7 +146,7 @@ def without_reserve(free_bytes: int) -> int:
 
 def usable_cache_type(shape: ModelShape, cache_type: str) -> str:
     """The wished type where the model's heads can be stored so, else f16: llama.cpp refuses or aborts then."""
-    fits = shape.has_cache and not any(length % _CACHE_BLOCK for length in shape.head_lengths)
+    fits = shape.has_cache and shape.flash_attention and not any(length % _CACHE_BLOCK for length in shape.head_lengths)
     return cache_type if fits else "f16"
 
 
@@ -160,7 +160,8 @@ def prefers_flash_attention(shape: ModelShape, cache_type: str, on_processor: bo
 
     llama.cpp has no other attention for quantized values.
     """
-    return cache_type != "f16" or (on_processor and suits_small_attention(shape.head_lengths))
+    suits = on_processor and suits_small_attention(shape.head_lengths)
+    return shape.flash_attention and (cache_type != "f16" or suits)
 
 
 def round_up(value: int, step: int) -> int:

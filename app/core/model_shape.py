@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from app.core.architectures import WITHOUT_FLASH_ATTENTION
 from app.core.gguf import GgufHeader, TensorInfo
 
 FLOAT_BYTES = 4  # of one number in single precision
@@ -82,11 +83,13 @@ class ModelShape:
     expert_feed_forward: int
     state_inner: int  # width inside a state-space layer
     attention_and_state: bool
+    flash_attention: bool  # whether llama.cpp has it for this architecture
 
     @property
     def has_cache(self) -> bool:
         """Whether any layer attends to earlier tokens; if none does, the context's length takes no memory."""
-        return any(self.kv_heads)
+        attends = (self.attention_and_state or not keeps_state for keeps_state in self.recurrent)
+        return any(heads and does for heads, does in zip(self.kv_heads, attends, strict=True))
 
     @property
     def head_lengths(self) -> frozenset[int]:
@@ -142,6 +145,7 @@ def shape_of(header: GgufHeader, tensors: Sequence[TensorInfo]) -> ModelShape:
         expert_feed_forward=max(facts.per_layer("expert_feed_forward_length", layers, feed_forward)),
         state_inner=facts.integer("ssm.inner_size"),
         attention_and_state=facts.architecture in _ATTENTION_AND_STATE,
+        flash_attention=facts.architecture not in WITHOUT_FLASH_ATTENTION,
     )
 
 

@@ -176,9 +176,9 @@ class _Planner:
         context = ContextPlan(context_length, output_tokens=OUTPUT_TOKENS, cache_type=self._cache_type)
         if self._layer_limit:
             for batch in _BATCHES[:2]:
-                yield replace(context, batch_tokens=batch, flash_attention=True), True
+                yield replace(context, batch_tokens=batch, flash_attention=self._shape.flash_attention), True
         first = prefers_flash_attention(self._shape, self._cache_type, self._machine.cpu_flash_attention)
-        for flash in (first,) if first else (False, True):
+        for flash in (first,) if first or not self._shape.flash_attention else (False, True):
             for batch in _BATCHES:
                 outputs = min(OUTPUT_TOKENS, batch)
                 yield replace(context, batch_tokens=batch, output_tokens=outputs, flash_attention=flash), False

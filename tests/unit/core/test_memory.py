@@ -170,6 +170,11 @@ def test_quantized_caches_are_smaller_and_need_heads_of_whole_blocks() -> None:
     odd = shape("llama", **LLAMA_3_8B, attention__key_length=80)
     assert {usable_cache_type(odd, kind) for kind in CACHE_TYPES} == {"f16"}
     assert usable_cache_type(shape("mamba", **MAMBA_3B), "q4_0") == "f16"  # it has no cache
+    for architecture in ("grok", "plm"):  # of these llama.cpp has no flash attention
+        assert usable_cache_type(shape(architecture, **LLAMA_3_8B), "q8_0") == "f16"
+    # RWKV made of Qwen 2 counts heads of keys and values, and keeps a state all the same.
+    qrwkv = {**MAMBA_3B, "wkv__head_size": 64, "attention__head_count_kv": 4}
+    assert usable_cache_type(shape("rwkv6qwen2", **qrwkv), "q8_0") == "f16"
 
 
 def test_weights_are_told_apart_by_where_they_can_lie() -> None:

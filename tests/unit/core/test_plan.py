@@ -60,6 +60,15 @@ def cards(*free_gib: float) -> tuple[Budget, ...]:
     return tuple(Budget(f"GPU{number}", int(each * GIB)) for number, each in enumerate(free_gib))
 
 
+def test_those_without_flash_attention_are_planned_without() -> None:
+    without = replace(dense(), flash_attention=False)
+    for machine in (Machine(64 * GIB, 4, cards(24)), Machine(64 * GIB, 4, cpu_flash_attention=True)):
+        made = plan(without, machine, Wishes(cache_type="q8_0"))
+        assert (made.context.flash_attention, made.context.cache_type) == (False, "f16")
+    tight = Machine(plan(without, Machine(64 * GIB, 4)).total_bytes - MIB, 4)
+    assert not plan(without, tight).context.flash_attention
+
+
 def test_by_default_as_long_as_trained_and_at_most_8192() -> None:
     machine = Machine(64 * GIB, 4)
     made = plan(dense(), machine)
