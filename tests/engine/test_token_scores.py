@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.core.errors import ErrorKind
+from app.core.errors import ErrorKind, UserError
 from app.core.events import Finished, TextDelta, TokenScored
+from app.engine.worker.binding import llama
+from app.engine.worker.conversation_memory import ConversationMemory
+from app.engine.worker.sequence import ContextSequence
 from tests.engine.engine_child import EngineChild, Run, user
+from tests.engine.session_driver import SessionDriver
 from tests.fixtures import tiny_gguf as tiny
 
 pytestmark = pytest.mark.engine
@@ -131,3 +136,35 @@ class TestBias:
         error = ask(child, logit_bias=bias).last.error
         assert error.kind is ErrorKind.BAD_REQUEST
         assert "logit_bias" in str(error.details["reason"])
+
+
+@pytest.mark.parametrize("fields", [{}, {"grammar": "root"}], ids=["without memory", "without a grammar"])
+def test_an_answer_that_does_not_begin_leaves_no_scorer(
+    models: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
+) -> None:
+    def fail(*_: object) -> ContextSequence:
+        raise MemoryError
+
+    opened: set[int | None] = set()
+    closed: set[int | None] = set()
+    make, close = llama.llama_sampler_init_top_k, llama.llama_sampler_free
+
+    def make_noted(count: int) -> Any:
+        sampler = make(count)
+        opened.add(ctypes.cast(sampler, ctypes.c_void_p).value)
+        return sampler
+
+    def close_noted(sampler: Any) -> None:
+        closed.add(ctypes.cast(sampler, ctypes.c_void_p).value)
+        close(sampler)
+
+    driver = SessionDriver(models / "qwen2.gguf", context_length=512)
+    with monkeypatch.context() as patch:
+        patch.setattr(ConversationMemory, "take", fail)
+        patch.setattr(llama, "llama_sampler_init_top_k", make_noted)
+        patch.setattr(llama, "llama_sampler_free", close_noted)
+        with pytest.raises((MemoryError, UserError)):
+            driver.begin([user("go")], alternatives=2, **fields)
+    driver.close()
+    assert opened <= closed
+    assert opened or fields, "the scorer has a sampler of this kind"

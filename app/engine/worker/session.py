@@ -232,11 +232,13 @@ class Session:
             request.continue_last,
         )
         limits = AnswerLimits(request.max_tokens, self.model.context_length, vocabulary.end_tokens)
-        scorer = TokenScorer(request.id, vocabulary, request.alternatives) if request.alternatives else None
         chain = self._chain(request, prompt, sampling, seed)
+        scorer: TokenScorer | None = None
         sequence: ContextSequence | None = None
         speculation: Speculation | None = None
         try:
+            if request.alternatives:
+                scorer = TokenScorer(request.id, vocabulary, request.alternatives)
             chain.accept_prompt(tokens)
             sequence = memory.take(request.conversation_id, tokens, lambda: control.is_stopped)
             emit(PromptStarted(request.id, len(tokens), len(sequence.tokens), prompt.first_visible_id))
@@ -245,9 +247,9 @@ class Session:
                 Answer(request.id, sequence, tokens, chain, seed, stream, limits, speculation, emit, control, scorer)
             )
         except BaseException:  # the place of an answer that did not begin must be free again
-            chain.close()
-            if speculation is not None:
-                speculation.close()
+            for part in (chain, scorer, speculation):
+                if part is not None:
+                    part.close()
             if sequence is not None:
                 memory.release(sequence)
             raise
