@@ -38,14 +38,32 @@ def explain_problem(device: Device) -> str:
             return ""
         case "crashed":
             return translate("ExplainDevices", "It stopped the engine the last time, so Hearth leaves it alone.")
+        case "driver_missing" if device.name == "CUDA":
+            words = translate(
+                "ExplainDevices",
+                "There is no NVIDIA driver. Only NVIDIA’s cards need it: if this computer has one, install its driver.",
+            )
+        case "driver_missing":
+            words = translate(
+                "ExplainDevices",
+                "{0} is not installed. It comes with the driver of a graphics card; on Linux, install the package "
+                "libvulkan1 or vulkan-loader.",
+            ).format(device_name(device))
+        case "no_card":
+            words = translate(
+                "ExplainDevices",
+                "Its driver finds no card. If there is one, restart the computer, or install the driver anew.",
+            )
         case "library_missing":
-            words = translate("ExplainDevices", "A library of its driver is missing. Install the driver anew.")
+            words = translate(
+                "ExplainDevices", "A library that Hearth brings is missing or broken. Install Hearth anew."
+            )
         case "driver_too_old":
             words = translate("ExplainDevices", "Its driver is too old. Install a newer one.")
         case "not_enough_memory":
-            words = translate("ExplainDevices", "It has not enough free memory to start.")
+            words = translate("ExplainDevices", "It has not enough free memory to start. Close programs that use it.")
         case _:
-            words = translate("ExplainDevices", "It does not start.")
+            words = translate("ExplainDevices", "It does not start. Restart the computer, or install a newer driver.")
     return f"{words} ({device.detail})" if device.detail else words
 
 

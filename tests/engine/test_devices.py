@@ -103,7 +103,7 @@ def start(tmp_path: Path) -> Iterator[Any]:
 def test_a_backend_whose_library_is_no_library_is_listed(libraries: Path, start: Any) -> None:
     (libraries / STUB_LIBRARY).write_bytes(b"not a library")
     vulkan = devices_of(start())["Vulkan"]
-    assert (vulkan.kind, vulkan.problem) == ("gpu", "not_started")
+    assert (vulkan.kind, vulkan.problem) == ("gpu", "library_missing")
     assert vulkan.detail
 
 

@@ -20,6 +20,9 @@ GPU_BACKENDS = ("cuda", "hip", "metal", "vulkan")
 RPC_BACKEND = "rpc"
 """Devices of other computers. Loaded for those who name it only."""
 
+_WINDOWS_DRIVERS = {"cuda": "nvcuda.dll", "vulkan": "vulkan-1.dll"}
+"""What a backend needs of a driver. Windows does not say which library it has not found, Linux does."""
+
 LoadLibrary = Callable[[Path], bool]
 """Registers the backend in a library with ggml; False if ggml would not have it."""
 
@@ -102,5 +105,16 @@ def _reason(path: Path) -> str:
     try:
         _unload(ctypes.CDLL(str(path)))
     except OSError as error:
+        driver = _WINDOWS_DRIVERS.get(backend_name(path), "")
+        if sys.platform == "win32" and driver and not _can_load(driver):
+            return f"{driver} could not be found"
         return str(error).replace(os.fspath(path.parent) + os.sep, "")
     return "the backend did not start"
+
+
+def _can_load(name: str) -> bool:
+    try:
+        _unload(ctypes.CDLL(name))
+    except OSError:
+        return False
+    return True

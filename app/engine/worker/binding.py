@@ -127,7 +127,16 @@ def has_small_attention() -> bool:
 
 
 def load_library(path: Path) -> bool:
-    """Register the backend in a library; False if it cannot be loaded, or does not start."""
+    """Register the backend in a library; False if it cannot be loaded, or does not start.
+
+    Windows would search the current folder and the PATH for what the library needs, and not the library's own folder.
+    Python has it searched in that folder and the system's; what is loaded then is there when ggml asks.
+    """
+    if sys.platform == "win32":
+        try:
+            ctypes.CDLL(str(path))
+        except OSError:
+            return False
     return bool(ggml_function("ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)(os.fsencode(path)))
 
 

@@ -7,37 +7,42 @@ import platform
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 import psutil
 
 from app.core.events import Device
 from app.engine.worker.binding import ggml_function, has_small_attention
+from app.engine.worker.nvidia_driver import nvidia_driver
 from app.engine.worker.vulkan_drivers import VulkanDrivers
 
 _KINDS = ("cpu", "gpu", "igpu", "accel")  # ggml-backend.h: enum ggml_backend_dev_type
 GPU_KINDS = frozenset({"gpu", "igpu"})
 
+# What Device.problem may be; the words for it are in app.services.explain_devices.
 CRASHED = "crashed"  # it ended the engine before: see app.engine.attempts
-LIBRARY_MISSING = "library_missing"
+DRIVER_MISSING = "driver_missing"
 DRIVER_TOO_OLD = "driver_too_old"
+NO_CARD = "no_card"  # the driver is there and finds none
 NOT_ENOUGH_MEMORY = "not_enough_memory"
+LIBRARY_MISSING = "library_missing"  # one that Hearth brings
 NOT_STARTED = "not_started"
 
 _BACKEND_NAMES = {"cuda": "CUDA", "hip": "ROCm", "metal": "Metal", "vulkan": "Vulkan", "rpc": "RPC"}
-# What ggml's backends say when they find no device because something is wrong, not because there is none.
+# What ggml's backends say when something is wrong with their driver or, beside a driver, with their card.
 _START_ERROR = re.compile(
     r"failed to initialize (?P<backend>CUDA|ROCm): (?P<reason>.+)|(?P<vulkan>Vulkan \S+ required)"
 )
-_NO_HARDWARE = re.compile(r"no \S+-capable device|no devices? found", re.IGNORECASE)
 _VULKAN_DRIVER = re.compile(r"ggml_vulkan: (?P<index>\d+) = .* \((?P<driver>[^()]*)\) \| uma")
-_DRIVER_WORDS = re.compile(r"driver version is insufficient|Vulkan \S+ required", re.IGNORECASE)
-_MEMORY_WORDS = re.compile(r"out of memory|cannot allocate|failed to allocate", re.IGNORECASE)
-_LIBRARY_WORDS = re.compile(
-    r"cannot open shared object|no such file|image not found|not loaded|could not find module|undefined symbol",
-    re.IGNORECASE,
-)
+_WORDS = {
+    NO_CARD: r"no \S+-capable device",
+    DRIVER_TOO_OLD: r"driver version is insufficient|Vulkan \S+ required|undefined symbol: (?-i:(cu|vk)[A-Z])",
+    DRIVER_MISSING: r"lib(cuda|vulkan)\.so\S*: cannot open|(nvcuda|vulkan-1)\.dll|is a stub library",
+    NOT_ENOUGH_MEMORY: r"out of memory|cannot allocate|failed to allocate",
+    LIBRARY_MISSING: r"cannot open shared object|no such file|image not found|not loaded|could not find module"
+    r"|undefined symbol|invalid ELF header|file too short|not a valid Win32",
+}
+_KINDS_OF_PROBLEMS = {kind: re.compile(words, re.IGNORECASE) for kind, words in _WORDS.items()}  # the first that fits
 _MAX_START_LINES = 200
 
 
@@ -63,15 +68,19 @@ class StartReport:
                 return f"{driver} {version}".strip()
         return logged
 
-    @property
-    def errors(self) -> dict[str, str]:
-        """Why a backend that is loaded found no device although there may be one, by the backend's key."""
+    def errors_beside(self, seen: Sequence[Device]) -> dict[str, str]:
+        """Why a backend that is loaded found nothing to use, by the backend's key; `seen` are the devices of all."""
         errors = {}
         for line in self._lines:
-            if (match := _START_ERROR.search(line)) and not _NO_HARDWARE.search(line):
+            if match := _START_ERROR.search(line):
                 key = {"CUDA": "cuda", "ROCm": "hip"}.get(match["backend"] or "", "vulkan")
                 errors[key] = match["reason"] or match["vulkan"]
-        return errors
+        # A backend that found something works, whatever it said of the rest.
+        return {
+            key: reason
+            for key, reason in errors.items()
+            if not any(device.name.startswith(_BACKEND_NAMES[key]) for device in seen)
+        }
 
 
 def list_devices(report: StartReport | None = None, crashed: Collection[str] = ()) -> tuple[Device, ...]:
@@ -97,7 +106,8 @@ def missing_devices(problems: Mapping[str, str]) -> tuple[Device, ...]:
     found = []
     for backend, reason in problems.items():
         name = _BACKEND_NAMES.get(backend, backend)
-        found.append(Device(name, name, "gpu", 0, 0, driver="", problem=kind_of_problem(reason), detail=reason))
+        driver = nvidia_driver() if backend == "cuda" else ""
+        found.append(Device(name, name, "gpu", 0, 0, driver=driver, problem=kind_of_problem(reason), detail=reason))
     return tuple(found)
 
 
@@ -105,11 +115,7 @@ def kind_of_problem(reason: str) -> str:
     """The kind of a reason in the system's words."""
     if reason == CRASHED:
         return CRASHED
-    if _DRIVER_WORDS.search(reason):
-        return DRIVER_TOO_OLD
-    if _MEMORY_WORDS.search(reason):
-        return NOT_ENOUGH_MEMORY
-    return LIBRARY_MISSING if _LIBRARY_WORDS.search(reason) else NOT_STARTED
+    return next((kind for kind, words in _KINDS_OF_PROBLEMS.items() if words.search(reason)), NOT_STARTED)
 
 
 def working_gpus(devices: Sequence[Device]) -> tuple[Device, ...]:
@@ -163,22 +169,7 @@ def _device(handle: int) -> Device:
 def _driver_version(device: Device) -> str:
     """The version of a device's driver, where somebody tells; on a Mac it is the system's."""
     if device.name.startswith("CUDA"):
-        return _nvidia_driver()
+        return nvidia_driver()
     if sys.platform == "darwin" and device.kind in GPU_KINDS:
         return f"macOS {platform.mac_ver()[0]}"
-    return ""
-
-
-def _nvidia_driver() -> str:
-    """What NVIDIA's management library says, which comes with the driver; else the CUDA that the driver is for."""
-    with suppress(OSError, AttributeError):
-        library = ctypes.CDLL("nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1")
-        buffer = ctypes.create_string_buffer(96)
-        if library.nvmlInit_v2() == 0 and library.nvmlSystemGetDriverVersion(buffer, 96) == 0:
-            return buffer.value.decode("utf-8", "replace")
-    with suppress(OSError, AttributeError):
-        library = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-        number = ctypes.c_int()
-        if library.cuDriverGetVersion(ctypes.byref(number)) == 0:
-            return f"CUDA {number.value // 1000}.{number.value % 1000 // 10}"
     return ""

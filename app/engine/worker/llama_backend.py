@@ -187,8 +187,7 @@ class LlamaBackend:
         system_info = binding.llama.llama_print_system_info().decode("utf-8", "replace").strip()
         crashed = self._journal.failed(AttemptKind.DEVICE, self.engine_name)
         seen = list_devices(self._start_report, crashed)
-        # A backend that found something works, whatever it said of the rest.
-        errors = {} if working_gpus(seen) else self._start_report.errors
+        errors = self._start_report.errors_beside(seen)
         devices = (*seen, *missing_devices({**errors, **self._backends.problems}))
         emit(DevicesListed(request.id, devices, system_info, binding.versions()))
 

@@ -77,10 +77,17 @@ def test_a_model_without_a_plan_has_no_words() -> None:
 @pytest.mark.parametrize(
     ("reason", "kind"),
     [
-        ("libvulkan.so.1: cannot open shared object file: No such file or directory", "library_missing"),
+        ("libvulkan.so.1: cannot open shared object file: No such file or directory", "driver_missing"),
+        ("libcuda.so.1: cannot open shared object file: No such file or directory", "driver_missing"),
+        ("vulkan-1.dll could not be found", "driver_missing"),
+        ("libcublas.so.13: cannot open shared object file: No such file or directory", "library_missing"),
+        ("libggml-cuda.so: undefined symbol: cublasCreate_v2", "library_missing"),
+        ("libggml-vulkan.so: file too short", "library_missing"),
         ("dlopen: Library not loaded: @rpath/libfoo.dylib", "library_missing"),
         ("CUDA driver version is insufficient for CUDA runtime version", "driver_too_old"),
         ("Vulkan 1.2 required", "driver_too_old"),
+        ("libggml-vulkan.so: undefined symbol: vkGetPhysicalDeviceFeatures2", "driver_too_old"),
+        ("no CUDA-capable device is detected", "no_card"),
         ("out of memory", "not_enough_memory"),
         ("the backend did not start", "not_started"),
         ("crashed", "crashed"),
@@ -105,7 +112,10 @@ def test_what_backends_say_while_they_start() -> None:
     card = replace(GPU, description="Some Card (RADV NAVI33)")
     assert report.driver_of(card) == "radv"
     assert report.driver_of(CPU) == ""
-    assert report.errors == {"cuda": "CUDA driver version is insufficient for CUDA runtime version"}
+    cuda = {"cuda": "CUDA driver version is insufficient for CUDA runtime version"}
+    assert report.errors_beside([CPU]) == cuda
+    assert report.errors_beside([GPU, CPU]) == cuda, "another backend works"
+    assert report.errors_beside([replace(GPU, name="CUDA0"), CPU]) == {}
 
 
 def test_a_driver_is_told_with_its_version() -> None:
@@ -121,11 +131,19 @@ def test_a_driver_is_told_with_its_version() -> None:
     assert report.driver_of(replace(GPU, description="Third Card")) == "radv", "as far as it is known"
 
 
-def test_no_card_is_no_problem() -> None:
+def test_a_driver_without_a_card_is_told_and_no_card_at_all_is_not() -> None:
     report = StartReport()
     report.add("ggml_cuda_init: failed to initialize CUDA: no CUDA-capable device is detected")
     report.add("ggml_vulkan: No devices found.")
-    assert report.errors == {}
+    assert report.errors_beside([CPU]) == {"cuda": "no CUDA-capable device is detected"}
+
+
+def test_a_missing_driver_is_named_for_those_who_need_it() -> None:
+    lacking = "{}: cannot open shared object file: No such file or directory"
+    cuda, vulkan = missing_devices({"cuda": lacking.format("libcuda.so.1"), "vulkan": lacking.format("libvulkan.so.1")})
+    assert explain_problem(cuda).startswith("There is no NVIDIA driver.")
+    assert explain_problem(vulkan).startswith("Vulkan is not installed.")
+    assert "vulkan-loader" in explain_problem(vulkan)
 
 
 def test_the_card_of_a_crash_offers_the_processor_where_a_file_was_loaded() -> None:
