@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen, QTextOption
-from PySide6.QtWidgets import QLineEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QTextOption
+from PySide6.QtWidgets import QLineEdit, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from app.ui.conversation_list import ROW_ROLE, ConversationRow, HeadingRow
-from app.ui.theme import ThemeColors, colors, scaled_font
+from app.ui.row_ground import paint_row_ground
+from app.ui.theme import colors, scaled_font
 
 Index = QModelIndex | QPersistentModelIndex
 LONGEST_TITLE_CHARS = 200
 INSET_PX = 4
-RADIUS_PX = 6
 
 
 class ConversationDelegate(QStyledItemDelegate):
@@ -64,7 +64,7 @@ def _paint_heading(painter: QPainter, option: QStyleOptionViewItem, title: str) 
 def _paint_conversation(painter: QPainter, option: QStyleOptionViewItem, row: ConversationRow, title: str) -> None:
     theme = colors()
     box = QRectF(QRect(option.rect)).adjusted(INSET_PX, 1, -INSET_PX, -1)
-    _paint_ground(painter, option, row, box, theme)
+    paint_row_ground(painter, option, box, is_chosen=row.opened)
     metrics = QFontMetrics(option.font)
     margin = _margin_px(option) - INSET_PX
     text_box = box.adjusted(margin, 0, -margin, 0)
@@ -86,25 +86,6 @@ def _paint_conversation(painter: QPainter, option: QStyleOptionViewItem, row: Co
     flow.setWrapMode(QTextOption.WrapMode.NoWrap)
     shown = metrics.elidedText(title, Qt.TextElideMode.ElideRight, int(text_box.width()))
     painter.drawText(text_box, shown, flow)
-
-
-def _paint_ground(
-    painter: QPainter, option: QStyleOptionViewItem, row: ConversationRow, box: QRectF, theme: ThemeColors
-) -> None:
-    state = option.state
-    ground = None
-    if row.opened:
-        ground = theme.selected
-    elif state & QStyle.StateFlag.State_MouseOver:
-        ground = theme.hover
-    if ground is not None:
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(ground))
-        painter.drawRoundedRect(box, RADIUS_PX, RADIUS_PX)
-    if state & QStyle.StateFlag.State_HasFocus:
-        painter.setPen(QPen(QColor(theme.accent), 2))
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawRoundedRect(box.adjusted(1, 1, -1, -1), RADIUS_PX, RADIUS_PX)
 
 
 def _margin_px(option: QStyleOptionViewItem) -> int:

@@ -18,7 +18,7 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QHelpEvent, QKeyEvent, QPainter, QPen
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QHelpEvent, QKeyEvent, QPainter
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QListView,
@@ -31,6 +31,7 @@ from PySide6.QtWidgets import (
 
 from app.services.explain_fit import FitLevel
 from app.ui.models.fit_sign import paint_fit_sign, sign_px
+from app.ui.row_ground import paint_row_ground
 from app.ui.scroll_column import use_slim_scroll_bars
 from app.ui.theme import colors, scaled_font
 
@@ -38,7 +39,6 @@ Index = QModelIndex | QPersistentModelIndex
 ROW_ROLE = int(Qt.ItemDataRole.UserRole) + 1
 LINE_PERCENT = 92  # of the second line
 INSET_PX = 4
-RADIUS_PX = 6
 _ONE_LINE = Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextSingleLine
 _LEADING, _TRAILING = _ONE_LINE | Qt.AlignmentFlag.AlignLeading, _ONE_LINE | Qt.AlignmentFlag.AlignTrailing
 
@@ -261,7 +261,8 @@ class _RowDelegate(QStyledItemDelegate):
         if not row.key:
             _paint_heading(painter, option, row)
         else:
-            _paint_ground(painter, option)
+            box = QRectF(QRect(option.rect)).adjusted(INSET_PX, 1, -INSET_PX, -1)
+            paint_row_ground(painter, option, box)
             _paint_row(painter, option, row)
         painter.restore()
 
@@ -286,24 +287,6 @@ def _paint_heading(painter: QPainter, option: QStyleOptionViewItem, row: Row) ->
     painter.setPen(QColor(colors().muted))
     text = metrics.elidedText(row.title, Qt.TextElideMode.ElideRight, box.width())
     painter.drawText(box, Qt.AlignmentFlag.AlignLeading | Qt.AlignmentFlag.AlignBottom, text)
-
-
-def _paint_ground(painter: QPainter, option: QStyleOptionViewItem) -> None:
-    theme, state = colors(), option.state
-    box = QRectF(QRect(option.rect)).adjusted(INSET_PX, 1, -INSET_PX, -1)
-    ground = None
-    if state & QStyle.StateFlag.State_Selected:
-        ground = theme.selected
-    elif state & QStyle.StateFlag.State_MouseOver:
-        ground = theme.hover
-    if ground is not None:
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(ground))
-        painter.drawRoundedRect(box, RADIUS_PX, RADIUS_PX)
-    if state & QStyle.StateFlag.State_HasFocus:
-        painter.setPen(QPen(QColor(theme.accent), 2))
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawRoundedRect(box.adjusted(1, 1, -1, -1), RADIUS_PX, RADIUS_PX)
 
 
 def _paint_row(painter: QPainter, option: QStyleOptionViewItem, row: Row) -> None:

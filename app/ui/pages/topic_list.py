@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen, QShowEvent
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractScrollArea,
     QListWidget,
-    QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QWidget,
 )
 
+from app.ui.row_ground import paint_row_ground
 from app.ui.scroll_column import use_slim_scroll_bars
 from app.ui.theme import colors, scaled_font
 
@@ -20,7 +20,6 @@ Index = QModelIndex | QPersistentModelIndex
 PADDING_PX = 8
 ROW_PADDING_PX = 4
 HEADING_GAP_PX = 12
-RADIUS_PX = 6
 FIRST_ROWS = 3  # with these the top of the list is in view anyway
 _FLOW = Qt.TextFlag.TextWordWrap
 
@@ -73,30 +72,13 @@ class TopicDelegate(QStyledItemDelegate):
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if not heading:
-            _paint_ground(painter, option, QRectF(box).adjusted(1, 1, -1, -1))
+            paint_row_ground(painter, option, QRectF(box).adjusted(1, 1, -1, -1))
         painter.setFont(_heading_font(option.font) if heading else option.font)
         painter.setPen(QColor(theme.muted if heading else theme.text))
         inside = box.adjusted(PADDING_PX, ROW_PADDING_PX, -PADDING_PX, -ROW_PADDING_PX)
         edge = Qt.AlignmentFlag.AlignBottom if heading else Qt.AlignmentFlag.AlignTop
         painter.drawText(inside, Qt.AlignmentFlag.AlignLeading | edge | _FLOW, words)
         painter.restore()
-
-
-def _paint_ground(painter: QPainter, option: QStyleOptionViewItem, box: QRectF) -> None:
-    theme = colors()
-    ground = None
-    if option.state & QStyle.StateFlag.State_Selected:
-        ground = theme.selected
-    elif option.state & QStyle.StateFlag.State_MouseOver:
-        ground = theme.hover
-    if ground is not None:
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(ground))
-        painter.drawRoundedRect(box, RADIUS_PX, RADIUS_PX)
-    if option.state & QStyle.StateFlag.State_HasFocus:
-        painter.setPen(QPen(QColor(theme.accent), 2))
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawRoundedRect(box.adjusted(1, 1, -1, -1), RADIUS_PX, RADIUS_PX)
 
 
 def _heading_font(font: QFont) -> QFont:

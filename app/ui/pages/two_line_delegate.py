@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPen
-from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
+from PySide6.QtGui import QColor, QFontMetrics, QPainter
+from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
+from app.ui.row_ground import paint_row_ground
 from app.ui.theme import colors, scaled_font
 
 SECOND_LINE_ROLE = Qt.ItemDataRole.UserRole + 1
 PADDING_PX = 8
-RADIUS_PX = 6
 
 
 class TwoLineDelegate(QStyledItemDelegate):
@@ -27,19 +27,7 @@ class TwoLineDelegate(QStyledItemDelegate):
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         box = QRect(option.rect).adjusted(1, 1, -1, -1)
-        ground = None
-        if option.state & QStyle.StateFlag.State_Selected:
-            ground = theme.selected
-        elif option.state & QStyle.StateFlag.State_MouseOver:
-            ground = theme.hover
-        if ground is not None:
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(QColor(ground))
-            painter.drawRoundedRect(QRectF(box), RADIUS_PX, RADIUS_PX)
-        if option.state & QStyle.StateFlag.State_HasFocus:
-            painter.setPen(QPen(QColor(theme.accent), 2))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRoundedRect(QRectF(box).adjusted(1, 1, -1, -1), RADIUS_PX, RADIUS_PX)
+        paint_row_ground(painter, option, QRectF(box))
         inside = box.adjusted(PADDING_PX, PADDING_PX - 1, -PADDING_PX, 1 - PADDING_PX)
         align = Qt.AlignmentFlag.AlignLeading
         for line, size_percent, color, edge in (
