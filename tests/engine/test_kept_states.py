@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
+from app.core.adapter import Adapter
 from app.core.errors import ErrorKind, UserError
 from app.core.events import Finished, Forgotten, Loaded, Loading, PromptStarted
 from app.core.memory import ContextPlan
 from app.core.plan import EnginePlan, Placement
 from app.engine import host_memory
 from app.engine.protocol import ChatMessage, Forget, Load
-from app.engine.worker import binding
+from app.engine.worker import binding, session
 from app.engine.worker.batch import Batch
 from app.engine.worker.conversation_memory import MIN_KEPT_TOKENS
 from app.engine.worker.engine_log import EngineLog
@@ -27,7 +28,9 @@ from app.engine.worker.sequence import ContextSequence
 from app.engine.worker.state_store import StateStore
 from tests.engine.engine_child import EngineChild, Run, assistant, user
 from tests.engine.session_driver import SessionDriver
+from tests.fixtures import tiny_gguf as tiny
 from tests.fixtures.architectures import ARCHITECTURES, write_architecture
+from tests.fixtures.tiny_adapter import pair, write_adapter
 
 pytestmark = pytest.mark.engine
 GREEDY = {"temperature": 0}
@@ -323,6 +326,30 @@ def test_what_was_read_in_a_short_context_is_read_again_where_positions_are_told
         again = drive("phi3 for long texts", 2, length).ask(talk, "cats")
         assert again.text == expected[length]
         assert reused(again) > MIN_KEPT_TOKENS
+
+
+@pytest.mark.parametrize("differs_in", ["nothing", "weights", "engine", "adapters"])
+def test_a_state_serves_only_what_it_was_made_by(
+    store: StateStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, differs_in: str
+) -> None:
+    """llama.cpp would take each of these states without a word."""
+    _library.append(binding.initialize(lambda level, text: None, lambda message: None))
+    talk = long_talk("cats")
+    files = [tiny.write_model(tmp_path / f"{seed}.gguf", tiny.bpe_vocabulary(), seed=seed) for seed in (0, 1)]
+    driver = SessionDriver(files[0], 1, 1024, store)
+    length = driver.ask(talk, "cats").of(PromptStarted)[0].prompt_tokens
+    driver.rest()
+    assert store.wait(5)
+    driver.close()
+    if differs_in == "engine":
+        monkeypatch.setattr(session, "versions", lambda: {**binding.versions(), "ggml": "another"})
+    driver = SessionDriver(files[1 if differs_in == "weights" else 0], 1, 1024, store)
+    if differs_in == "adapters":
+        adapter = write_adapter(tmp_path / "adapter.gguf", pair("blk.0.attn_q.weight", 64, 64))
+        driver.session.adapt((Adapter(str(adapter), 1.0),))
+    found = reused(driver.ask(talk, "cats"))
+    driver.close()
+    assert found == (length - 1 if differs_in == "nothing" else 0)
 
 
 def raises(error: UserError) -> Callable[[int], EnginePlan]:
