@@ -60,7 +60,7 @@ class Ready:
     """The child listens."""
 
     protocol: int
-    engine: str  # "llama.cpp (llama-cpp-python 0.3.36)"
+    engine: str  # "llama.cpp (0.3.36 0.25.3 4release)": version, ggml's, build
     pid: int
 
 

@@ -342,7 +342,7 @@ def test_a_state_serves_only_what_it_was_made_by(
     assert store.wait(5)
     driver.close()
     if differs_in == "engine":
-        monkeypatch.setattr(session, "versions", lambda: {**binding.versions(), "ggml": "another"})
+        monkeypatch.setattr(session, "engine_version", lambda: "another")
     driver = SessionDriver(files[1 if differs_in == "weights" else 0], 1, 1024, store)
     if differs_in == "adapters":
         adapter = write_adapter(tmp_path / "adapter.gguf", pair("blk.0.attn_q.weight", 64, 64))

@@ -174,6 +174,18 @@ def test_a_card_with_another_driver_is_measured_again(
 
 
 @pytest.mark.usefixtures("tests_at_once")
+def test_another_engine_measures_again(
+    qtbot: QtBot, start_profile: StartProfile, end_profile: Callable[[Profile], None]
+) -> None:
+    for version, gpu, fastest in (("1", SLOW_GPU, "CPU"), ("2", GPU, "Vulkan0")):
+        profile = start_profile(gpus=[gpu], version=version)
+        choice = profile.hardware.choice
+        qtbot.waitUntil(lambda: bool(choice.devices) and not choice.untested, timeout=WAIT_MS)  # noqa: B023 - used at once
+        assert choice.fastest == fastest
+        end_profile(profile)
+
+
+@pytest.mark.usefixtures("tests_at_once")
 def test_a_fast_card_stays(qtbot: QtBot, start_profile: StartProfile) -> None:
     profile = start_profile(gpus=[GPU])
     qtbot.waitUntil(lambda: set(profile.hardware.choice.speeds) == {"Vulkan0", "CPU"}, timeout=WAIT_MS)

@@ -88,7 +88,7 @@ class Backend(Protocol):
 
     @property
     def engine_name(self) -> str:
-        """For the Ready event, e.g. "llama.cpp (llama-cpp-python 0.3.36)"."""
+        """For the Ready event, e.g. "llama.cpp (0.3.36 0.25.3 4release)"."""
 
     @property
     def is_answering(self) -> bool:

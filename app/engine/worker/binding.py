@@ -12,9 +12,10 @@ import importlib.metadata
 import importlib.util
 import logging
 import os
+import re
 import sys
 import types
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -163,9 +164,21 @@ class AbortCallback:
         self._watched = None
 
 
-def versions() -> dict[str, str]:
-    """The versions of what computes."""
+@cache
+def versions() -> Mapping[str, str]:
+    """What computes: where any of it is another, speeds, memory and results may be others too.
+
+    The build is that of packaging/devtools, which adds kernels of our own: "4release"; empty for a package of others.
+    """
+    package = importlib.metadata.distribution("llama-cpp-python")
+    build = re.search(r"^Build: (\S+)$", package.read_text("WHEEL") or "", re.MULTILINE)
     return {
-        "llama-cpp-python": importlib.metadata.version("llama-cpp-python"),
+        "llama-cpp-python": package.version,
         "ggml": ggml_function("ggml_version", ctypes.c_char_p)().decode(),
+        "build": build[1] if build else "",
     }
+
+
+def engine_version() -> str:
+    """All of `versions` in one text."""
+    return " ".join(versions().values())

@@ -71,7 +71,7 @@ class LlamaBackend:
 
     @property
     def engine_name(self) -> str:
-        return f"llama.cpp (llama-cpp-python {binding.versions()['llama-cpp-python']})"
+        return f"llama.cpp ({binding.engine_version()})"
 
     def load(self, request: Load, emit: Emit, control: RequestControl) -> None:
         _check_folder(request.state_folder)
@@ -189,7 +189,7 @@ class LlamaBackend:
         seen = list_devices(self._start_report, crashed)
         errors = self._start_report.errors_beside(seen)
         devices = (*seen, *missing_devices({**errors, **self._backends.problems}))
-        emit(DevicesListed(request.id, devices, system_info, binding.versions()))
+        emit(DevicesListed(request.id, devices, system_info, dict(binding.versions())))
 
     def unload(self, request: Unload, emit: Emit) -> None:
         self._close_models()

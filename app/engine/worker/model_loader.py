@@ -85,7 +85,7 @@ class _Loader:
         self._control = control
         self._log = engine_log
         folder = Path(request.state_folder).parent if request.state_folder else None
-        self._history = PlanHistory(folder, binding.versions()["llama-cpp-python"])
+        self._history = PlanHistory(folder, binding.engine_version())
         self._factors = self._history.compute_factors(facts.shape)
         trained = facts.context_length_trained
         length = max(request.context_length, 0)

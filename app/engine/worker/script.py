@@ -94,6 +94,7 @@ class Script:
     answers: tuple[AnswerRule, ...] = (AnswerRule(text="Yes."),)
     loads: tuple[LoadRule, ...] = (LoadRule(),)
     gpus: tuple[ScriptedGpu, ...] = ()
+    version: str = "1"  # of the engine
 
     def answer_to(self, text: str) -> AnswerRule:
         """The rule for a user's message; an empty answer when none fits."""
@@ -116,7 +117,8 @@ def read_script(path: Path) -> Script:
     answers = tuple(_rule(each, AnswerRule) for each in data.get("answers", ()))
     loads = tuple(_rule(each, LoadRule) for each in data.get("loads", ()))
     gpus = tuple(_rule(each, ScriptedGpu) for each in data.get("gpus", ()))
-    return Script(answers or Script().answers, loads or Script().loads, gpus)
+    version = str(data.get("version", Script().version))
+    return Script(answers or Script().answers, loads or Script().loads, gpus, version)
 
 
 def split_tokens(text: str) -> list[str]:

@@ -211,7 +211,7 @@ class ScriptedBackend:
             for gpu in self._script.gpus
         ]
         processor = Device(HOST, "Scripted processor", "cpu", 8 * _GIB, 16 * _GIB)
-        emit(DevicesListed(request.id, (*gpus, processor), "SCRIPTED = 1", {"scripted": "1"}))
+        emit(DevicesListed(request.id, (*gpus, processor), "SCRIPTED = 1", {"scripted": self._script.version}))
 
     @staticmethod
     def _problem(gpu: ScriptedGpu, crashed: Collection[str]) -> str:

@@ -18,7 +18,7 @@ from app.core.template_check import OWN
 from app.engine.protocol import ChatMessage, Generate, Load
 from app.engine.worker.answer import Answer, AnswerLimits
 from app.engine.worker.backend import Emit, RequestControl
-from app.engine.worker.binding import llama, versions
+from app.engine.worker.binding import engine_version, llama
 from app.engine.worker.conversation_format import ConversationFormat
 from app.engine.worker.conversation_memory import ConversationMemory
 from app.engine.worker.format_choice import FormatChoice
@@ -80,7 +80,7 @@ class Session:
         self._key = (
             StateKey(
                 model_hash=model_hash(model.path),
-                engine_version=" ".join(versions().values()),
+                engine_version=engine_version(),
                 cache_type=model.cache_type,
                 flash_attention=model.flash_attention,
             )
