@@ -10,28 +10,20 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from app.core.events import HOST
-from app.core.memory import ContextPlan, memory_need, prefers_flash_attention, usable_cache_type, without_reserve
+from app.core.memory import (
+    ContextPlan,
+    MemoryNeed,
+    memory_need,
+    prefers_flash_attention,
+    usable_cache_type,
+    without_reserve,
+)
 from app.core.model_shape import ModelShape
 from app.core.plan import Budget, EnginePlan, Machine, Wishes
 from app.core.planner import DEFAULT_CONTEXT_LENGTH, MIN_CONTEXT_LENGTH, OUTPUT_TOKENS, fitting_plan
 from app.core.speed import SpeedModel
 
 _SYSTEM_SHARE, _SYSTEM_MOST_BYTES = 8, 2 * 1024**3  # what the system keeps even if everything else is closed
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """What a model and its context take, in bytes."""
-
-    weights_bytes: int
-    cache_bytes: int  # grows with the context
-    compute_bytes: int
-    overhead_bytes: int  # the vocabulary, records of tensors
-
-    @property
-    def total_bytes(self) -> int:
-        """All of it."""
-        return self.weights_bytes + self.cache_bytes + self.compute_bytes + self.overhead_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +78,7 @@ class Verdict:
     """How a model would run with a context of some length."""
 
     kind: FitKind
-    need: Need
+    need: MemoryNeed
     free_bytes: int  # of all memory that models may use
     total_bytes: int
     gpu_name: str  # of those that take part, joined by commas; empty without
@@ -103,7 +95,7 @@ def need_of(
     *,
     cpu_flash_attention: bool = False,
     on_gpu: bool = False,
-) -> Need:
+) -> MemoryNeed:
     """What a model takes with one conversation of this length, all on one device. Quick: a slider may ask.
 
     `cpu_flash_attention` as in `app.core.plan.Machine`; on GPUs plans have it wherever llama.cpp has.
@@ -111,8 +103,7 @@ def need_of(
     usable = usable_cache_type(shape, cache_type)
     flash = (on_gpu and shape.flash_attention) or prefers_flash_attention(shape, usable, cpu_flash_attention)
     context = ContextPlan(context_length, output_tokens=OUTPUT_TOKENS, flash_attention=flash, cache_type=usable)
-    need = memory_need(shape, context)
-    return Need(need.weights_bytes, need.cache_bytes, need.compute_bytes, need.surrounding_bytes)
+    return memory_need(shape, context)
 
 
 def usual_context(trained_length: int) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from enum import Enum
 
-from app.core.fit import FitKind, Need, Verdict
+from app.core.fit import FitKind, Verdict
 from app.core.header_findings import Finding, FindingKind
+from app.core.memory import MemoryNeed
 from app.core.quantizations import Quality
 from app.core.speed import words_per_second
 from app.services.wording import locale, memory_size, number, translate
@@ -79,7 +80,7 @@ def verdict_details(verdict: Verdict) -> list[tuple[str, str]]:
             memory_size(verdict.need.cache_bytes),
         ),
         (translate("ExplainFit", "Computation"), memory_size(verdict.need.compute_bytes)),
-        (translate("ExplainFit", "Vocabulary and records"), memory_size(verdict.need.overhead_bytes)),
+        (translate("ExplainFit", "Vocabulary and records"), memory_size(verdict.need.surrounding_bytes)),
         (translate("ExplainFit", "Together"), memory_size(verdict.need.total_bytes)),
         (translate("ExplainFit", "Free now"), memory_size(verdict.free_bytes)),
         (translate("ExplainFit", "This computer has"), memory_size(verdict.total_bytes)),
@@ -94,10 +95,10 @@ def verdict_details(verdict: Verdict) -> list[tuple[str, str]]:
     return rows
 
 
-def need_words(need: Need) -> str:
+def need_words(need: MemoryNeed) -> str:
     """What it takes, in one sentence."""
     words = translate("ExplainFit", "Needs {0}: {1} for the model, {2} for the context, {3} to compute")
-    rest = need.compute_bytes + need.overhead_bytes
+    rest = need.compute_bytes + need.surrounding_bytes
     figures = (need.total_bytes, need.weights_bytes, need.cache_bytes, rest)
     return words.format(*(memory_size(figure) for figure in figures))
 

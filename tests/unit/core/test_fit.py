@@ -60,9 +60,7 @@ def test_experts_may_stay_in_main_memory() -> None:
 
 def test_the_need_is_that_of_the_memory_formula() -> None:
     need = need_of(LLAMA, 8192)
-    formula = memory_need(LLAMA, ContextPlan(8192, output_tokens=32))
-    assert need.total_bytes == formula.total_bytes
-    assert need.overhead_bytes == formula.surrounding_bytes
+    assert need == memory_need(LLAMA, ContextPlan(8192, output_tokens=32))
     quantized = need_of(LLAMA, 8192, "q8_0")
     assert quantized.cache_bytes * 64 == need.cache_bytes * 34
     assert need_of(planned_model("Phi 2").shape, 8192, "q8_0") == need_of(planned_model("Phi 2").shape, 8192)

@@ -1,7 +1,8 @@
 import pytest
 
-from app.core.fit import FitKind, Need, Verdict
+from app.core.fit import FitKind, Verdict
 from app.core.header_findings import Finding, FindingKind
+from app.core.memory import MemoryNeed
 from app.core.quantizations import Quality
 from app.services.explain_fit import (
     FitLevel,
@@ -19,7 +20,7 @@ GB = 1024**3  # as memory is told
 
 
 def verdict(kind: FitKind, speed: float | None = None, needed: int = 5 * GB, gpu_layers: int = 0) -> Verdict:
-    need = Need(needed - GB, GB // 2, GB // 4, GB // 4)
+    need = MemoryNeed(needed - GB, GB // 2, GB // 4, GB // 4)
     name = "GeForce RTX 4070" if gpu_layers else ""
     return Verdict(kind, need, 8 * GB, 16 * GB, name, gpu_layers, 32, speed, 8192)
 
