@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Protocol
 
@@ -52,10 +53,16 @@ def describe_model(model: ModelRow) -> str:
 
 def describe_parameters(count: int) -> str:
     """A number of parameters in words."""
-    locale, translate = QLocale(), QCoreApplication.translate
+    translate = QCoreApplication.translate
     if count >= 999_500_000:  # else some of a billion would be told as 999.9 million
-        return translate("ModelRows", "{0} billion parameters").format(locale.toString(count / 1_000_000_000, "f", 1))
-    return translate("ModelRows", "{0} million parameters").format(locale.toString(count / 1_000_000, "f", 1))
+        return translate("ModelRows", "{0} billion parameters").format(_short(count / 1_000_000_000))
+    return translate("ModelRows", "{0} million parameters").format(_short(count / 1_000_000))
+
+
+def _short(figure: float) -> str:
+    """With one decimal, unless that is 0."""
+    tenths = math.floor(figure * 10 + 0.5)
+    return QLocale().toString(tenths / 10, "f", 1 if tenths % 10 else 0)
 
 
 def builtin_model_name() -> str:

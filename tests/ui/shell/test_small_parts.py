@@ -231,7 +231,9 @@ def test_a_current_model_that_is_not_in_the_list_is_named_after_its_file(qtbot: 
 
 def test_numbers_of_parameters_in_words() -> None:
     assert describe_parameters(7_250_000_000) == "7.3 billion parameters"
-    assert describe_parameters(2_000_000) == "2.0 million parameters"
+    assert describe_parameters(13_000_000_000) == "13 billion parameters"
+    assert describe_parameters(12_960_000_000) == "13 billion parameters"
+    assert describe_parameters(2_000_000) == "2 million parameters"
 
 
 # -- cards, welcome, crash window
