@@ -215,6 +215,8 @@ class ModelDetails(ScrollColumn):
             self._main.setText(self.tr("Downloading…"))
         elif download is not None and download.state is DownloadState.PAUSED:
             self._main.setText(self.tr("Resume the download"))
+        elif download is not None and download.state is DownloadState.FAILED:
+            self._main.setText(self.tr("Try again"))
         elif choice.parts and choice.size_bytes:
             words = self.tr("Download ({size})") if choice.is_size_exact else self.tr("Download (about {size})")
             self._main.setText(words.format(size=file_size(choice.size_bytes)))

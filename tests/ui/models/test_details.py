@@ -81,6 +81,8 @@ def test_the_button_follows_what_is_here_and_on_its_way(qtbot: QtBot, details: M
     assert details.main_button.text() == "Downloading…"
     assert not details.main_button.isEnabled()
     details.set_here({}, {key: download("model", DownloadState.FAILED)})
+    assert details.main_button.text() == "Try again"
+    details.set_here({}, {})
     assert details.main_button.text() == "Download (5.0 GB)"
     details.set_here({key: "/models/model.gguf"}, {})
     with qtbot.waitSignal(details.use_requested) as used:
@@ -283,6 +285,16 @@ def test_a_download_that_rests_can_go_on(qtbot: QtBot, details: ModelDetails) ->
     assert choice is not None
     details.set_here({}, {choice.key: download("model", DownloadState.PAUSED)})
     assert details.main_button.text() == "Resume the download"
+    with qtbot.waitSignal(details.download_requested):
+        details.main_button.click()
+
+
+def test_a_download_that_failed_can_be_tried_again_as_on_its_card(qtbot: QtBot, details: ModelDetails) -> None:
+    details.set_sheet(sheet())
+    choice = details.choice
+    assert choice is not None
+    details.set_here({}, {choice.key: download("model", DownloadState.FAILED)})
+    assert details.main_button.text() == "Try again"
     with qtbot.waitSignal(details.download_requested):
         details.main_button.click()
 
