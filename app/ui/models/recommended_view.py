@@ -98,12 +98,17 @@ class RecommendedView(QWidget):
         """Show only models in whose texts all these words are."""
         if text != self._search:
             self._search = text
-            self._refresh()
+            self._narrow()
 
     def set_failure(self, text: str) -> None:
         """Say why there is no list."""
         self._message.setText(text)
         self._message.show()
+
+    def _narrow(self) -> None:
+        """Show other rows from the first on: the filters and the name of its family stand above it."""
+        self._refresh()
+        self.list.scrollToTop()
 
     def _refresh(self) -> None:
         if self._catalog is None:
@@ -194,7 +199,7 @@ class RecommendedView(QWidget):
 
     def _on_filters_changed(self) -> None:
         self._filters = {which for which, button in self._buttons.items() if button.isChecked()}
-        self._refresh()
+        self._narrow()
 
     def _on_chosen(self, key: str) -> None:
         if self._panes.is_wide:

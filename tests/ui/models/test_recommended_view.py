@@ -67,6 +67,22 @@ def test_words_are_searched_in_all_texts(view: RecommendedView, catalog: Catalog
     assert shown(view) == {model.id for model in catalog.models}
 
 
+def test_what_is_found_begins_with_the_filters_and_the_family(view: RecommendedView) -> None:
+    view.list.choose(keys(view)[-1])
+    QApplication.processEvents()
+    assert view.list.verticalScrollBar().value() > 0
+    view.set_search("a")
+    QApplication.processEvents()
+    assert view.list.verticalScrollBar().maximum() > 0
+    assert view.list.verticalScrollBar().value() == 0
+    view.list.choose(keys(view)[-1])
+    QApplication.processEvents()
+    view.chips[Filter.CHAT].click()
+    QApplication.processEvents()
+    assert view.list.verticalScrollBar().value() == 0
+    assert not view.chips[Filter.CHAT].visibleRegion().isEmpty()
+
+
 def test_filters_narrow_together(view: RecommendedView, catalog: Catalog, judged: CatalogueRows) -> None:
     fits = {
         Filter.RUNS_HERE: {row.model.id for row in judged.rows if row.runs_here},
