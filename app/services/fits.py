@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     from app.core.plan import EnginePlan
     from app.core.speed import SpeedModel
 
+log = logging.getLogger(__name__)
 CACHE_TYPE = "model.cache_type"
 PREFIX_BYTES = 64 * 1024  # of a header: what a verdict before a download is made from, too
+ASSUMED_BYTES_PER_S = 10e9  # copied by a slow computer: what is expected of one that could not be measured
 _MEMORY_AGE_S = 1.0  # a list of hundreds of rows is judged by one look at the memory
 _MUCH_SHARE = 32  # of the memory: if so much more or less is free, verdicts may be others
 _LEAST_TOKENS = 16  # of an answer whose speed says something
@@ -93,6 +96,7 @@ class FitService(QObject):
         self._is_read = False
         self._is_reading = False
         self._is_measured = False  # or about to be
+        self._assumed_bandwidth = 0.0  # where it could not be measured
         self._running: _Running | None = None
         self._memory: MachineMemory | None = None
         self._seen = _Seen(host_memory())  # from now on workers look: reading files may wait for a busy interpreter
@@ -214,8 +218,8 @@ class FitService(QObject):
         from app.core.speed import COPY_EFFICIENCY, SELF_TEST_BYTES, SpeedModel
 
         measured = {name: found.generation * SELF_TEST_BYTES for name, found in self._choice.speeds.items()}
-        if self._history.copy_bandwidth:
-            measured.setdefault(HOST, self._history.copy_bandwidth * COPY_EFFICIENCY)
+        if copied := self._history.copy_bandwidth or self._assumed_bandwidth:
+            measured.setdefault(HOST, copied * COPY_EFFICIENCY)
         return SpeedModel(measured, self._history.runs)
 
     def _on_read(self, found: SpeedHistory) -> None:
@@ -226,6 +230,10 @@ class FitService(QObject):
         self.changed.emit()
 
     def _on_measured(self, bandwidth: float) -> None:
+        if not bandwidth and not self._history.copy_bandwidth:
+            log.warning("how fast memory is read could not be measured: a slow computer is assumed")
+            self._assumed_bandwidth = ASSUMED_BYTES_PER_S
+            self.changed.emit()
         if bandwidth > self._history.copy_bandwidth:
             self._history = replace(self._history, copy_bandwidth=bandwidth)
             self._keep()

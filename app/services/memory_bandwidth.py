@@ -22,7 +22,8 @@ _LOOKED_AT_S = 2.0  # at most: a computer may sleep in the middle
 def measure_copy_bandwidth(seconds: float = MEASURE_S) -> float:
     """Bytes read and written per second when all cores copy memory; takes `seconds` and some milliseconds.
 
-    It is what the cores did together in the best few milliseconds: on average they also wait for other programs.
+    It is what the cores did together in the best few milliseconds: on average they also wait for other programs. 0
+    where no memory or no thread is left to try it.
 
     For worker threads: ctypes lets go of the interpreter while it copies, so the window is not held up.
     """
@@ -31,9 +32,14 @@ def measure_copy_bandwidth(seconds: float = MEASURE_S) -> float:
     workers = [
         threading.Thread(target=_copy, args=(_AREA_BYTES // threads, seconds, noted), daemon=True) for noted in moments
     ]
+    started = []
     for worker in workers:
-        worker.start()
-    for worker in workers:
+        try:
+            worker.start()
+        except RuntimeError:  # the system has no thread for it
+            break
+        started.append(worker)
+    for worker in started:
         worker.join()
     return 2 * _BLOCK_BYTES * best_rate(moments, _WINDOW_S)
 
@@ -66,7 +72,10 @@ def _blocks_done(noted: Sequence[float], moment_s: float) -> float:
 def _copy(area_bytes: int, seconds: float, noted: list[float]) -> None:
     """Copy one area to another, block by block, for so many seconds."""
     size = max(1, area_bytes // _BLOCK_BYTES) * _BLOCK_BYTES
-    source, target = (ctypes.create_string_buffer(size) for _ in range(2))
+    try:
+        source, target = (ctypes.create_string_buffer(size) for _ in range(2))
+    except MemoryError:
+        return
     begins = [(ctypes.addressof(target) + at, ctypes.addressof(source) + at) for at in range(0, size, _BLOCK_BYTES)]
     for to, start in begins:  # the pages are made
         ctypes.memmove(to, start, _BLOCK_BYTES)

@@ -16,7 +16,7 @@ from app.core.events import HOST, Device, DevicesListed, DeviceTested
 from app.core.fit import FitKind
 from app.core.gguf_reader import read_prefix
 from app.core.speed import COPY_EFFICIENCY, SELF_TEST_BYTES, model_key
-from app.services.fits import FitService, trained_context
+from app.services.fits import ASSUMED_BYTES_PER_S, FitService, trained_context
 from app.services.profile import Profile
 from app.services.tasks import Tasks
 from tests.fixtures.planned_models import planned_model
@@ -106,6 +106,23 @@ def test_speed_is_measured_in_the_background_and_kept(
     with qtbot.waitSignal(again.changed, timeout=WAIT_MS):
         again.prepare()
     assert again.speed().bandwidths[HOST] == found
+
+
+@pytest.mark.logs_warnings
+def test_a_computer_that_cannot_be_measured_is_taken_for_a_slow_one(
+    qtbot: QtBot,
+    start_profile: StartProfile,
+    make_fits: MakeFits,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing would be recommended to it, and nobody told why."""
+    monkeypatch.setattr("app.services.fits.measure_copy_bandwidth", lambda: 0.0)
+    fits = make_fits(start_profile())
+    fits.speed()
+    qtbot.waitUntil(lambda: HOST in fits.speed().bandwidths, timeout=WAIT_MS)
+    assert fits.speed().bandwidths == {HOST: ASSUMED_BYTES_PER_S * COPY_EFFICIENCY}
+    assert kept(tmp_path).get("copy_bandwidth") in (None, 0.0)  # the next run measures
 
 
 @pytest.mark.parametrize(("kept_before", "is_bettered"), [(1.0, True), (1e15, False)])

@@ -54,5 +54,18 @@ def test_nothing_to_go_by_is_no_speed() -> None:
     assert best_rate([thread((0.001, 10_000))], WINDOW_S) == 0  # too short to tell
 
 
+@pytest.mark.parametrize(
+    ("where", "error"), [("ctypes.create_string_buffer", MemoryError()), ("threading.Thread.start", RuntimeError())]
+)
+def test_one_that_has_nothing_left_to_measure_with_has_none(
+    monkeypatch: pytest.MonkeyPatch, where: str, error: Exception
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(where, refuse)
+    assert measure_copy_bandwidth(0.05) == 0
+
+
 def test_this_computer_has_one() -> None:
     assert 1e8 < measure_copy_bandwidth(0.05) < 1e13
