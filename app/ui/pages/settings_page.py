@@ -28,6 +28,11 @@ from app.ui.setting_words import section_title, words_for
 
 SECTION_GAP_PX = 32
 ROW_GAP_PX = 16
+# A setting that means something only while another is on.
+_NEEDED_FOR = {
+    "downloads.night_from_hour": "downloads.at_night",
+    "downloads.night_until_hour": "downloads.at_night",
+}
 
 
 class SettingsPage(ScrollColumn):
@@ -88,6 +93,9 @@ class SettingsPage(ScrollColumn):
         for key, value in values.items():
             if key in self._fields:
                 self._fields[key].set_value(value)
+        for key, needed in _NEEDED_FOR.items():
+            if needed in values and (row := self._fields[key].parentWidget()) is not None:
+                row.setEnabled(values[needed] is True)
 
     def set_devices(
         self,

@@ -49,6 +49,15 @@ def words_on(page: SettingsPage) -> str:
     return "\n".join([*labels, *(edit.text() for edit in page.findChildren(QLineEdit))])
 
 
+def test_hours_can_be_set_once_they_count(page: SettingsPage) -> None:
+    hours = [page.field(f"downloads.night_{end}_hour") for end in ("from", "until")]
+    assert not any(field.isEnabled() for field in hours)
+    page.set_values({"downloads.at_night": True})
+    assert all(field.isEnabled() for field in hours)
+    page.set_values({"downloads.at_night": False})
+    assert not any(field.isEnabled() for field in hours)
+
+
 LOWEST_HAS_A_NAME = {"model.idle_minutes", "model.gpu_layers", "model.state_limit_gb"}
 
 
