@@ -10,9 +10,10 @@ from typing import Any
 
 from app.cli.console import tell, write
 from app.cli.hub_session import access_to_hub, hub_client, print_json, settings_of
+from app.cli.session import has_flash_attention
 from app.core.errors import ErrorKind, UserError
 from app.core.estimated_shape import described_shape
-from app.core.fit import need_of, usual_context
+from app.core.fit import Need, need_of, usual_context
 from app.core.header_findings import find_in_header
 from app.core.hub_reference import HubReference, parse_reference
 from app.core.hub_values import Gate, HubDetails, HubFile, HubModel, SearchPage, SearchQuery, SearchSort
@@ -64,7 +65,7 @@ def info(arguments: argparse.Namespace, paths: Paths) -> int:
         else:
             write("\n".join(_details_lines(details)) + "\n")
     else:
-        _show_file(arguments.json, access, details, file_of(details, reference))
+        _show_file(arguments.json, paths, access, details, file_of(details, reference))
     _tell_age(details.answered_at)
     return 0
 
@@ -145,14 +146,21 @@ def _details_lines(details: HubDetails) -> Iterator[str]:
         yield from map(file_line, details.projectors)
 
 
-def _show_file(as_json: bool, access: HubAccess, details: HubDetails, file: HubFile) -> None:
-    """What the first 64 KiB of a file tell, and what it would need here."""
+def _show_file(as_json: bool, paths: Paths, access: HubAccess, details: HubDetails, file: HubFile) -> None:
+    """What the first 64 KiB of a file tell, and what it would need here with what the window goes by."""
     header = read_remote_header(access, details.model.repo, file.path, details.commit).header
     findings = find_in_header(header, has_template=details.has_template)
     trained = trained_context(header)
     context = usual_context(trained)
     is_model = not any(finding.blocks for finding in findings)
-    need = need_of(described_shape(header, file.size_bytes), context) if is_model else None
+    need: Need | None = None
+    if is_model:
+        need = need_of(
+            described_shape(header, file.size_bytes),
+            context,
+            str(settings_of(paths)["model.cache_type"]),
+            cpu_flash_attention=has_flash_attention(paths),
+        )
     free_bytes = host_memory().free_bytes
     if as_json:
         facts = {

@@ -11,7 +11,7 @@ from types import FrameType
 from PySide6.QtCore import QCoreApplication, QEventLoop, QTimer
 
 from app.core.errors import UserError
-from app.core.events import CLOSING_EVENTS, Event, Failed
+from app.core.events import CLOSING_EVENTS, DevicesListed, Event, Failed
 from app.engine.attempts import AttemptJournal
 from app.engine.client import EngineClient
 from app.engine.command import engine_command, engine_environment
@@ -114,6 +114,16 @@ def engine_session(paths: Paths) -> Iterator[Session]:
         client.shutdown(SHUTDOWN_MS)
         if session.is_interrupted:
             AttemptJournal(paths.attempts).strike()
+
+
+def has_flash_attention(paths: Paths) -> bool:
+    """Whether the processor computes models by flash attention where it suits, as the engine itself says."""
+    try:
+        with engine_session(paths) as session:
+            listed = session.call(Devices(session.next_id()))
+    except UserError:  # what is asked of the hub needs no engine
+        return False
+    return isinstance(listed, DevicesListed) and any(device.flash_attention for device in listed.devices)
 
 
 def chosen_device(paths: Paths, model: str) -> str:

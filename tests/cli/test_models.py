@@ -16,8 +16,13 @@ from typing import Any
 
 import pytest
 
+from app.core.estimated_shape import described_shape
+from app.core.fit import need_of
+from app.core.gguf_reader import read_prefix
+from app.services.fits import PREFIX_BYTES
 from tests.cli.hearth import Hearth, files_under
 from tests.fixtures import tiny_gguf as tiny
+from tests.fixtures.planned_models import planned_model
 from tests.hub.faults import Fault, FaultKind
 from tests.hub.hub_server import HubServer
 
@@ -113,6 +118,21 @@ def test_info_of_a_file_reads_its_header(hub: HubServer, model: bytes, run: Run)
     told = json.loads(run("info", f"{REPO}:q8-0", "--json").stdout)
     assert (told["path"], told["context_length"]) == ("sub/tiny.Q8_0.gguf", 2048)
     assert told["needed_bytes"] > 0
+
+
+def test_info_tells_the_memory_that_the_window_tells(hub: HubServer, run: Run, hearth: Hearth) -> None:
+    data = planned_model("Llama 3.2 3B").whole_header()
+    fill(hub, data)
+    hearth.data.mkdir()
+    (hearth.data / "settings.json").write_text(json.dumps({"model.cache_type": "q4_0"}), "utf-8")
+    shape = described_shape(read_prefix(data[:PREFIX_BYTES], len(data)), len(data))
+    smaller = json.loads(run("info", f"{REPO}:Q4_K_M", "--json").stdout)
+    assert smaller["needed_bytes"] == need_of(shape, 8192, "q4_0").total_bytes
+    (hearth.data / "settings.json").unlink()
+    devices = json.loads(hearth.run("doctor", "--json").stdout)["engine"]["devices"]
+    flash = any(device["flash_attention"] for device in devices)
+    told = json.loads(run("info", f"{REPO}:Q4_K_M", "--json").stdout)
+    assert told["needed_bytes"] == need_of(shape, 8192, cpu_flash_attention=flash).total_bytes
 
 
 @pytest.mark.parametrize(
