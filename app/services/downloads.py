@@ -77,11 +77,6 @@ class DownloadService(QObject):
         return self._list.shown
 
     @property
-    def active_count(self) -> int:
-        """How many run, or try to."""
-        return len(self._workers)
-
-    @property
     def folder(self) -> Path:
         """Where new downloads go, each into folders of its author and repository."""
         return download_folder(self._settings.string("downloads.folder"), self._own_folder)

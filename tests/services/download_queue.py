@@ -80,6 +80,10 @@ class Queue:
     def until_received(self, download: Download) -> None:
         self.until(lambda: self.now(download).done_bytes > 100_000)
 
+    def until_idle(self) -> None:
+        """Until no thread works for a download any more, which may be some time after it was told to rest."""
+        self.until(lambda: not self.service._workers)
+
     def end(self) -> None:
         self.service.shut_down()
         self.settings.close()

@@ -62,7 +62,7 @@ def test_the_offline_switch(start: Start, hub: HubServer) -> None:
     queue.settings.set_value("hub.offline", True)
     offline = queue.now(added)
     assert (offline.state, offline.wait_reason) == (DownloadState.WAITING, WaitReason.OFFLINE)
-    queue.until(lambda: queue.service.active_count == 0)
+    queue.until_idle()
     hub.cdn.bytes_per_second = None
     queue.settings.set_value("hub.offline", False)
     queue.until_state(added, DownloadState.DONE)
@@ -93,7 +93,7 @@ def test_what_runs_when_the_hours_end_goes_on_in_the_next(start: Start, hub: Hub
     queue.until_received(added)
     queue.settings.set_value("downloads.at_night", True)
     assert queue.now(added).state is DownloadState.SCHEDULED
-    queue.until(lambda: not queue.service.active_count)
+    queue.until_idle()
     assert queue.now(added).done_bytes > 100_000
     hub.cdn.bytes_per_second = None
     queue.settings.set_value("downloads.at_night", False)

@@ -48,7 +48,7 @@ def test_what_was_cancelled_takes_nothing_from_another_version_of_the_file(
     newer = queue.service.add([DownloadFile("maker/one", "one.gguf", commit)], "one")
     queue.until_received(newer)
     queue.service.pause(newer.id)
-    queue.until(lambda: queue.service.active_count == 0)
+    queue.until_idle()
     monkeypatch.setattr("app.services.download_list.CANCELLED_KEPT", timedelta(0))
     queue.until(lambda: queue.service.download(cancelled.id) is None)
     last = queue.add("two")  # what was to be removed is removed by then

@@ -186,7 +186,7 @@ def test_a_paused_download_goes_on_after_a_restart(
     assert pause is not None
     QTest.mouseClick(pause, Qt.MouseButton.LeftButton)
     person.wait(lambda: row.button("Resume") is not None)
-    person.wait(lambda: person.profile.downloads.active_count == 0)
+    person.wait(lambda: not person.profile.downloads._workers)
     person.window.close()
     person.profile.shut_down()
     served.faults.clear()
