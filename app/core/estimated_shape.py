@@ -120,6 +120,7 @@ def listed_shape(figures: ListedFigures) -> ModelShape:
         state_inner=0,
         attention_and_state=False,
         flash_attention=True,
+        only_flash_attention=False,
     )
 
 

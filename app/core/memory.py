@@ -158,10 +158,10 @@ def suits_small_attention(head_lengths: Iterable[int]) -> bool:
 def prefers_flash_attention(shape: ModelShape, cache_type: str, on_processor: bool) -> bool:
     """Whether a processor computes this model by flash attention; `on_processor`: where it suits, it is faster there.
 
-    llama.cpp has no other attention for quantized values.
+    llama.cpp has no other attention for quantized values, and some models need it.
     """
     suits = on_processor and suits_small_attention(shape.head_lengths)
-    return shape.flash_attention and (cache_type != "f16" or suits)
+    return shape.flash_attention and (cache_type != "f16" or suits or shape.only_flash_attention)
 
 
 def round_up(value: int, step: int) -> int:

@@ -25,6 +25,8 @@ _ATTENTION_AND_STATE = frozenset({"falcon-h1"})  # every layer has both
 _ATTENTION_AT_INTERVALS = frozenset({"qwen3next", "qwen35", "qwen35moe", "qwen4exp", "minimax-01"})
 # A layer without attention is a feed-forward layer where it has a width, else one that keeps a state.
 _ONE_PART_LAYERS = frozenset({"nemotron_h", "nemotron_h_moe"})
+# Without it their layers attend to all tokens instead of to those that they were trained to pick.
+_ONLY_FLASH_ATTENTION = frozenset({"minimax-m3"})
 
 # How many layers make a period of which one sees everything, and whether that one comes first: what
 # src/models/*.cpp pass to load_swa_pattern when the file has no attention.sliding_window_pattern.
@@ -84,6 +86,7 @@ class ModelShape:
     state_inner: int  # width inside a state-space layer
     attention_and_state: bool
     flash_attention: bool  # whether llama.cpp has it for this architecture
+    only_flash_attention: bool  # and computes it right in no other way
 
     @property
     def has_cache(self) -> bool:
@@ -146,6 +149,7 @@ def shape_of(header: GgufHeader, tensors: Sequence[TensorInfo]) -> ModelShape:
         state_inner=facts.integer("ssm.inner_size"),
         attention_and_state=facts.architecture in _ATTENTION_AND_STATE,
         flash_attention=facts.architecture not in WITHOUT_FLASH_ATTENTION,
+        only_flash_attention=facts.architecture in _ONLY_FLASH_ATTENTION,
     )
 
 

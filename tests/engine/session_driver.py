@@ -12,6 +12,7 @@ from app.core.memory import ContextPlan
 from app.engine.protocol import ChatMessage, Generate, Load
 from app.engine.worker.backend import RequestControl
 from app.engine.worker.engine_log import EngineLog
+from app.engine.worker.inspection import inspect_model_file
 from app.engine.worker.loaded_model import ContextSettings, LoadedModel
 from app.engine.worker.session import Session
 from app.engine.worker.state_store import StateStore
@@ -44,7 +45,8 @@ class SessionDriver:
     ) -> None:
         self.model = LoadedModel(path, lambda fraction: True, EngineLog(), with_heads=with_heads)
         length = context_length or self.model.context_length_trained
-        plan = ContextPlan(length, output_tokens=32, sequences=sequences)
+        flash = inspect_model_file(path).shape.only_flash_attention
+        plan = ContextPlan(length, output_tokens=32, sequences=sequences, flash_attention=flash)
         self.model.open_context(ContextSettings(plan, threads))
         self._store = store
         self._ids = itertools.count(1)

@@ -69,6 +69,13 @@ def test_those_without_flash_attention_are_planned_without() -> None:
     assert not plan(without, tight).context.flash_attention
 
 
+def test_those_that_are_right_with_flash_attention_only_are_planned_with_it() -> None:
+    only = replace(dense(), only_flash_attention=True)
+    for machine in (Machine(64 * GIB, 4), Machine(plan(only, Machine(64 * GIB, 4)).total_bytes - MIB, 4)):
+        assert plan(only, machine).context.flash_attention
+    assert not plan(dense(), Machine(64 * GIB, 4)).context.flash_attention
+
+
 def test_by_default_as_long_as_trained_and_at_most_8192() -> None:
     machine = Machine(64 * GIB, 4)
     made = plan(dense(), machine)
