@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.core.events import FinishReason
+from app.core.adapter import Adapter
+from app.core.events import FinishReason, Loaded, TokenScored
 from app.core.memory import ContextPlan
-from app.engine.protocol import Generate
+from app.engine.protocol import Generate, Load
 from app.engine.worker.backend import StopFlag
 from app.engine.worker.batch import Batch
 from app.engine.worker.engine_log import EngineLog
@@ -20,7 +22,9 @@ from app.engine.worker.speculation.exact_width import ExactWidth
 from tests.engine.engine_child import EngineChild, Run, user
 from tests.engine.session_driver import Asked, SessionDriver
 from tests.fixtures import tiny_gguf as tiny
+from tests.fixtures.tiny_adapter import redirection, write_adapter
 
+GREEDY = {"temperature": 0.0}
 REPEATING = "the cat sat on the cat and the cat sat on the cat and the cat sat on"
 
 
@@ -54,13 +58,41 @@ def test_greedy_text_is_the_same(child: EngineChild, models: Path, name: str) ->
         assert guessed.text == without.text
 
 
+@pytest.fixture
+def wavering(child: EngineChild, endless: Path, tmp_path: Path) -> EngineChild:
+    """A model that after " on" goes on with " and" as a rule, but now and then with " cat": guesses are often wrong."""
+    change = redirection(tiny.bpe_vocabulary(), after=tiny.byte_token(" on"), say=tiny.byte_token(" cat"))
+    adapter = Adapter(str(write_adapter(tmp_path / "wavering.gguf", change)), 0.31)
+    loaded = child.ask(Load(0, str(endless), 2048, threads=1, adapters=(adapter,)))
+    assert isinstance(loaded.last, Loaded)
+    return child
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_text_with_a_seed_is_the_same(child: EngineChild, models: Path, seed: int) -> None:
+def test_wrong_guesses_leave_no_trace_in_text_with_a_seed(wavering: EngineChild, seed: int) -> None:
     """Sampling takes one random number for each token, guessed or not; penalties see the same tokens."""
-    child.load(models / "llama-3.gguf")
-    sampling = {"temperature": 0.2, "seed": seed, "repeat_penalty": 1.1, "top_k": 10}
-    without, guessed = pair(child, REPEATING, max_tokens=300, sampling=sampling)
+    sampling = {"temperature": 1.0, "seed": seed, "repeat_penalty": 1.05}
+    without, guessed = pair(wavering, "hello", max_tokens=600, sampling=sampling)
     assert guessed.text == without.text
+    assert " on cat" in without.text
+    usage = guessed.last.usage
+    assert 100 < usage.accepted_tokens < usage.drafted_tokens
+
+
+def test_guesses_do_not_change_how_likely_words_are(wavering: EngineChild) -> None:
+    """Of some 1,400 choices as many are the rare one as the model's own probabilities want, within 3 deviations."""
+    *_, on, after = wavering.generate([user("hello")], max_tokens=5, alternatives=1, sampling=GREEDY).of(TokenScored)
+    assert [each.text for each in (on.chosen, after.chosen, *after.others)] == [" on", " and", " cat"]
+    probability = math.exp(after.others[0].log_probability)
+    runs = [
+        wavering.generate([user("hello")], max_tokens=1900, sampling={"temperature": 1.0, "seed": seed})
+        for seed in range(3)
+    ]
+    assert all(run.last.usage.accepted_tokens > 500 for run in runs)
+    rare, usual = (sum(run.text.count(f" on {word}") for run in runs) for word in ("cat", "and"))
+    choices = rare + usual
+    assert choices > 1000, (rare, usual, probability)
+    assert abs(rare - choices * probability) < 3 * math.sqrt(choices * probability * (1 - probability))
 
 
 def test_an_answer_ends_where_it_should_amid_guesses(child: EngineChild, endless: Path) -> None:
