@@ -39,6 +39,9 @@ class ErrorKind(StrEnum):
     )
     LOAD_FAILED = "load_failed"  # reason, smaller_plans (how many were tried after the first)
     DEVICE_CRASHED = "device_crashed"  # device, reason; the path is empty when the device was only being started
+    SERVER_ADDRESS_INVALID = "server_address_invalid"  # address: of an RPC server, reason (see app.core.remote)
+    SERVER_UNUSABLE = "server_unusable"  # server, problem (a key of app.services.explain_remote), detail
+    SERVER_LOST = "server_lost"  # server, reason; path of the file that was being loaded, empty during an answer
     LOAD_STALLED = "load_stalled"  # seconds: nothing was read and nothing said for so long
     # prompts
     EMPTY_PROMPT = "empty_prompt"
@@ -160,4 +163,6 @@ class NoticeKind(StrEnum):
     """The draft model is left out: path, reason ("vocabulary", "memory" with needed_bytes and free_bytes, "recurrent",
     "model" when the model itself is, "crashed", "file" with error, a UserError as JSON)."""
     ADAPTERS_UNUSED = "adapters_unused"  # the UserError as JSON that speaks against one of them; none is used then
+    SERVER_UNUSED = "server_unused"
+    """The model runs on this computer: server, problem (a key of app.services.explain_remote), detail."""
     CACHE_TYPE_UNFIT = "cache_type_unfit"  # wanted: the model's heads cannot be stored so; f16 is used

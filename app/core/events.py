@@ -46,7 +46,7 @@ class Device:
 
     name: str
     description: str
-    kind: str  # "cpu", "gpu", "igpu", "accel"
+    kind: str  # "cpu", "gpu", "igpu", "accel", or "remote": another computer's
     free_bytes: int
     total_bytes: int
     driver: str = ""  # its version, where the backend tells

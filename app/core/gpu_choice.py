@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.core.events import Device
+from app.core.remote import REMOTE_KIND
 
 GPU_KINDS = frozenset({"gpu", "igpu"})
+OFFLOAD_KINDS = GPU_KINDS | {REMOTE_KIND}
+"""Devices that get layers of a model instead of the processor. Another computer's only if it was named."""
 _SOFTWARE_GPU = "llvmpipe"  # Mesa's processor that plays a GPU
 
 
@@ -14,7 +17,7 @@ def chosen_gpus(devices: Sequence[Device], wanted: str) -> tuple[Device, ...]:
     """The GPUs that take part: the wanted one; without a wish all that have memory of their own, else the others."""
     named = [device for device in devices if device.name == wanted]
     if named:
-        return tuple(device for device in named if device.kind in GPU_KINDS)
+        return tuple(device for device in named if device.kind in OFFLOAD_KINDS and not device.problem)
     working = [device for device in devices if not device.problem]
     own_memory = tuple(device for device in working if device.kind == "gpu" and device.total_bytes > 0)
     return own_memory or tuple(device for device in working if device.kind == "igpu")[:1]

@@ -38,6 +38,7 @@ _KILL_GRACE_MS = 2_000
 _READ_BYTES = 256 * 1024  # per turn of the event loop, so that a flood cannot freeze the window
 _LOG_LIMIT_BYTES = 1024 * 1024
 _MAX_GARBAGE_REPORTS = 5
+_LAST_WORDS = frozenset({ErrorKind.ENGINE_START_FAILED, ErrorKind.SERVER_LOST})
 
 
 class EngineClient(QObject):
@@ -252,7 +253,7 @@ class EngineClient(QObject):
             self._watch_progress()
         elif isinstance(event, PromptStarted):
             self._begun.add(event.request_id)
-        elif isinstance(event, Failed) and event.error.kind is ErrorKind.ENGINE_START_FAILED:
+        elif isinstance(event, Failed) and event.error.kind in _LAST_WORDS:
             self._verdict = event.error  # it is about to leave
         elif isinstance(event, CLOSING_EVENTS):
             self._in_flight.pop(event.request_id, None)

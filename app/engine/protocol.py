@@ -159,9 +159,13 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """List the devices and the versions of the engine."""
+    """List the devices and the versions of the engine; of other computers those with these RPC servers ("host:port").
+
+    To load on, and to test, a device of theirs takes its name alone, which has the server in it.
+    """
 
     id: int
+    rpc_servers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from app.services.explain_catalog import CATALOG_CARDS
 from app.services.explain_devices import device_crashed
 from app.services.explain_draft import draft_unused
 from app.services.explain_hub import HUB_CARDS
+from app.services.explain_remote import server_address_invalid, server_lost, server_unusable, server_unused
 from app.services.explain_secrets import SECRET_CARDS
 from app.services.explanation import (
     Action,
@@ -66,6 +67,8 @@ def explain_notice(kind: NoticeKind, details: dict[str, object]) -> str:
             return draft_unused(details, explain)
         case NoticeKind.ADAPTERS_UNUSED:
             return adapters_unused(details, explain)
+        case NoticeKind.SERVER_UNUSED:
+            return server_unused(details)
         case NoticeKind.CACHE_TYPE_UNFIT:
             words = translate(
                 "Explain", "This model cannot keep what it has read as {0}. Hearth keeps it as f16 instead."
@@ -240,6 +243,9 @@ _CARDS: dict[ErrorKind, Callable[[UserError], Explanation]] = {
     ),
     ErrorKind.LOAD_FAILED: _load_failed,
     ErrorKind.DEVICE_CRASHED: device_crashed,
+    ErrorKind.SERVER_ADDRESS_INVALID: server_address_invalid,
+    ErrorKind.SERVER_UNUSABLE: server_unusable,
+    ErrorKind.SERVER_LOST: server_lost,
     ErrorKind.DECODE_FAILED: _with_reason(QT_TRANSLATE_NOOP("Explain", "The model could not go on")),
     ErrorKind.NO_MODEL: _plain(
         QT_TRANSLATE_NOOP("Explain", "No model is loaded"),

@@ -7,8 +7,10 @@ from typing import Any
 
 from app.core.errors import UserError
 from app.core.events import HOST, Device, ModelInfo
+from app.core.remote import REMOTE_KIND, server_of
 from app.services.explain_adapters import adapters_row
 from app.services.explain_draft import draft_row
+from app.services.explain_remote import remote_problem
 from app.services.explanation import Action, ActionKind, Explanation, choose_model, copy_details
 from app.services.wording import locale, memory_size, number, translate
 
@@ -21,6 +23,8 @@ def device_name(device: Device) -> str:
 def device_kind(device: Device) -> str:
     """What kind of device it is."""
     match device.kind:
+        case "remote":
+            return translate("ExplainDevices", "Another computer")
         case "gpu":
             return translate("ExplainDevices", "Graphics card")
         case "igpu":
@@ -33,6 +37,8 @@ def device_kind(device: Device) -> str:
 
 def explain_problem(device: Device) -> str:
     """Why a device cannot be used, and what helps; empty when it works."""
+    if device.problem and device.kind == REMOTE_KIND:
+        return remote_problem(device.problem, device.detail)
     match device.problem:
         case "":
             return ""
@@ -134,7 +140,7 @@ def plan_details(model: ModelInfo) -> list[tuple[str, str]]:
         (translate("ExplainDevices", "Context"), f"{number(plan.get('context_length'))} × {plan.get('sequences', 1)}"),
         (translate("ExplainDevices", "Cache type"), str(plan.get("cache_type", ""))),
         (translate("ExplainDevices", "Batch"), number(plan.get("batch_tokens"))),
-        (translate("ExplainDevices", "Threads"), number(plan.get("threads"))),
+        (translate("ExplainDevices", "Threads"), _threads(plan)),
         (translate("ExplainDevices", "Flash attention"), yes if plan.get("flash_attention") else no),
     ]
     if guesser := draft_row(model):
@@ -179,8 +185,10 @@ def _memory(plan: dict[str, Any], devices: tuple[Device, ...]) -> str:
 
 
 def _name_of(name: str, devices: tuple[Device, ...]) -> str:
-    return next((device_name(device) for device in devices if device.name == name), name)
+    return next((device_name(device) for device in devices if device.name == name), server_of(name) or name)
 
 
 def _rate(value: float) -> str:
     return locale().toString(value, "f", 0 if value >= 10 else 1)
+        elif server := server_of(name):
+            kind = translate("ExplainDevices", "memory of {0}").format(server)

@@ -13,6 +13,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from app.core.errors import ErrorKind, UserError
 from app.core.events import CLOSING_EVENTS, Event, Failed, LoadCancelled, Loaded, Loading, ModelInfo, ModelLost, Notice
 from app.core.messages import ConversationId
+from app.core.remote import server_of
 from app.engine.attempts import Attempt, AttemptJournal, AttemptKind
 from app.engine.client import EngineClient
 from app.engine.protocol import Forget, Load
@@ -360,7 +361,8 @@ class ModelService(QObject):
         pending, waits = self._pending, len(self._loads) > 1
         self._loads.clear()
         self._last_path = ""
-        if pending is not None and (self._is_cancelled or waits):  # what did not hear that was ended on purpose
+        is_cut_off = pending is not None and (self._is_cancelled or waits)  # what did not hear that, ended on purpose
+        if is_cut_off or error.kind is ErrorKind.ENGINE_UNRESPONSIVE:  # by who waited for another computer, perhaps
             self._journal.strike()
         crashes = self._journal.settle()
         self._forget_loaded()
@@ -369,7 +371,7 @@ class ModelService(QObject):
         if self._is_cancelled:
             self._given_up.add(pending.path)
             self.load_cancelled.emit()
-        elif waits or (crashes and crashes[-1].kind is AttemptKind.DRAFT):
+        elif waits or (crashes and crashes[-1].kind is AttemptKind.DRAFT) or _was_elsewhere(error, pending.path):
             self._send(pending.path)  # not begun yet, or to come back without the draft model, which the child tells
         elif crashes:
             # What is no fault of the file does not speak against it: the built-in one must run, now without the device.
@@ -393,8 +395,15 @@ class ModelService(QObject):
         """What to tell of a device that ended the engine."""
         known = {device.name: device.description for device in self._choice.devices}
         path = "" if attempt.path == self._builtin else attempt.path
+        if server := server_of(attempt.name):
+            return UserError(ErrorKind.SERVER_LOST, server=server, path=path, reason=reason)
         device = known.get(attempt.name) or attempt.name
         return UserError(ErrorKind.DEVICE_CRASHED, device=device, path=path, reason=reason)
+
+
+def _was_elsewhere(error: UserError, path: str) -> bool:
+    """Whether the engine died of a computer that the model before was on: nothing speaks against this file."""
+    return error.kind is ErrorKind.SERVER_LOST and error.string("path") != path
 
 
 def _while_loading(error: UserError, path: str) -> UserError:

@@ -206,7 +206,7 @@ def test_a_model_that_had_to_make_room_is_told_to_be_lost_when_the_new_one_does_
     models: Path, monkeypatch: pytest.MonkeyPatch, is_cancelled: bool
 ) -> None:
     """Where memory holds one of them only, the former one's weights go before it is known whether the new one loads."""
-    backend = LlamaBackend(AttemptJournal(None))
+    backend = LlamaBackend(AttemptJournal(None), lambda event: None)
     backend.load(Load(1, str(models / "gemma.gguf"), 512, threads=1), lambda event: None, RequestControl())
     (former,) = backend._models()
 

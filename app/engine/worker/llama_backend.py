@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from app.core.errors import ErrorKind, NoticeKind, UserError
 from app.core.events import (
-    HOST,
     Adapted,
     Counted,
     DevicesListed,
@@ -21,14 +22,17 @@ from app.core.events import (
     Notice,
     Unloaded,
 )
-from app.core.gpu_choice import chosen_gpus
+from app.core.gpu_choice import OFFLOAD_KINDS, chosen_gpus
 from app.core.memory import heads_bytes
+from app.core.remote import read_servers, server_of
 from app.engine.attempts import AttemptJournal, AttemptKind
 from app.engine.protocol import Adapt, Count, Devices, Embed, Forget, Generate, Load, Rank, TestDevice, Unload
 from app.engine.worker import binding
 from app.engine.worker.backend import Emit, RequestControl
-from app.engine.worker.backend_libraries import GPU_BACKENDS, backend_name
-from app.engine.worker.device_list import CRASHED, StartReport, list_devices, missing_devices, working_gpus
+from app.engine.worker.backend_start import start_backends
+from app.engine.worker.channel import ChannelClosedError
+from app.engine.worker.device_attempts import DeviceAttempts, server_problem
+from app.engine.worker.device_list import StartReport, list_devices, missing_devices
 from app.engine.worker.encoders import Encoders
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.loaded_model import LoadCancelledError
@@ -42,7 +46,6 @@ from app.engine.worker.speculation.draft_loading import DraftRefusedError, load_
 from app.engine.worker.speculation.draft_model import DraftModel
 from app.engine.worker.speculation.nextn import PredictionHeads
 from app.engine.worker.state_store import StateStore
-from app.engine.worker.vulkan_drivers import vulkan_drivers
 
 log = logging.getLogger(__name__)
 
@@ -58,12 +61,15 @@ class LlamaBackend:
     not come.
     """
 
-    def __init__(self, journal: AttemptJournal) -> None:
+    def __init__(self, journal: AttemptJournal, announce: Callable[[Event], None]) -> None:
+        """`announce` writes an event about the whole child; the events of requests go where these say."""
         self._engine_log = EngineLog()
         self._encoders = Encoders(self._engine_log)
-        self._journal = journal
         self._start_report = StartReport()
-        self._backends = self._start_backends()
+        self._attempts = DeviceAttempts(journal, self.engine_name, announce, self._held_servers)
+        self._servers = self._attempts.servers
+        on_abort = self._attempts.remote_use.tell_lost
+        self._backends = start_backends(journal, self.engine_name, self._engine_log, self._start_report, on_abort)
         self._current: LoadedSession | None = None
         self._parked: LoadedSession | None = None  # the model before, ready to come back at once
         self._store: StateStore | None = None
@@ -76,7 +82,11 @@ class LlamaBackend:
     def load(self, request: Load, emit: Emit, control: RequestControl) -> None:
         _check_folder(request.state_folder)
         self._engine_log.start()
-        request = self._spared(request)
+        try:
+            request = self._attempts.spared(request, emit, control)
+        except LoadCancelledError:
+            emit(LoadCancelled(request.id))
+            return
         if self._current is not None and self._current.differs_in_draft(request):
             self._current = replace(self._current, request=request)
             self._bring_draft(self._current, emit, control)
@@ -100,11 +110,9 @@ class LlamaBackend:
             self._resize(self._current, request, emit)
             emit(Loaded(request.id, self._current.info, control.elapsed_ms()))
             return
-        gpus = chosen_gpus(list_devices(), request.device) if request.gpu_layers else ()
+        gpus = chosen_gpus(self._servers.devices_for(request.device), request.device) if request.gpu_layers else ()
         try:
-            with ExitStack() as attempts:
-                for gpu in gpus:
-                    attempts.enter_context(self._attempt(AttemptKind.DEVICE, gpu.name, request.path))
+            with self._attempts.trying([gpu.name for gpu in gpus], request.path):
                 self._current = self._load(request, emit, control)
         except LoadCancelledError:
             self._restore_former(request, emit)
@@ -126,7 +134,14 @@ class LlamaBackend:
 
     def begin(self, request: Generate, emit: Emit, control: RequestControl) -> None:
         self._engine_log.start()
-        self._loaded().begin(request, emit, control)
+        session = self._loaded()
+        if self._current is not None and not self.is_answering:
+            self._attempts.begin_answers(self._current.remote_devices, self._current.request.path)
+        try:
+            session.begin(request, emit, control)
+        finally:
+            if not self.is_answering:
+                self._attempts.end_answers()
 
     def hurry(self) -> None:
         if (session := self._session) is not None:
@@ -135,6 +150,8 @@ class LlamaBackend:
     def step(self) -> None:
         if self._session is not None:
             self._session.step()
+            if not self.is_answering:
+                self._attempts.end_answers()
 
     def rest(self) -> bool:
         if not has_room_to_spare():
@@ -160,10 +177,16 @@ class LlamaBackend:
 
     def test_device(self, request: TestDevice, emit: Emit, control: RequestControl) -> None:
         self._engine_log.start()
-        is_gpu = any(device.name == request.device for device in working_gpus(list_devices()))
         try:
-            with self._attempt(AttemptKind.DEVICE, request.device, request.path) if is_gpu else nullcontext():
-                emit(measure_device(request, control, self._engine_log))
+            devices = self._servers.devices_for(request.device, control)
+            device = next((each for each in devices if each.name == request.device), None)
+            if device is None:
+                raise UserError(ErrorKind.BAD_REQUEST, reason=f"no device {request.device!r}")
+            if device.problem:
+                raise UserError(ErrorKind.SERVER_UNUSABLE, **server_problem(device))
+            names = [device.name] if device.kind in OFFLOAD_KINDS else []
+            with self._attempts.trying(names, request.path):
+                emit(measure_device(request, device, control, self._engine_log))
         except LoadCancelledError:
             emit(LoadCancelled(request.id))
 
@@ -185,11 +208,23 @@ class LlamaBackend:
 
     def devices(self, request: Devices, emit: Emit) -> None:
         system_info = binding.llama.llama_print_system_info().decode("utf-8", "replace").strip()
-        crashed = self._journal.failed(AttemptKind.DEVICE, self.engine_name)
+        crashed = self._attempts.failed(AttemptKind.DEVICE)
         seen = list_devices(self._start_report, crashed)
         errors = self._start_report.errors_beside(seen)
-        devices = (*seen, *missing_devices({**errors, **self._backends.problems}))
-        emit(DevicesListed(request.id, devices, system_info, dict(binding.versions())))
+        here = (*seen, *missing_devices({**errors, **self._backends.problems}))
+        servers = read_servers(",".join(request.rpc_servers))
+        held = self._servers.held_devices(servers)
+        others = self._servers.free(servers)
+
+        def finish() -> None:
+            devices = (*here, *held, *self._servers.look_at(others, crashed))
+            with suppress(ChannelClosedError):  # the parent has gone meanwhile
+                emit(DevicesListed(request.id, devices, system_info, dict(binding.versions())))
+
+        if others:  # they may take seconds, and answers go on meanwhile
+            threading.Thread(target=finish, name="rpc-servers", daemon=True).start()
+        else:
+            finish()
 
     def unload(self, request: Unload, emit: Emit) -> None:
         self._close_models()
@@ -202,38 +237,9 @@ class LlamaBackend:
         if self._store is not None:
             self._store.close(_STORE_GRACE_S)
 
-    def _start_backends(self) -> binding.Initialized:
-        """Load the backends, each noted in the journal before, without those that ended an engine then."""
-        crashed = self._journal.failed(AttemptKind.BACKEND, self.engine_name)
-
-        def log_line(level: int, text: str) -> None:
-            self._engine_log.add(level, text)
-            self._start_report.add(text)
-
-        def load(path: Path) -> bool:
-            name = backend_name(path)
-            with self._attempt(AttemptKind.BACKEND, name) if name in GPU_BACKENDS else nullcontext():
-                is_loaded = binding.load_library(path)
-                if name == "vulkan":
-                    self._start_report.vulkan_drivers = vulkan_drivers()
-                return is_loaded
-
-        wanted = [name for name in GPU_BACKENDS if name not in crashed]
-        started = binding.initialize(log_line, self._engine_log.abort, wanted, load)
-        self._start_report.is_over = True
-        return replace(started, problems={**started.problems, **dict.fromkeys(crashed, CRASHED)})
-
-    def _attempt(self, kind: AttemptKind, name: str, path: str = "") -> AbstractContextManager[None]:
-        return self._journal.attempt(kind, name, path, self.engine_name)
-
-    def _spared(self, request: Load) -> Load:
-        """The request without devices on which an attempt ended the engine."""
-        crashed = self._journal.failed(AttemptKind.DEVICE, self.engine_name)
-        gpus = chosen_gpus(list_devices(), request.device)
-        if not any(gpu.name in crashed for gpu in gpus):
-            return request
-        working = next((gpu.name for gpu in gpus if gpu.name not in crashed), HOST)
-        return replace(request, device=working)
+    def _held_servers(self) -> frozenset[str]:
+        """The RPC servers that models are on."""
+        return frozenset(server_of(device) for loaded in self._models() for device in loaded.remote_devices)
 
     @property
     def _session(self) -> Session | None:
@@ -303,6 +309,7 @@ class LlamaBackend:
             emit,
             control,
             self._engine_log,
+            self._servers,
             make_room=former.close_context if former is not None else _nothing,
             former=former.model if former is not None else None,
             former_draft=former.draft.model if former is not None and isinstance(former.draft, DraftModel) else None,
@@ -320,18 +327,20 @@ class LlamaBackend:
             model.close()
             raise
         self._parked, self._current = self._current, None
-        if former is not None and (former.model.context is None or not has_room_to_spare()):
-            self._close_parked()
+        if (parked := self._parked) is not None:
+            is_of_use = parked.session.model.context is not None and not parked.remote_devices  # others may need those
+            if not (is_of_use and has_room_to_spare()):
+                self._close_parked()
         return LoadedSession(session, facts, request, file_mark(request.path))
 
     def _bring_heads(self, loaded: LoadedSession) -> None:
         """Let the model's own heads guess. llama.cpp aborts where it finds fault with them: not twice."""
         session, model = loaded.session, loaded.session.model
         path = str(model.path)
-        if path in self._journal.failed(AttemptKind.DRAFT, self.engine_name):
+        if path in self._attempts.failed(AttemptKind.DRAFT):
             return
         try:
-            with self._attempt(AttemptKind.DRAFT, path, path):
+            with self._attempts.attempt(AttemptKind.DRAFT, path, path):
                 planned_bytes = heads_bytes(loaded.facts.shape, model.context_length, model.sequences)
                 session.use_draft(PredictionHeads(model, planned_bytes))
         except UserError as error:
@@ -346,10 +355,10 @@ class LlamaBackend:
         if not path:
             return
         try:
-            if path in self._journal.failed(AttemptKind.DRAFT, self.engine_name):
+            if path in self._attempts.failed(AttemptKind.DRAFT):
                 raise DraftRefusedError("crashed")
-            with self._attempt(AttemptKind.DRAFT, path, path):
-                session.use_draft(load_draft(request, session.model, emit, control, self._engine_log))
+            with self._attempts.attempt(AttemptKind.DRAFT, path, path):
+                session.use_draft(load_draft(request, session.model, emit, control, self._engine_log, self._servers))
         except DraftRefusedError as error:
             if error.reason == "memory" and self._parked is not None:
                 self._close_parked()

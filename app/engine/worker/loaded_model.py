@@ -22,6 +22,7 @@ from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.inspection import tensors_of
 from app.engine.worker.nextn_functions import keep_states
 from app.engine.worker.state_streams import StreamsError, with_streams
+from app.engine.worker.rpc_devices import device_handle
 from app.engine.worker.thread_pool import ThreadPool, make_thread_pool
 from app.engine.worker.threads import reading_threads
 from app.engine.worker.vocabulary import Vocabulary
@@ -75,7 +76,7 @@ class LoadedModel:
         *,
         with_heads: bool = False,
     ) -> None:
-        """Read the weights. `on_progress` gets 0 to 1 and says whether to go on; `gpus`: ggml's names, as planned.
+        """Read the weights. `on_progress` gets 0 to 1 and says whether to go on; `gpus`: names of devices, as planned.
 
         `with_heads`: the layers that only guess ahead are read as well, see `nextn_functions.has_heads`.
         Raises LoadCancelledError, or UserError(LOAD_FAILED) with llama.cpp's reason.
@@ -84,6 +85,7 @@ class LoadedModel:
         self._engine_log = engine_log
         self.has_gpu = placement.gpu_layers > 0
         self.context: int | None = None
+        self.gpus = gpus if self.has_gpu else ()
         self._pool: ThreadPool | None = None
         self.context_length = 0  # of one conversation, tokens
         self.has_long_positions = False
@@ -100,7 +102,7 @@ class LoadedModel:
         """Plans another context length for the model as it is, or raises UserError(NOT_ENOUGH_MEMORY). See `resize`."""
         self.has_heads = with_heads
         engine_log.buffers.clear()
-        self.handle = self._read(on_progress, placement, gpus)
+        self.handle = self._read(on_progress, placement)
         self.copied_weights_bytes = engine_log.buffers.copied_weights_bytes  # in main memory, no pages of the file
         try:
             self.vocabulary = Vocabulary(llama.llama_model_get_vocab(self.handle))
@@ -112,7 +114,7 @@ class LoadedModel:
             llama.llama_model_is_recurrent(self.handle) or llama.llama_model_is_hybrid(self.handle)
         )
 
-    def _read(self, on_progress: Callable[[float], bool], placement: Placement, gpus: tuple[str, ...]) -> Any:
+    def _read(self, on_progress: Callable[[float], bool], placement: Placement) -> Any:
         cancelled = False
 
         @llama.llama_progress_callback  # type: ignore[untyped-decorator]  # made by ctypes
@@ -124,7 +126,7 @@ class LoadedModel:
         parameters = llama.llama_model_default_params()
         parameters.progress_callback = progress
         parameters.load_mtp = self.has_heads
-        kept = _place(parameters, placement, gpus if self.has_gpu else ())
+        kept = _place(parameters, placement, self.gpus)
         handle = llama.llama_model_load_from_file(os.fsencode(self.path), parameters)
         del kept
         if not handle:
@@ -365,8 +367,7 @@ class _BufferOverride(ctypes.Structure):
 
 def _place(parameters: Any, placement: Placement, gpus: tuple[str, ...]) -> list[Any]:
     """Tell llama.cpp what lies where; returns what must live until the model is loaded."""
-    by_name = ggml_function("ggml_backend_dev_by_name", ctypes.c_void_p, ctypes.c_char_p)
-    devices = (ctypes.c_void_p * (len(gpus) + 1))(*(by_name(gpu.encode()) for gpu in gpus), None)
+    devices = (ctypes.c_void_p * (len(gpus) + 1))(*map(device_handle, gpus), None)
     split = (ctypes.c_float * llama.llama_max_devices())(*map(float, placement.tensor_split))
     parameters.devices = ctypes.cast(devices, ctypes.c_void_p)
     parameters.n_gpu_layers = placement.gpu_layers

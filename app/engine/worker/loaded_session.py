@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.core.events import ModelInfo
+from app.core.remote import server_of
 from app.engine.protocol import Load
 from app.engine.worker.inspection import ModelFacts
 from app.engine.worker.session import Session
+from app.engine.worker.speculation.draft_model import DraftModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,13 @@ class LoadedSession:
     facts: ModelFacts
     request: Load
     file: tuple[int, int]  # size and time of change
+
+    @property
+    def remote_devices(self) -> tuple[str, ...]:
+        """The devices of other computers that this, or its draft model, is on."""
+        draft = self.session.draft
+        models = (self.session.model, *((draft.model,) if isinstance(draft, DraftModel) else ()))
+        return tuple(gpu for model in models if model.handle is not None for gpu in model.gpus if server_of(gpu))
 
     def serves(self, request: Load) -> bool:
         """Whether this is what a request wants, and the file is still the same. Where states lie is not the model's."""

@@ -244,10 +244,10 @@ def make_worker(choice: str, attempts: Path | None, writer: EventWriter) -> Work
         return TemplateWorker(writer)
     journal = AttemptJournal(attempts)
     journal.settle()
-    return Worker(make_backend(choice, journal), writer)
+    return Worker(make_backend(choice, journal, writer.write), writer)
 
 
-def make_backend(choice: str, journal: AttemptJournal) -> Backend:
+def make_backend(choice: str, journal: AttemptJournal, announce: Callable[[Event], None]) -> Backend:
     """The backend `llama` or `scripted:FILE`."""
     if choice.startswith("scripted:"):
         from app.engine.worker.scripted_backend import ScriptedBackend
@@ -255,7 +255,7 @@ def make_backend(choice: str, journal: AttemptJournal) -> Backend:
         return ScriptedBackend(choice.removeprefix("scripted:"), journal)
     from app.engine.worker.llama_backend import LlamaBackend
 
-    return LlamaBackend(journal)
+    return LlamaBackend(journal, announce)
 
 
 def _give_way() -> None:

@@ -20,13 +20,13 @@ from app.engine.protocol import Load
 from app.engine.worker import binding
 from app.engine.worker.backend import Emit, RequestControl
 from app.engine.worker.buffer_report import private_bytes
-from app.engine.worker.device_list import list_devices
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.inspection import ModelFacts, inspect_model_file
 from app.engine.worker.loaded_model import ContextSettings, LoadCancelledError, LoadedModel
 from app.engine.worker.memory_budget import survey
 from app.engine.worker.nextn_functions import has_heads
 from app.engine.worker.plan_history import PlanHistory
+from app.engine.worker.rpc_servers import RpcServers
 from app.engine.worker.threads import choose_threads
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ def load_model(
     emit: Emit,
     control: RequestControl,
     engine_log: EngineLog,
+    servers: RpcServers,
     make_room: Callable[[], None],
     former: LoadedModel | None = None,
     former_draft: LoadedModel | None = None,
@@ -56,7 +57,7 @@ def load_model(
     if request.cache_type not in CACHE_TYPES:
         raise UserError(ErrorKind.BAD_REQUEST, reason=f"cache type {request.cache_type!r}")
     facts = inspect_model_file(Path(request.path))
-    loader = _Loader(request, facts, emit, control, engine_log)
+    loader = _Loader(request, facts, emit, control, engine_log, servers)
     try:
         plan = loader.plan(make_room, former, former_draft)
         model = loader.load(plan)
@@ -77,13 +78,20 @@ class _Loader:
     """One load, from plan to record."""
 
     def __init__(
-        self, request: Load, facts: ModelFacts, emit: Emit, control: RequestControl, engine_log: EngineLog
+        self,
+        request: Load,
+        facts: ModelFacts,
+        emit: Emit,
+        control: RequestControl,
+        engine_log: EngineLog,
+        servers: RpcServers,
     ) -> None:
         self._request = request
         self._facts = facts
         self._emit = emit
         self._control = control
         self._log = engine_log
+        self._servers = servers
         folder = Path(request.state_folder).parent if request.state_folder else None
         self._history = PlanHistory(folder, binding.engine_version())
         self._factors = self._history.compute_factors(facts.shape)
@@ -152,7 +160,8 @@ class _Loader:
         return model
 
     def _survey(self) -> Machine:
-        return survey(list_devices(), self._request.device, choose_threads(self._request.threads), self._factors)
+        devices = self._servers.devices_for(self._request.device)
+        return survey(devices, self._request.device, choose_threads(self._request.threads), self._factors)
 
     def _planned(self, machine: Machine) -> _Attempt:
         trained = self._facts.context_length_trained

@@ -11,13 +11,13 @@ from statistics import median
 from typing import Any
 
 from app.core.errors import ErrorKind, UserError
-from app.core.events import DeviceTested
+from app.core.events import Device, DeviceTested
+from app.core.gpu_choice import OFFLOAD_KINDS
 from app.core.memory import ContextPlan
 from app.core.plan import Placement
 from app.engine.protocol import TestDevice
 from app.engine.worker.backend import RequestControl
 from app.engine.worker.binding import has_small_attention, llama
-from app.engine.worker.device_list import GPU_KINDS, list_devices
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.loaded_model import ContextSettings, LoadCancelledError, LoadedModel
 from app.engine.worker.sample_model import LAYERS, WHOLE_LAYERS, write_sample_model
@@ -38,15 +38,14 @@ class Speed:
     generation: float
 
 
-def measure_device(request: TestDevice, control: RequestControl, engine_log: EngineLog) -> DeviceTested:
+def measure_device(
+    request: TestDevice, device: Device, control: RequestControl, engine_log: EngineLog
+) -> DeviceTested:
     """Measure a device with a model file, or without one with a sample in the shape of a billion parameters.
 
     All layers go to the device. Raises UserError(LOAD_FAILED) with llama.cpp's reason, or LoadCancelledError.
     """
-    device = next((each for each in list_devices() if each.name == request.device), None)
-    if device is None:
-        raise UserError(ErrorKind.BAD_REQUEST, reason=f"no device {request.device!r}")
-    gpus = (device.name,) if device.kind in GPU_KINDS else ()
+    gpus = (device.name,) if device.kind in OFFLOAD_KINDS else ()
     if request.path:
         speed = _measure(Path(request.path), gpus, control, engine_log)
     else:

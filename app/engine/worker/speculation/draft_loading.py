@@ -12,12 +12,12 @@ from app.core.plan import Machine, Wishes
 from app.core.planner import make_plan
 from app.engine.protocol import Load
 from app.engine.worker.backend import Emit, RequestControl
-from app.engine.worker.device_list import list_devices
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.inspection import ModelFacts, inspect_model_file
 from app.engine.worker.loaded_model import ContextSettings, LoadCancelledError, LoadedModel
 from app.engine.worker.memory_budget import survey
 from app.engine.worker.model_loader import ProgressReporter
+from app.engine.worker.rpc_servers import RpcServers
 from app.engine.worker.speculation.draft_model import DRAFT_BATCH_TOKENS, DraftModel, UnfitDraftError
 from app.engine.worker.threads import choose_threads
 
@@ -35,7 +35,12 @@ class DraftRefusedError(Exception):
 
 
 def load_draft(
-    request: Load, target: LoadedModel, emit: Emit, control: RequestControl, engine_log: EngineLog
+    request: Load,
+    target: LoadedModel,
+    emit: Emit,
+    control: RequestControl,
+    engine_log: EngineLog,
+    servers: RpcServers,
 ) -> DraftModel:
     """Load the draft model of a request beside the model that it is to guess for.
 
@@ -45,7 +50,9 @@ def load_draft(
         raise DraftRefusedError("model")
     engine_log.start()
     try:
-        return _load(request, inspect_model_file(Path(request.draft_model)), target, emit, control, engine_log)
+        facts = inspect_model_file(Path(request.draft_model))
+        machine = _machine_beside(target, request, servers)
+        return _load(request, facts, target, machine, emit, control, engine_log)
     except UnfitDraftError as error:
         raise DraftRefusedError("vocabulary", detail=str(error)) from None
     except UserError as error:
@@ -59,13 +66,13 @@ def _load(
     request: Load,
     facts: ModelFacts,
     target: LoadedModel,
+    machine: Machine,
     emit: Emit,
     control: RequestControl,
     engine_log: EngineLog,
 ) -> DraftModel:
     if any(facts.shape.recurrent):
         raise DraftRefusedError("recurrent")
-    machine = _machine_beside(target, request)
     trained = facts.context_length_trained
     wishes = Wishes(
         context_length=min(_CONTEXT_TOKENS, trained) if trained > 0 else _CONTEXT_TOKENS,
@@ -89,9 +96,9 @@ def _load(
         raise
 
 
-def _machine_beside(target: LoadedModel, request: Load) -> Machine:
+def _machine_beside(target: LoadedModel, request: Load, servers: RpcServers) -> Machine:
     """What there is for a draft model: not what the model itself is going to take beyond what it has taken."""
-    machine = survey(list_devices(), request.device, choose_threads(request.threads), {})
+    machine = survey(servers.devices_for(request.device), request.device, choose_threads(request.threads), {})
     if target.plan is None:
         return machine
     host = target.plan.shares[0]
