@@ -140,7 +140,7 @@ def plan_details(model: ModelInfo) -> list[tuple[str, str]]:
         (translate("ExplainDevices", "Context"), f"{number(plan.get('context_length'))} × {plan.get('sequences', 1)}"),
         (translate("ExplainDevices", "Cache type"), str(plan.get("cache_type", ""))),
         (translate("ExplainDevices", "Batch"), number(plan.get("batch_tokens"))),
-        (translate("ExplainDevices", "Threads"), _threads(plan)),
+        (translate("ExplainDevices", "Threads"), number(plan.get("threads"))),
         (translate("ExplainDevices", "Flash attention"), yes if plan.get("flash_attention") else no),
     ]
     if guesser := draft_row(model):
@@ -177,6 +177,8 @@ def _memory(plan: dict[str, Any], devices: tuple[Device, ...]) -> str:
         name, total = str(share["name"]), totals.get(str(share["name"]), 0)
         if name == HOST:
             kind = translate("ExplainDevices", "memory")
+        elif server := server_of(name):
+            kind = translate("ExplainDevices", "memory of {0}").format(server)
         else:
             kind = translate("ExplainDevices", "graphics memory")
         words = translate("ExplainDevices", "{0} of {1} {2}") if total else translate("ExplainDevices", "{0} of {2}")
@@ -190,5 +192,3 @@ def _name_of(name: str, devices: tuple[Device, ...]) -> str:
 
 def _rate(value: float) -> str:
     return locale().toString(value, "f", 0 if value >= 10 else 1)
-        elif server := server_of(name):
-            kind = translate("ExplainDevices", "memory of {0}").format(server)

@@ -21,8 +21,8 @@ from app.engine.worker.binding import ggml_function, has_small_attention, llama
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.inspection import tensors_of
 from app.engine.worker.nextn_functions import keep_states
-from app.engine.worker.state_streams import StreamsError, with_streams
 from app.engine.worker.rpc_devices import device_handle
+from app.engine.worker.state_streams import StreamsError, with_streams
 from app.engine.worker.thread_pool import ThreadPool, make_thread_pool
 from app.engine.worker.threads import reading_threads
 from app.engine.worker.vocabulary import Vocabulary
@@ -84,8 +84,8 @@ class LoadedModel:
         self.path = path
         self._engine_log = engine_log
         self.has_gpu = placement.gpu_layers > 0
-        self.context: int | None = None
         self.gpus = gpus if self.has_gpu else ()
+        self.context: int | None = None
         self._pool: ThreadPool | None = None
         self.context_length = 0  # of one conversation, tokens
         self.has_long_positions = False
