@@ -56,6 +56,9 @@ def test_the_same_in_words(hearth: Hearth) -> None:
     headings = ("Versions", "Folders", "Memory:", "Database:", "Engine:", "CPU features:", "Devices", "Plan:")
     for heading in (*headings, "Self-test:"):
         assert heading in done.stdout
+    assert re.search(
+        r"\n  CPU \(cpu\): .*GB free of .*\n    Self-test: reads [\d,.]+, writes [\d,.]+ tokens", done.stdout
+    )
     assert done.stdout.endswith("Everything works.\n")
 
 

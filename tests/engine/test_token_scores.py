@@ -64,6 +64,14 @@ class TestScores:
             assert len({each.token for each in told}) == 101
             assert 0.5 < sum(math.exp(each.log_probability) for each in told) <= 1.0001
 
+    def test_they_are_what_the_logits_say(self, child: EngineChild, tmp_path: Path) -> None:
+        """After its embedding, one number 1 among zeros, is normalized, this model's logits are one √width and zeros."""
+        child.load(tiny.write_endless_model(tmp_path / "endless.gguf"))
+        width = -(-len(VOCABULARY.tokens) // 64) * 64
+        for score in scores(ask(child, alternatives=1, sampling=GREEDY, max_tokens=3)):
+            assert score.chosen.log_probability == pytest.approx(0.0, abs=1e-5)
+            assert score.others[0].log_probability == pytest.approx(-math.sqrt(width), rel=0.003)
+
     def test_they_are_the_models_own(self, child: EngineChild) -> None:
         """What is chosen by other rules is scored by the same ones."""
         plain = scores(ask(child, alternatives=1, sampling=GREEDY, max_tokens=1))[0]
