@@ -6,6 +6,8 @@ compares the table with the installed library, so that an update cannot leave it
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from app.core.errors import ErrorKind
 
 
@@ -60,6 +62,20 @@ WITHOUT_FLASH_ATTENTION = frozenset({"grok", "plm"})
 """Of these llama.cpp has only the attention that keeps values transposed, and so no quantized ones.
 
 It turns flash attention off for Grok by itself; PLM's graph hands over values of a shape that ends the process then.
+"""
+
+LAST_TOKEN_ALONE_ARCHITECTURES = frozenset({"cogvlm"})
+"""Of these the last token of a prompt must be read by itself.
+
+llama.cpp computes what follows every token of a batch (src/models/cogvlm.cpp leaves the choice out) and hands over the
+first ones, whichever were wanted: an answer would begin with what follows the first token.
+"""
+
+SILENT_TOKENS: Mapping[str, range] = {"chameleon": range(4, 8196)}
+"""Tokens that are never to be written, by architecture: pieces of pictures.
+
+src/models/chameleon.cpp silences them for the first token of a batch only. It writes at these places in every case: a
+smaller vocabulary ends the process.
 """
 
 

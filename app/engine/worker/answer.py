@@ -77,13 +77,14 @@ class Answer:
 
     # -- reading
 
-    def chunk(self, most: int, rest: int = 0) -> Sequence[int]:
+    def chunk(self, most: int, rest: int = 0, *, last_alone: bool = False) -> Sequence[int]:
         """The next tokens of the prompt to be read, with a rest of up to so many that would be left alone.
 
-        The last one is read by itself where a place must be remembered before it: that is where other versions begin.
+        The last one is read by itself with `last_alone`, and where a place must be remembered before it: that is where
+        other versions begin.
         """
         done, end = len(self.sequence.tokens), len(self._prompt)
-        if self.sequence.needs_marks and done < end - 1:
+        if (last_alone or self.sequence.needs_marks) and done < end - 1:
             end -= 1
         return self._prompt[done : end if end - done <= most + rest else done + most]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+from app.core.architectures import SILENT_TOKENS, names
 from app.core.gguf import GgufArray, GgufHeader, ValueType, corrupt
 from app.core.tokenizers import BYTE_PAIR_TOKENIZERS
 
@@ -21,16 +22,19 @@ _MAX_WIDTH = 1 << 24  # of anything in a layer; ten times the largest model's
 _MAX_CONTEXT = (1 << 31) - 1
 _ROPE_SCALINGS = frozenset({"none", "linear", "yarn", "longrope"})
 # Their graphs assert that the rotary embedding covers the whole head, and that keys are as long as values.
-_WHOLE_HEAD_ROTATED = frozenset(
-    {"apertus", "arcee", "arctic", "baichuan", "chameleon", "codeshell", "cogvlm", "dbrx", "deci", "deepseek"}
-    | {"dots1", "ernie4_5", "exaone", "exaone4", "falcon", "granite", "grok", "grovemoe", "hunyuan-moe"}
-    | {"internlm2", "jais2", "llama", "llama4", "maincoder", "mistral3", "olmo", "olmo2", "olmoe", "orion"}
-    | {"plamo", "qwen2", "qwen2moe", "qwen2vl", "qwen3", "qwen3moe", "qwen3vl", "qwen3vlmoe", "seed_oss"}
-    | {"smallthinker", "smollm3", "starcoder2", "xverse"}
+_WHOLE_HEAD_ROTATED = names(
+    """
+    apertus arcee arctic baichuan chameleon codeshell cogvlm cohere2moe dbrx deci deepseek dots1 ernie4_5
+    ernie4_5-moe exaone exaone-moe exaone4 falcon granite granite_swa graniteswitch grok grovemoe hunyuan-moe
+    hunyuan_vl hy_v3 internlm2 jais2 llama llama4 maincoder mellum mistral3 olmo olmo2 olmoe orion paddleocr
+    pangu-embedded plamo qwen2 qwen2moe qwen2vl qwen3 qwen3moe qwen3vl qwen3vlmoe seed_oss smallthinker smollm3
+    starcoder2 talkie xverse
+    """
 )
 _NEVER_ROTATED = frozenset({"glm5-next"})  # 0 must be written
 _WITHOUT_ROTATION = frozenset({"granitehybrid", "jamba", "nemotron_h", "nemotron_h_moe"}) | _NEVER_ROTATED  # it may be
 _STATE_OF_TWICE_THE_WIDTH = frozenset({"granitehybrid", "jamba"})  # ssm.inner_size is asserted
+_DELTA_NETS = frozenset({"qwen3next", "qwen35", "qwen35moe", "qwen4exp"})  # how their states divide is asserted
 _ONE_EXPERT_IS_NONE = frozenset({"hunyuan-dense", "hunyuan_vl"})
 
 
@@ -68,6 +72,26 @@ class _Checks:
         if width % state_head:
             raise corrupt(f"{self._prefix}wkv.head_size is {state_head} in a width of {width}")
         self._per_layer("feed_forward_length", _MAX_WIDTH)
+        self._stacks(count)
+        self._delta_net(inner)
+
+    def _stacks(self, layers: int) -> None:
+        """Layers that are passed several times count as many."""
+        if self._header.architecture != "hrm_text":
+            return
+        parts = ("layers_per_stack", "h_cycles", "l_cycles")
+        stack, high, low = (self._integer(f"hrm.{part}", 1, layers, required=True) for part in parts)
+        if stack * high * (low + 1) != layers:
+            raise corrupt(f"{layers} layers are not {high} times {low + 1} stacks of {stack}")
+
+    def _delta_net(self, inner: int) -> None:
+        if self._header.architecture not in _DELTA_NETS:
+            return
+        state = self._integer("ssm.state_size", 1, _MAX_WIDTH, required=True)
+        values = self._integer("ssm.time_step_rank", 1, _MAX_WIDTH, required=True)
+        keys = self._integer("ssm.group_count", 1, _MAX_WIDTH, required=True)
+        if state * values != inner or values % keys:
+            raise corrupt(f"{self._prefix}ssm.inner_size is {inner} for {keys} keys and {values} values of {state}")
 
     def heads(self) -> None:
         heads = self._per_layer("attention.head_count", _MAX_WIDTH) or (0,)
@@ -136,6 +160,9 @@ class _Checks:
             merges = self._header.array("tokenizer.ggml.merges")
             if merges is None or merges.element_type is not ValueType.STRING:
                 raise corrupt("there are no merges in the vocabulary")
+        silent = SILENT_TOKENS.get(self._header.architecture)
+        if silent is not None and tokens.count < silent.stop:
+            raise corrupt(f"there are {tokens.count} tokens in the vocabulary instead of {silent.stop} or more")
         _check_tokens(tokens.values or ())
 
     def tensors(self) -> None:

@@ -37,11 +37,14 @@ class Scheduler:
     another answer, nor wait for it: it ends its own answer at once, on the thread that it comes from.
     """
 
-    def __init__(self, context: int, batch_tokens: int, chunk_tokens: int, is_recurrent: bool) -> None:
-        """`chunk_tokens`: how much of a prompt is read between two reports."""
+    def __init__(
+        self, context: int, batch_tokens: int, chunk_tokens: int, is_recurrent: bool, *, last_alone: bool = False
+    ) -> None:
+        """`chunk_tokens`: how much of a prompt is read between two reports; `last_alone`: its last token by itself."""
         self._context = context
         self._chunk_tokens = min(chunk_tokens, batch_tokens)
         self._is_recurrent = is_recurrent
+        self._last_alone = last_alone
         self._batch = Batch(batch_tokens)
         self._abort = AbortCallback()
         self._tuner = ThreadTuner(llama.llama_n_threads(context))
@@ -142,7 +145,8 @@ class Scheduler:
     def _read(self, answer: Answer, *, is_alone: bool) -> None:
         is_long, self._is_hurried = is_alone and not self._is_hurried, False
         most = self._chunk_tokens if is_long else min(self._chunk_tokens, _SHARED_CHUNK_TOKENS)
-        chunk = answer.chunk(most, min(most // 2, self._batch.capacity - most))
+        rest = min(most // 2, self._batch.capacity - most)
+        chunk = answer.chunk(most, rest, last_alone=self._last_alone)
         batch = self._batch
         batch.clear()
         first = batch.add(chunk, len(answer.sequence.tokens), answer.sequence.number, all_logits=False)

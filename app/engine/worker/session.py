@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from app.core.adapter import Adapter
+from app.core.architectures import LAST_TOKEN_ALONE_ARCHITECTURES, SILENT_TOKENS
 from app.core.errors import ErrorKind, NoticeKind, UserError
 from app.core.events import Notice, PromptStarted
 from app.core.messages import Role
@@ -41,6 +42,7 @@ from app.engine.worker.token_scores import TokenScorer
 log = logging.getLogger(__name__)
 
 _RANDOM_SEED = 0xFFFFFFFF  # LLAMA_DEFAULT_SEED: llama.cpp would draw one of its own and not tell
+_SILENT_BIAS = -10_000.0  # no token is written in spite of it
 
 # How much of a prompt is read between two reports, by the number of weights. Longer pieces are faster, but progress is
 # told less often, and a piece that is cut off for another answer is read again; neither that nor a stop waits for the
@@ -93,6 +95,8 @@ class Session:
         self._exact_width = ExactWidth()
         self._draft: DraftModel | PredictionHeads | None = None
         self._draft_control = AdaptiveControl(DecodeTimes(), has_shadow=False)
+        self._architecture = model.metadata("general.architecture") or ""
+        self._silencing = dict.fromkeys(map(str, SILENT_TOKENS.get(self._architecture, ())), _SILENT_BIAS)
         name = f"{model.metadata('general.name') or ''} {model.path.stem}"
         self._formats = FormatChoice(model.vocabulary, model.template, name)
         self.use_template(request, emit)
@@ -285,7 +289,8 @@ class Session:
         try:
             if grammar is not None and request.continue_last:
                 grammar.accept_text(request.messages[-1].text)
-            return SamplerChain(sampling, seed, vocabulary, self.model.context_length, request.logit_bias, grammar)
+            bias = {**request.logit_bias, **self._silencing}
+            return SamplerChain(sampling, seed, vocabulary, self.model.context_length, bias, grammar)
         except UserError:
             if grammar is not None:
                 grammar.close()
@@ -323,7 +328,10 @@ class Session:
             self._times, self._exact_width = DecodeTimes(), ExactWidth()
             self._memory = ConversationMemory(model, self._store, self._key)
         if self._scheduler is None:
-            self._scheduler = Scheduler(model.context, model.batch_tokens, self._chunk_tokens(), model.is_recurrent)
+            last_alone = self._architecture in LAST_TOKEN_ALONE_ARCHITECTURES
+            self._scheduler = Scheduler(
+                model.context, model.batch_tokens, self._chunk_tokens(), model.is_recurrent, last_alone=last_alone
+            )
         return self._memory, self._scheduler
 
     def _chunk_tokens(self) -> int:
