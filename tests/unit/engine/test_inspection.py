@@ -241,3 +241,37 @@ def test_a_file_without_embeddings(tmp_path: Path) -> None:
 )
 def test_oddities_that_are_harmless(tmp_path: Path, changed: dict[str, Any]) -> None:
     inspect_model_file(write(tmp_path, tiny_llama(**changed)))
+
+
+def of_another(architecture: str, **changed: Any) -> bytes:
+    """The header of another architecture; further keys are without its name."""
+    keys = {key.replace("llama.", f"{architecture}."): value for key, value in llama_keys().items()}
+    named = {f"{architecture}.{name.replace('__', '.')}": value for name, value in changed.items()}
+    return gguf({**keys, "general.architecture": architecture, **named}, llama_tensors())
+
+
+STACKS = {"hrm__layers_per_stack": 1, "hrm__h_cycles": 2, "hrm__l_cycles": 2}
+DELTA_NET = {"ssm__inner_size": 128, "ssm__state_size": 32, "ssm__time_step_rank": 4, "ssm__group_count": 2}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "sound", "wrong"),
+    [
+        ("hrm_text", {**STACKS, "block_count": 6}, {"block_count": 5}),
+        ("hrm_text", {**STACKS, "block_count": 6}, {"hrm__l_cycles": 0}),
+        ("qwen4exp", DELTA_NET, {"ssm__group_count": 3}),
+        ("qwen35", DELTA_NET, {"ssm__state_size": 16}),
+        ("qwen3next", DELTA_NET, {"ssm__group_count": 0}),
+        ("graniteswitch", {}, {"rope__dimension_count": 2}),
+        ("paddleocr", {}, {"attention__value_length": 2}),
+    ],
+)
+def test_what_a_graph_asserts_is_looked_at_before(
+    tmp_path: Path, architecture: str, sound: dict[str, int], wrong: dict[str, int]
+) -> None:
+    assert inspect_model_file(write(tmp_path, of_another(architecture, **sound))).architecture == architecture
+    assert refusal(write(tmp_path, of_another(architecture, **{**sound, **wrong}))).kind is ErrorKind.CORRUPT
+
+
+def test_chameleon_has_the_tokens_that_llama_cpp_writes_over(tmp_path: Path) -> None:
+    assert "tokens" in refusal(write(tmp_path, of_another("chameleon"))).string("reason")
