@@ -65,7 +65,7 @@ class TestScores:
             assert 0.5 < sum(math.exp(each.log_probability) for each in told) <= 1.0001
 
     def test_they_are_what_the_logits_say(self, child: EngineChild, tmp_path: Path) -> None:
-        """After its embedding, one number 1 among zeros, is normalized, this model's logits are one √width and zeros."""
+        """This model normalizes embeddings of one 1 and zeros, and its logits are the result: one √width and zeros."""
         child.load(tiny.write_endless_model(tmp_path / "endless.gguf"))
         width = -(-len(VOCABULARY.tokens) // 64) * 64
         for score in scores(ask(child, alternatives=1, sampling=GREEDY, max_tokens=3)):
