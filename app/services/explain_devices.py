@@ -127,6 +127,8 @@ def plan_sentence(model: ModelInfo, devices: tuple[Device, ...]) -> str:
     else:
         words = translate("ExplainDevices", "“{0}” runs on the processor with {1} threads")
         where = words.format(model.name, number(threads))
+    if not cards and plan.get("fast_cores"):
+        where += f" ({_fast_cores(plan)})"
     return f"{where}; {_room(plan)}. {_memory(plan, devices)}"
 
 
@@ -140,7 +142,7 @@ def plan_details(model: ModelInfo) -> list[tuple[str, str]]:
         (translate("ExplainDevices", "Context"), f"{number(plan.get('context_length'))} × {plan.get('sequences', 1)}"),
         (translate("ExplainDevices", "Cache type"), str(plan.get("cache_type", ""))),
         (translate("ExplainDevices", "Batch"), number(plan.get("batch_tokens"))),
-        (translate("ExplainDevices", "Threads"), number(plan.get("threads"))),
+        (translate("ExplainDevices", "Threads"), _threads(plan)),
         (translate("ExplainDevices", "Flash attention"), yes if plan.get("flash_attention") else no),
     ]
     if guesser := draft_row(model):
@@ -156,6 +158,17 @@ def plan_details(model: ModelInfo) -> list[tuple[str, str]]:
             text += ", " + translate("ExplainDevices", "{0} used").format(memory_size(int(share["used_bytes"])))
         rows.append((str(share.get("name", "")), text))
     return rows
+
+
+def _threads(plan: dict[str, Any]) -> str:
+    threads = number(plan.get("threads"))
+    return f"{threads} ({_fast_cores(plan)})" if plan.get("fast_cores") else threads
+
+
+def _fast_cores(plan: dict[str, Any]) -> str:
+    """On which cores threads are kept while they write."""
+    words = translate("ExplainDevices", "kept on the performance cores, {0} of {1}")
+    return words.format(number(plan["fast_cores"]), number(plan["cores"]))
 
 
 def _room(plan: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 
+from app.engine.worker.affinity import computing
 from app.engine.worker.binding import llama
 
 
@@ -60,4 +61,5 @@ class Batch:
     def decode(self, context: int) -> int:
         """Compute. Returns what llama_decode does: 0 success, 1 no room, 2 aborted, else an error."""
         self._batch.n_tokens = self.length
-        return int(llama.llama_decode(context, self._batch))
+        with computing(context, self.length):
+            return int(llama.llama_decode(context, self._batch))

@@ -17,6 +17,7 @@ from app.core.memory import CONTEXT_STEP_TOKENS, ContextPlan, round_up, suits_sm
 from app.core.plan import DeviceShare, EnginePlan, Placement
 from app.core.planner import BATCH_TOKENS, OUTPUT_TOKENS
 from app.engine.worker.adapters import AdapterSet
+from app.engine.worker.affinity import bound_cores
 from app.engine.worker.binding import ggml_function, has_small_attention, llama
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.inspection import tensors_of
@@ -312,6 +313,8 @@ class LoadedModel:
         details = self.plan.to_json()
         for device, share in zip(details["devices"], self.used, strict=True):
             device["used_bytes"] = share.total_bytes
+        if (cores := bound_cores(self.plan.threads)) is not None:
+            details |= {"fast_cores": cores.count, "cores": cores.all_cores}
         return details
 
     @property

@@ -22,7 +22,7 @@ _FAST_SHARE = 0.75
 processors with two kinds reach half."""
 
 _WINDOWS_CORES = 0  # winnt.h: RelationProcessorCore
-_WINDOWS_GROUP_SIZE = 64
+WINDOWS_GROUP_SIZE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,25 @@ class Processors:
         return max(1, sum(len(core.processors) for core in self.cores))
 
     @property
-    def fast_cores(self) -> int:
-        """How many cores are of the fast kind; all where there is but one kind."""
-        fastest = max((core.speed for core in self.cores), default=0)
-        return sum(core.speed >= _FAST_SHARE * fastest for core in self.cores)
+    def fast_cores(self) -> tuple[Core, ...]:
+        """Those of the fast kind; all where there is but one kind.
+
+        A single fast core beside two slower kinds, as ARM's processors have it, takes the next kind with it: one thread
+        does not use what the memory can deliver.
+        """
+        kinds: list[list[Core]] = []
+        for core in sorted(self.cores, key=lambda core: core.speed, reverse=True):
+            if not kinds or core.speed < _FAST_SHARE * kinds[-1][0].speed:
+                kinds.append([])
+            kinds[-1].append(core)
+        return tuple(core for kind in kinds[: 2 if len(kinds) > 2 and len(kinds[0]) == 1 else 1] for core in kind)
 
 
 def find_processors() -> Processors:
-    """Those of this process on this computer; asked anew each time, since both may change."""
+    """Those of this process on this computer; asked anew each time, since both may change.
+
+    The environment variable HEARTH_SYSFS names a folder to be read as Linux's /sys.
+    """
     usable = _usable_processors()
     cores: list[Core] = []
     quota = None
@@ -64,8 +75,9 @@ def find_processors() -> Processors:
             total = _sysctl("hw.physicalcpu")
             cores = macos_cores(total, _sysctl("hw.perflevel0.physicalcpu") or total)
         else:
-            cores = linux_cores(Path("/sys/devices"), usable)
-            quota = linux_quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup").read_text("utf-8"))
+            system = Path(os.environ.get("HEARTH_SYSFS", "/sys"))
+            cores = linux_cores(system / "devices", usable)
+            quota = linux_quota(system / "fs" / "cgroup", Path("/proc/self/cgroup").read_text("utf-8"))
     if not cores:
         physical = min(psutil.cpu_count(logical=False) or len(usable), len(usable))
         cores = [Core(frozenset({number})) for number in sorted(usable)[:physical]]
@@ -75,15 +87,17 @@ def find_processors() -> Processors:
 def linux_cores(devices: Path, usable: Set[int]) -> list[Core]:
     """The cores with a usable hardware thread. `devices`: what lies at /sys/devices.
 
-    Intel's kernels name the two kinds by their counters (cpu_core, cpu_atom); ARM's, and newer ones, give a capacity.
+    Of Intel's the fast ones have counters of their own (cpu_core; the others: cpu_atom, cpu_lowpower); ARM's, and newer
+    kernels, give a capacity. The highest frequency is no sign: AMD's compact cores have a lower one, but a way to the
+    memory of their own, and writing without them would be slower.
     """
-    small = _listed(devices / "cpu_atom" / "cpus") if (devices / "cpu_core" / "cpus").exists() else frozenset()
+    fast = _listed(devices / "cpu_core" / "cpus")
     cores: dict[frozenset[int], Core] = {}
     for number in sorted(usable):
         folder = devices / "system" / "cpu" / f"cpu{number}"
         siblings = _listed(folder / "topology" / "thread_siblings_list") or frozenset({number})
-        if small:
-            speed = 1 if number in small else 2
+        if fast:
+            speed = 2 if number in fast else 1
         else:
             speed = int(_text(folder / "cpu_capacity") or 1)
         cores[siblings] = Core(siblings & usable, speed)
@@ -123,9 +137,9 @@ def windows_cores(answer: bytes, usable: Set[int]) -> list[Core]:
             efficiency_class, groups = answer[at + 9], struct.unpack_from("<H", answer, at + 30)[0]
             masks = [struct.unpack_from("<QH", answer, at + 32 + 16 * index) for index in range(groups)]
             numbers = frozenset(
-                group * _WINDOWS_GROUP_SIZE + bit
+                group * WINDOWS_GROUP_SIZE + bit
                 for mask, group in masks
-                for bit in range(_WINDOWS_GROUP_SIZE)
+                for bit in range(WINDOWS_GROUP_SIZE)
                 if mask >> bit & 1
             )
             if numbers & usable:

@@ -37,7 +37,7 @@ def choose_counts(processors: Processors, wanted: int = 0) -> ThreadCounts:
         count = min(wanted, processors.threads)
         return ThreadCounts(count, count)
     most = processors.threads if processors.quota is None else max(1, round(processors.quota))
-    return ThreadCounts(max(1, min(processors.fast_cores, most)), max(1, min(len(processors.cores), most)))
+    return ThreadCounts(max(1, min(len(processors.fast_cores), most)), max(1, min(len(processors.cores), most)))
 
 
 def choose_threads(wanted: int) -> int:

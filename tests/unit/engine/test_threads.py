@@ -65,6 +65,20 @@ def test_arms_cores_are_told_apart_by_capacity_and_boosted_ones_are_not(tmp_path
     assert choose_counts(Processors(tuple(linux_cores(tmp_path, set(range(8)))))) == ThreadCounts(4, 8)
 
 
+def test_a_third_kind_of_intels_cores_is_not_fast(tmp_path: Path) -> None:
+    write_processors(tmp_path, [str(number) for number in range(4)])
+    write(tmp_path / "cpu_core" / "cpus", "0-1")
+    write(tmp_path / "cpu_atom" / "cpus", "2")
+    write(tmp_path / "cpu_lowpower" / "cpus", "3")
+    assert choose_counts(Processors(tuple(linux_cores(tmp_path, set(range(4)))))) == ThreadCounts(2, 4)
+
+
+def test_a_single_fast_core_takes_the_next_of_three_kinds_with_it(tmp_path: Path) -> None:
+    write_processors(tmp_path, [str(number) for number in range(8)], [1024, 740, 740, 740, 300, 300, 300, 300])
+    assert choose_counts(Processors(tuple(linux_cores(tmp_path, set(range(8)))))) == ThreadCounts(4, 8)
+    assert choose_counts(Processors(tuple(linux_cores(tmp_path, {0, 4, 5})))) == ThreadCounts(1, 3)
+
+
 def test_a_system_without_topology_has_a_core_for_each_processor(tmp_path: Path) -> None:
     assert len(linux_cores(tmp_path, {0, 1, 5})) == 3
 

@@ -42,6 +42,15 @@ def test_a_plan_for_the_processor() -> None:
     assert "with one thread;" in plan_sentence(model(threads=1), (CPU,))
 
 
+def test_threads_that_are_kept_on_fast_cores() -> None:
+    hybrid = model(threads=4, fast_cores=4, cores=12)
+    assert "runs on the processor with 4 threads (kept on the performance cores, 4 of 12); " in plan_sentence(
+        hybrid, (CPU,)
+    )
+    assert dict(plan_details(hybrid))["Threads"] == "4 (kept on the performance cores, 4 of 12)"
+    assert dict(plan_details(model()))["Threads"] == "2"
+
+
 def test_a_plan_for_a_card_and_the_processor_together() -> None:
     shares = [
         {"name": "CPU", "layers": 8, "planned_bytes": GB},
