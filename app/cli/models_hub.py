@@ -13,10 +13,11 @@ from app.cli.hub_session import access_to_hub, hub_client, print_json, settings_
 from app.cli.session import has_flash_attention
 from app.core.errors import ErrorKind, UserError
 from app.core.estimated_shape import described_shape
-from app.core.fit import Need, need_of, usual_context
+from app.core.fit import need_of, usual_context
 from app.core.header_findings import find_in_header
 from app.core.hub_reference import HubReference, parse_reference
 from app.core.hub_values import Gate, HubDetails, HubFile, HubModel, SearchPage, SearchQuery, SearchSort
+from app.core.memory import MemoryNeed
 from app.engine.host_memory import host_memory
 from app.hub.access import HubAccess
 from app.hub.client import HubClient
@@ -153,7 +154,7 @@ def _show_file(as_json: bool, paths: Paths, access: HubAccess, details: HubDetai
     trained = trained_context(header)
     context = usual_context(trained)
     is_model = not any(finding.blocks for finding in findings)
-    need: Need | None = None
+    need: MemoryNeed | None = None
     if is_model:
         need = need_of(
             described_shape(header, file.size_bytes),
