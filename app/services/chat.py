@@ -371,7 +371,7 @@ class ChatService(QObject):
         self.context_changed.emit(chat)
 
     def _on_answer_ended(self, chat: OpenChat, message: Message, finished: Finished | None) -> None:
-        if finished is not None:
+        if finished is not None and finished.usage.completion_tokens:  # stopped before, it holds only what was read
             chat.context_tokens = finished.context_tokens
             self.context_changed.emit(chat)
         self.item_changed.emit(chat, chat.item(message.id))

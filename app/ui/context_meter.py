@@ -78,6 +78,8 @@ class ContextMeter(QWidget):
         words = self.tr("{used} of {total} tokens").format(
             used=locale.toString(used_tokens), total=locale.toString(total_tokens)
         )
-        if used_tokens >= WARNING_SHARE * total_tokens:
+        if used_tokens > total_tokens:
+            words += " · " + self.tr("full: the oldest messages are left out")
+        elif used_tokens >= WARNING_SHARE * total_tokens:
             words += " · " + self.tr("almost full: the oldest messages will be left out")
         return words

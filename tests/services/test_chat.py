@@ -8,14 +8,17 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from pytestqt.qtbot import QtBot
 
 from app.core.errors import ErrorKind, UserError
+from app.core.events import Finished
 from app.core.messages import MessageState, Role
 from app.services.open_chat import OpenChat
 from app.services.profile import Profile
+from tests.fixtures import tiny_gguf as tiny
 from tests.services.conftest import WAIT_MS, StartProfile
 from tests.services.person import SLOW, locked, path, say, say_and_wait_for_text, states, stored
 
@@ -292,6 +295,28 @@ def test_the_context_meter_counts_history_and_draft(qtbot: QtBot, start_profile:
     qtbot.waitUntil(lambda: counted[-1] != before, timeout=WAIT_MS)
     assert before is not None
     assert counted[-1] == before + 2
+
+
+def test_an_answer_stopped_while_its_question_was_read_makes_the_chat_no_shorter(
+    qtbot: QtBot, build: Callable[..., Profile], tmp_path: Path
+) -> None:
+    vocabulary = tiny.bpe_vocabulary()
+    model = tiny.write_model(tmp_path / "noise.gguf", vocabulary, template=tiny.CHATML, context_length=32_768)
+    profile = build()
+    profile.settings.set_value("model.context_length", 32_768)
+    profile.start(str(model))
+    qtbot.waitUntil(lambda: profile.store.is_open and profile.models.info is not None, timeout=WAIT_MS)
+    with qtbot.waitSignal(profile.chat.answers.prompt_progressed, timeout=WAIT_MS):
+        profile.chat.send("cat " * 20_000)
+    whole = profile.chat.current.context_tokens
+    assert whole is not None
+    assert whole > 20_000
+    with qtbot.waitSignal(profile.chat.answers.ended, timeout=WAIT_MS) as ended:
+        profile.chat.stop()
+    finished = ended.args[2]
+    assert isinstance(finished, Finished)
+    assert finished.context_tokens < whole
+    assert profile.chat.current.context_tokens == whole
 
 
 def test_trashing_a_conversation_stops_its_answer(qtbot: QtBot, start_profile: StartProfile) -> None:

@@ -192,6 +192,8 @@ def test_context_in_words(composer: Composer) -> None:
     assert composer._meter.words() == "312 of 4,096 tokens"
     composer.set_context(3700, 4096)
     assert "almost full" in composer._meter.words()
+    composer.set_context(17_187, 4096)
+    assert composer._meter.words() == "17,187 of 4,096 tokens · full: the oldest messages are left out"
     composer.set_context(None, 4096)
     assert composer._meter.words() == ""
 
