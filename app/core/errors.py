@@ -45,7 +45,7 @@ class ErrorKind(StrEnum):
     LOAD_STALLED = "load_stalled"  # seconds: nothing was read and nothing said for so long
     # prompts
     EMPTY_PROMPT = "empty_prompt"
-    PROMPT_TOO_LONG = "prompt_too_long"  # tokens, limit_tokens
+    PROMPT_TOO_LONG = "prompt_too_long"  # tokens, limit_tokens; see `app.services.prompt_room` for what is added
     # engine
     ENGINE_CRASHED = "engine_crashed"  # reason, exit_code or signal_name
     ENGINE_UNRESPONSIVE = "engine_unresponsive"

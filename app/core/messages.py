@@ -41,9 +41,16 @@ class MessageState(StrEnum):
 
     COMPLETE = "complete"
     STREAMING = "streaming"  # an answer is being written; found at start-up it becomes INTERRUPTED
-    STOPPED = "stopped"  # the person pressed Stop, or the longest-answer limit was reached
+    STOPPED = "stopped"  # the person pressed Stop
+    CUT_SHORT = "cut_short"  # the longest answer that the settings allow was reached
+    CONTEXT_FULL = "context_full"  # there was no room left in the model's context
     INTERRUPTED = "interrupted"  # the engine, the app or the computer ended in the middle
     FAILED = "failed"  # nothing could be generated
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether an answer like this is only the beginning of one."""
+        return self in (self.STOPPED, self.CUT_SHORT, self.CONTEXT_FULL, self.INTERRUPTED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from app.engine.protocol import Generate
 from app.services.explain import explain_notice
 from app.services.models import ModelService
 from app.services.open_chat import OpenChat
+from app.services.prompt_room import with_way_out
 from app.services.store import StoreService
 from app.services.token_buffer import TokenBuffer
 
@@ -160,9 +161,11 @@ class AnswerWriter(QObject):
             case Notice(kind=kind, details=details):
                 self.noticed.emit(explain_notice(kind, details))
             case Finished():
-                self._end(answer, _state_after(event), event.usage, None, event)
+                self._end(answer, _STATE_AFTER[event.reason], event.usage, None, event)
             case Failed(error=error):
-                self._end(answer, _state_of_failure(answer), None, error, None)
+                state = _state_of_failure(answer, error)
+                way_out = with_way_out(error, self._models.info, is_continued=answer.request.continue_last)
+                self._end(answer, state, None, way_out, None)
 
     def _note_model(self, answer: _Answer) -> None:
         """Who writes it is certain only now: another model may have been loaded since it was asked for."""
@@ -245,9 +248,15 @@ class AnswerWriter(QObject):
             self.save_failed.emit(error)
 
 
-def _state_after(finished: Finished) -> MessageState:
-    return MessageState.COMPLETE if finished.reason is FinishReason.END else MessageState.STOPPED
+_STATE_AFTER = {
+    FinishReason.END: MessageState.COMPLETE,
+    FinishReason.LENGTH: MessageState.CUT_SHORT,
+    FinishReason.CONTEXT_FULL: MessageState.CONTEXT_FULL,
+    FinishReason.STOPPED: MessageState.STOPPED,
+}
 
 
-def _state_of_failure(answer: _Answer) -> MessageState:
+def _state_of_failure(answer: _Answer, error: UserError) -> MessageState:
+    if error.kind is ErrorKind.PROMPT_TOO_LONG and answer.request.continue_last:
+        return MessageState.CONTEXT_FULL  # still
     return MessageState.INTERRUPTED if answer.current().text else MessageState.FAILED

@@ -98,16 +98,24 @@ def _plan_reduced(details: dict[str, object]) -> str:
 
 
 def _prompt_too_long(error: UserError) -> Explanation:
-    words = translate(
-        "Explain",
-        "It has {0} tokens and the model sees at most {1} at once. Shorten it, or set a larger context length.",
-    )
-    text = words.format(number(error.integer("tokens")), number(error.integer("limit_tokens")))
-    return Explanation(
-        translate("Explain", "This message is too long for the model"),
-        text,
-        (Action(ActionKind.EDIT, translate("Explain", "Edit the message")),),
-    )
+    figures = number(error.integer("tokens")), number(error.integer("limit_tokens"))
+    longer = error.integer("suggested_context_length")
+    label = translate("Explain", "Let it see {0} tokens").format(number(longer))
+    help_ = Action(ActionKind.USE_CONTEXT_LENGTH, label, longer) if longer else choose_model()
+    if error.details.get("is_continued"):
+        words = translate(
+            "Explain",
+            "This answer and its question have {0} tokens, and the model sees at most {1} at once before it goes on. "
+            "Ask for the rest in a new message.",
+        )
+        return Explanation(translate("Explain", "The answer cannot go on"), words.format(*figures), (help_,))
+    words = translate("Explain", "It has {0} tokens and the model sees at most {1} at once.").format(*figures)
+    if longer:
+        words += " " + translate("Explain", "Shorten it, or let the model see more, which takes more memory.")
+    else:
+        words += " " + translate("Explain", "Shorten it, or choose a model that sees more.")
+    edit = Action(ActionKind.EDIT, translate("Explain", "Edit the message"))
+    return Explanation(translate("Explain", "This message is too long for the model"), words, (edit, help_))
 
 
 def _text_too_long(error: UserError) -> Explanation:

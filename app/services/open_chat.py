@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.core.messages import Conversation, MessageId, MessageState, Role
+from app.core.messages import Conversation, MessageId, Role
 from app.core.tree import MessageItem, MessageTree
 from app.engine.protocol import ChatMessage
 
@@ -39,5 +39,4 @@ class OpenChat:
     def is_continuable(self, message_id: MessageId) -> bool:
         """Whether an answer can go on where it ended: it is the end of the branch and did not end by itself."""
         message = self.tree[message_id]
-        ended_early = message.state in (MessageState.STOPPED, MessageState.INTERRUPTED)
-        return ended_early and message.role is Role.ASSISTANT and message_id == self.tree.active_leaf_id
+        return message.state.ended_early and message.role is Role.ASSISTANT and message_id == self.tree.active_leaf_id

@@ -16,6 +16,7 @@ from app.engine.protocol import ChatMessage, Generate
 from app.services.answers import AnswerWriter
 from app.services.models import ModelService
 from app.services.open_chat import OpenChat
+from app.services.prompt_room import with_way_out
 from app.services.settings import SettingsService
 from app.services.token_counter import TokenCounter
 
@@ -83,7 +84,8 @@ class Prompter(QObject):
         def counted(answer: Counted | None) -> None:
             chat.is_saving = False
             if answer is not None and answer.tokens > limit:
-                refuse(UserError(ErrorKind.PROMPT_TOO_LONG, tokens=answer.tokens, limit_tokens=limit))
+                error = UserError(ErrorKind.PROMPT_TOO_LONG, tokens=answer.tokens, limit_tokens=limit)
+                refuse(with_way_out(error, self._models.info))
             else:
                 go_on()
 

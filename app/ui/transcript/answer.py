@@ -154,6 +154,8 @@ class AnswerWidget(MessageWidget):
     def _show_state_line(self) -> None:
         words = {
             MessageState.STOPPED: self.tr("Stopped"),
+            MessageState.CUT_SHORT: self.tr("Cut off: longer answers are not allowed by the settings"),
+            MessageState.CONTEXT_FULL: self.tr("Cut off: the model sees no more than this at once"),
             MessageState.INTERRUPTED: self.tr("Interrupted"),
         }.get(self.state.base.message.state)
         if words is None:

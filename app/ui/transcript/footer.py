@@ -6,7 +6,7 @@ from PySide6.QtCore import QRect, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QWidget
 
-from app.core.messages import MessageState, Role
+from app.core.messages import Role
 from app.core.tree import MessageItem
 from app.ui.transcript.context import TranscriptContext
 from app.ui.transcript.figures import figures_details, figures_line
@@ -76,8 +76,7 @@ class Footer(QWidget):
         self._copy.setVisible(bool(message.text))
         self._edit.setVisible(not is_answer and not busy)
         self._regenerate.setVisible(is_answer and not busy)
-        resumable = message.state in (MessageState.STOPPED, MessageState.INTERRUPTED)
-        self._continue.setVisible(is_answer and is_last and resumable and not busy)
+        self._continue.setVisible(is_answer and is_last and message.state.ended_early and not busy)
         line = figures_line(message.usage, message.model_name) if is_answer else ""
         self._figures.setVisible(bool(line))
         self._line = line

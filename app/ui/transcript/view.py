@@ -132,6 +132,8 @@ class TranscriptView(QAbstractScrollArea):
         words = {
             MessageState.COMPLETE: self.tr("Answer finished: {0}"),
             MessageState.STOPPED: self.tr("Answer stopped: {0}"),
+            MessageState.CUT_SHORT: self.tr("Answer cut off: {0}"),
+            MessageState.CONTEXT_FULL: self.tr("Answer cut off: {0}"),
             MessageState.INTERRUPTED: self.tr("Answer interrupted: {0}"),
         }.get(answer.state)
         if words is not None:

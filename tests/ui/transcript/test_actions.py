@@ -174,6 +174,8 @@ def test_a_link_is_copied_by_the_menu(view: TranscriptView) -> None:
     [
         (MessageState.COMPLETE, ["Answer finished: Half"]),
         (MessageState.STOPPED, ["Answer stopped: Half"]),
+        (MessageState.CUT_SHORT, ["Answer cut off: Half"]),
+        (MessageState.CONTEXT_FULL, ["Answer cut off: Half"]),
         (MessageState.INTERRUPTED, ["Answer interrupted: Half"]),
         (MessageState.FAILED, []),
     ],

@@ -163,9 +163,14 @@ def test_an_answer_that_fills_the_context_is_stopped_and_can_be_gone_on_with(
     )  # fmt: skip
     person = open_window(model=endless)
     person.say("go on")
-    assert person.answer.state is MessageState.STOPPED
+    assert person.answer.state is MessageState.CONTEXT_FULL
     before = person.answer.text
     assert len(before) > 500
+    with person.qtbot.waitSignal(person.profile.chat.answers.ended, timeout=20_000):
+        person.click("Continue answer")
+    assert (person.answer.state, person.answer.text) == (MessageState.CONTEXT_FULL, before)
+    person.wait(lambda: [card.title for card in person.cards] == ["The answer cannot go on"])
+    assert "Ask for the rest in a new message" in person.card.text
     person.send("and now")
     person.wait(lambda: len(person.shown) == 4 and not person.is_streaming)
     assert len(person.answer.text) > 10

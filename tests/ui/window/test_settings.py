@@ -81,7 +81,7 @@ def test_the_longest_answer_and_continue(open_window: OpenWindow) -> None:
     set_field(person, "answers.max_tokens", 3)
     person.say("go")
     assert person.answer.text == "one two three"
-    assert person.answer.state is MessageState.STOPPED
+    assert person.answer.state is MessageState.CUT_SHORT
     assert person.sees_button("Continue answer")
 
 
