@@ -127,3 +127,21 @@ def test_a_short_rest_is_read_with_the_piece_before_it(driven: Callable[[str], S
     assert lengths[:-1] == [100] * (len(lengths) - 1)
     assert 50 < lengths[-1] <= 150
     assert sum(lengths) == total
+
+
+def test_one_writes_while_the_long_prompt_of_another_is_read(driven: Callable[[str], SessionDriver]) -> None:
+    """Piece by piece, with a word in between: neither waits until the other is done."""
+    driver = driven("llama-3")
+    writer = driver.begin(SHORT, "short", max_tokens=500, speculate=False)
+    driver.steps(3)
+    reader = driver.begin(LONG, "long", max_tokens=1, speculate=False)
+    read, written = tokens_of(reader, driver), tokens_of(writer, driver)
+    for _ in range(10):
+        driver.steps(2)
+        assert tokens_of(writer, driver) > written
+        assert tokens_of(reader, driver) > read
+        read, written = tokens_of(reader, driver), tokens_of(writer, driver)
+    driver.finish(reader)
+    assert not writer.is_over
+    writer.control.stop()
+    driver.finish(writer)
