@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 AUTOMATIC = ""  # Load.device and the setting model.device: chosen by Hearth
 _TURN_PROMPT_TOKENS, _TURN_ANSWER_TOKENS = 300, 200  # of a usual question and its answer
 _KEPT_SETUPS = 8
+_NO_SPEED = (0.0, 0.0)  # in the file: the self-test ended the engine
+
+_Speeds = dict[str, tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +65,12 @@ class DeviceChoice(QObject):
     @property
     def speeds(self) -> dict[str, DeviceSpeed]:
         """What is known of this set-up, by the name of the device."""
-        return {name: DeviceSpeed(*values) for name, values in self._setups.get(self._setup, {}).items()}
+        return {name: DeviceSpeed(*values) for name, values in self._tested.items() if values != _NO_SPEED}
 
     @property
     def untested(self) -> tuple[str, ...]:
-        """Working devices whose speed is not known."""
-        return tuple(device.name for device in self.working if device.name not in self.speeds)
+        """Working devices that no self-test was made of."""
+        return tuple(device.name for device in self.working if device.name not in self._tested)
 
     @property
     def fastest(self) -> str:
@@ -106,6 +109,14 @@ class DeviceChoice(QObject):
         _write(self._file, dict(list(self._setups.items())[-_KEPT_SETUPS:]))
         self.changed.emit()
 
+    def give_up(self, device: str) -> None:
+        """Its self-test ended the engine: it is not tested again before something of the set-up is another."""
+        self.record(DeviceTested(0, device, *_NO_SPEED))
+
+    @property
+    def _tested(self) -> _Speeds:
+        return self._setups.get(self._setup, {})
+
     def _recommended(self) -> str:
         """The fastest device; none by name while the engine's own choice, all graphics cards together, is right."""
         speeds, fastest = self.speeds, self.fastest
@@ -122,9 +133,6 @@ def _setup_of(listed: DevicesListed) -> str:
     """A name for an engine with these devices and drivers."""
     parts = [sorted(listed.versions.items()), [(d.name, d.description, d.driver) for d in listed.devices]]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-
-
-_Speeds = dict[str, tuple[float, float]]
 
 
 def _read(path: Path) -> dict[str, _Speeds]:

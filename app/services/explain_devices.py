@@ -80,7 +80,9 @@ def speed_words(prompt: float, generation: float) -> str:
 
 
 def self_test_crashed(device: Device | None) -> str:
-    """A device ended the engine while it was measured."""
+    """A device ended the engine while it was measured. Without the processor nothing would be computed at all."""
+    if device is not None and device.kind == "cpu":
+        return translate("ExplainDevices", "The processor stopped the engine in its self-test. Its speed is not known.")
     words = translate("ExplainDevices", "{0} stopped the engine in its self-test. Hearth does not use it.")
     return words.format(device_name(device) if device else translate("ExplainDevices", "A device"))
 

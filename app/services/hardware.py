@@ -7,7 +7,7 @@ import logging
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.errors import UserError
-from app.core.events import DevicesListed, DeviceTested, Event, Failed, LoadCancelled, ModelInfo
+from app.core.events import HOST, DevicesListed, DeviceTested, Event, Failed, LoadCancelled, ModelInfo
 from app.engine.attempts import AttemptJournal
 from app.engine.client import EngineClient
 from app.engine.protocol import Devices, Stop, TestDevice
@@ -116,6 +116,8 @@ class HardwareService(QObject):
         test, self._test = self._test, None
         self._timer.stop()
         if test is not None:
+            if test.device == HOST:  # which is in no journal
+                self.choice.give_up(HOST)
             self._failed.add(test.device)
             self._journal.settle()
             self.noticed.emit(self_test_crashed(next((d for d in self.choice.devices if d.name == test.device), None)))

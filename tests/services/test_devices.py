@@ -205,6 +205,24 @@ def test_a_card_that_ends_the_engine_in_its_test_is_out(qtbot: QtBot, start_prof
     assert len(notices) == 1
 
 
+@pytest.mark.logs_warnings
+@pytest.mark.usefixtures("tests_at_once")
+def test_a_processor_that_ends_the_engine_in_its_test_is_not_tested_at_the_next_start(
+    qtbot: QtBot, start_profile: StartProfile, end_profile: Callable[[Profile], None]
+) -> None:
+    for expected in (["The processor stopped the engine in its self-test. Its speed is not known."], []):
+        profile = start_profile(processor_crash={"exit_code": 3})
+        notices: list[str] = []
+        profile.hardware.noticed.connect(notices.append)
+        choice = profile.hardware.choice
+        qtbot.waitUntil(lambda: bool(choice.devices) and not choice.untested, timeout=WAIT_MS)  # noqa: B023 - used at once
+        qtbot.waitUntil(lambda: profile.models.info is not None, timeout=WAIT_MS)  # noqa: B023 - used at once
+        qtbot.wait(300)
+        assert (notices, choice.speeds) == (expected, {})
+        assert device_of(profile) == "CPU"
+        end_profile(profile)
+
+
 @pytest.mark.usefixtures("tests_at_once")
 def test_a_device_with_a_problem_is_not_tested(qtbot: QtBot, start_profile: StartProfile) -> None:
     profile = start_profile(gpus=[{**GPU, "problem": "driver_too_old"}])

@@ -95,6 +95,7 @@ class Script:
     loads: tuple[LoadRule, ...] = (LoadRule(),)
     gpus: tuple[ScriptedGpu, ...] = ()
     version: str = "1"  # of the engine
+    processor_crash: Crash | None = None  # in its self-test
 
     def answer_to(self, text: str) -> AnswerRule:
         """The rule for a user's message; an empty answer when none fits."""
@@ -118,7 +119,11 @@ def read_script(path: Path) -> Script:
     loads = tuple(_rule(each, LoadRule) for each in data.get("loads", ()))
     gpus = tuple(_rule(each, ScriptedGpu) for each in data.get("gpus", ()))
     version = str(data.get("version", Script().version))
-    return Script(answers or Script().answers, loads or Script().loads, gpus, version)
+    crash = data.get("processor_crash")
+    if crash is not None:
+        _check_fields(crash, Crash)
+        crash = Crash(**crash)
+    return Script(answers or Script().answers, loads or Script().loads, gpus, version, crash)
 
 
 def split_tokens(text: str) -> list[str]:

@@ -195,6 +195,8 @@ class ScriptedBackend:
         """A GPU as fast as the script says, or the end of the child; the processor is slow."""
         gpu = self._script.gpu(request.device)
         if gpu is None:
+            if self._script.processor_crash is not None:
+                _die(self._script.processor_crash)
             emit(DeviceTested(request.id, request.device, 100.0, 10.0))
             return
         with self._attempt(gpu.name, request.path):
