@@ -43,7 +43,6 @@ def test_a_graphics_card_is_used_by_itself(start_profile: StartProfile) -> None:
     assert device_of(start_profile(gpus=[GPU])) == "Vulkan0"
 
 
-@pytest.mark.logs_warnings
 def test_a_card_that_ends_the_engine_is_not_tried_again(
     qtbot: QtBot, start_profile: StartProfile, end_profile: Callable[[Profile], None]
 ) -> None:
@@ -66,7 +65,6 @@ def test_a_card_that_ends_the_engine_is_not_tried_again(
     assert (again.models.current_path, device_of(again)) == ("/big.gguf", "CPU")
 
 
-@pytest.mark.logs_warnings
 def test_the_person_can_try_a_card_again(qtbot: QtBot, start_profile: StartProfile) -> None:
     profile = start_profile(gpus=[GPU], loads=[DEADLY_LOAD, BUILTIN])
     with qtbot.waitSignals([profile.models.load_failed, profile.models.loaded], timeout=WAIT_MS):
@@ -76,7 +74,6 @@ def test_the_person_can_try_a_card_again(qtbot: QtBot, start_profile: StartProfi
     assert device_of(profile) == "Vulkan0"
 
 
-@pytest.mark.logs_warnings
 def test_the_built_in_model_goes_on_without_the_card_that_it_ended_on(
     qtbot: QtBot, start_profile: StartProfile
 ) -> None:
@@ -122,7 +119,6 @@ def test_closing_the_window_during_a_load_blames_no_card(
     assert device_of(start_profile(**script)) == "Vulkan0"
 
 
-@pytest.mark.logs_warnings
 def test_a_file_that_fails_on_the_processor_too_exonerates_the_card(qtbot: QtBot, start_profile: StartProfile) -> None:
     profile = start_profile(gpus=[GPU], loads=[{"path": "big", "crash": {"exit_code": 3}}, BUILTIN])
     for _ in range(2):
@@ -193,7 +189,6 @@ def test_a_fast_card_stays(qtbot: QtBot, start_profile: StartProfile) -> None:
     assert device_of(profile) == "Vulkan0"
 
 
-@pytest.mark.logs_warnings
 @pytest.mark.usefixtures("tests_at_once")
 def test_a_card_that_ends_the_engine_in_its_test_is_out(qtbot: QtBot, start_profile: StartProfile) -> None:
     profile = start_profile(gpus=[{**GPU, "crash": {"exit_code": 3}}])

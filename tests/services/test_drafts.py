@@ -69,7 +69,6 @@ def test_a_draft_model_that_cannot_be_used_is_told_of(qtbot: QtBot, start_profil
     assert profile.models.draft == "/broken.gguf"  # the file may come back
 
 
-@pytest.mark.logs_warnings
 def test_a_draft_model_that_ends_the_engine_is_left_out_until_it_is_chosen_again(
     qtbot: QtBot, start_profile: StartProfile
 ) -> None:
@@ -105,7 +104,6 @@ def test_to_have_no_draft_model_does_not_let_a_driver_try_again_that_ended_the_e
     assert journal.failed(AttemptKind.DRAFT) == {}
 
 
-@pytest.mark.logs_warnings
 def test_a_death_over_a_draft_model_in_the_last_run_is_no_fault_of_a_graphics_card(
     qtbot: QtBot, start_profile: StartProfile, end_profile: Callable[[Profile], None]
 ) -> None:

@@ -19,7 +19,6 @@ from tests.services.conftest import WAIT_MS, StartProfile
 FULL = UserError(ErrorKind.DISK_FULL, path="made up")
 
 
-@pytest.mark.logs_warnings
 def test_damage_is_told_although_the_disk_was_full_when_it_was_found(
     qtbot: QtBot, build: Callable[..., Profile], monkeypatch: pytest.MonkeyPatch
 ) -> None:

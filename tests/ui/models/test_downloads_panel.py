@@ -162,7 +162,7 @@ def test_the_keyboard_goes_to_what_takes_the_place_of_its_button(
 def test_finished_ones_are_cleared(qtbot: QtBot, panel: DownloadsPanel) -> None:
     panel.set_downloads([download("a", DownloadState.DONE)])
     settle()
-    clear = next(b for b in panel.findChildren(type(panel.rows[0].button("Chat now"))) if "Clear" in b.text())  # type: ignore[arg-type]  # there is such a button
+    clear = next(b for b in panel.findChildren(type(panel.rows[0].button("Chat now"))) if "Clear" in b.text())
     assert clear.isVisible()
     with qtbot.waitSignal(panel.clear_requested):
         clear.click()

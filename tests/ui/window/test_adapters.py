@@ -109,7 +109,6 @@ def test_the_choice_is_the_models_own_and_survives_a_restart(
     assert answer(again) == "Hello cat"
 
 
-@pytest.mark.logs_warnings
 def test_one_that_does_not_fit_is_told_and_the_model_goes_on(
     open_window: OpenWindow, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

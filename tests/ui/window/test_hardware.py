@@ -83,7 +83,6 @@ def test_hearths_own_choice_is_named(open_window: OpenWindow, monkeypatch: pytes
     assert "reads 1,000, writes 100 tokens per second" in words_in(page.findChild(DeviceList))
 
 
-@pytest.mark.logs_warnings
 def test_a_card_that_crashed_can_be_tried_again(open_window: OpenWindow) -> None:
     person = open_window(answers=[{"text": "words"}], gpus=[GPU], loads=[DEADLY, {"name": "Built in"}])
     page = show_settings(person)

@@ -140,7 +140,7 @@ def test_settings_survive_a_restart(open_window: OpenWindow) -> None:
 class Drawer(KeyringBackend):
     """A keyring that holds its passwords in memory."""
 
-    priority = 5  # type: ignore[assignment]  # a class property there
+    priority = 5
 
     def __init__(self) -> None:
         super().__init__()
