@@ -118,6 +118,7 @@ def listed_shape(figures: ListedFigures) -> ModelShape:
         experts_used=used,
         expert_feed_forward=width // 2,
         state_inner=0,
+        mixing_numbers=0,
         attention_and_state=False,
         flash_attention=True,
         only_flash_attention=False,

@@ -217,9 +217,9 @@ def _inside_numbers(shape: ModelShape) -> int:
         gates = 3 * shape.experts_used * shape.expert_feed_forward + 4 * shape.embedding
         outputs = 2 * shape.experts_used * (shape.expert_feed_forward + shape.embedding)
         return max(gates, outputs)
-    state_space = 6 * shape.state_inner + 2 * shape.embedding if any(shape.recurrent) else 0
+    mixing = shape.mixing_numbers if any(shape.recurrent) else 0
     widths = 3 if shape.is_gated else 1
-    return max(state_space, widths * shape.feed_forward + 4 * shape.embedding if shape.feed_forward else 0)
+    return max(mixing, widths * shape.feed_forward + 4 * shape.embedding if shape.feed_forward else 0)
 
 
 def _attention_numbers(shape: ModelShape, batch: int, context: ContextPlan) -> int:

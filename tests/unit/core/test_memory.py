@@ -61,6 +61,24 @@ DEEPSEEK_2_LITE = {
     "expert_used_count": 6,
     "expert_feed_forward_length": 1408,
 }
+RWKV_3B = {
+    "block_count": 32,
+    "embedding_length": 2560,
+    "feed_forward_length": 8960,
+    "vocab_size": 65536,
+    "attention__head_count": 0,
+    "wkv__head_size": 64,
+}
+QRWKV_7B = {
+    "block_count": 28,
+    "embedding_length": 3584,
+    "feed_forward_length": 18944,
+    "vocab_size": 152064,
+    "attention__head_count": 0,
+    "attention__head_count_kv": 4,
+    "wkv__head_size": 128,
+    "token_shift_count": 1,
+}
 QWEN_3_NEXT = {
     "block_count": 8,
     "embedding_length": 2048,
@@ -92,6 +110,9 @@ QWEN_3_NEXT = {
         ("mamba", MAMBA_3B, ContextPlan(8192, output_tokens=1), 23.75, 65.4),
         ("deepseek2", DEEPSEEK_2_LITE, ContextPlan(8192, output_tokens=1), 243.0, 330.4),
         ("qwen3next", QWEN_3_NEXT, ContextPlan(32768, output_tokens=1), 140.56, 1130.0),
+        ("rwkv6", RWKV_3B, ContextPlan(4096, output_tokens=32), 20.62, 71.3),
+        ("rwkv7", RWKV_3B, ContextPlan(4096, output_tokens=32), 20.62, 96.5),
+        ("rwkv6qwen2", QRWKV_7B, ContextPlan(4096, output_tokens=32), 49.4, 133.8),
     ],
 )
 def test_against_what_llama_cpp_reports(
