@@ -12,7 +12,7 @@ from PySide6.QtCore import QCoreApplication, QEventLoop, QTimer
 
 from app.core.errors import UserError
 from app.core.events import CLOSING_EVENTS, DevicesListed, Event, Failed
-from app.engine.attempts import AttemptJournal
+from app.engine.attempts import AttemptJournal, AttemptKind
 from app.engine.client import EngineClient
 from app.engine.command import engine_command, engine_environment
 from app.engine.protocol import Count, Devices, Generate, Load, TestDevice, Unload
@@ -27,8 +27,10 @@ SHUTDOWN_MS = 2000
 class Session:
     """One engine child for the length of a command. `call` waits, which is fine without a window."""
 
-    def __init__(self, client: EngineClient) -> None:
+    def __init__(self, client: EngineClient, journal: AttemptJournal) -> None:
+        """`journal`: in which the child notes what it tries (`app.engine.attempts`)."""
         self._client = client
+        self._journal = journal
         self._loop = QEventLoop()
         self._last: Event | None = None
         self._trouble: Exception | None = None
@@ -49,6 +51,7 @@ class Session:
     ) -> Event:
         """Send a request, pass its events on, return the last.
 
+        Where a backend ended the engine before the request was begun, another engine gets it, which goes without.
         Raises UserError when it failed, KeyboardInterrupt when Ctrl+C came before it, and whatever `on_event` raises.
         """
         self._request_id, self._on_event, self._last = request.id, on_event, None
@@ -56,6 +59,10 @@ class Session:
         if self.is_interrupted:  # before there was this request to stop
             raise KeyboardInterrupt
         last = self._wait()
+        while isinstance(last, Failed) and self._lost_a_backend():
+            self._last = None
+            self._client.send(request)
+            last = self._wait()
         if isinstance(last, Failed):
             raise last.error
         return last
@@ -64,6 +71,10 @@ class Session:
         """Ctrl+C: stop the running request."""
         self.is_interrupted = True
         self._client.stop(self._request_id)
+
+    def _lost_a_backend(self) -> bool:
+        """Whether the engine died of starting one. The next engine does not start that again, so this ends."""
+        return any(attempt.kind is AttemptKind.BACKEND for attempt in self._journal.settle())
 
     def _wait(self) -> Event:
         if self._last is None:  # an engine that cannot even be started may have said so at once
@@ -98,7 +109,8 @@ def engine_session(paths: Paths) -> Iterator[Session]:
     application = QCoreApplication.instance() or QCoreApplication(["hearth"])
     command = engine_command(attempts=paths.attempts)
     client = EngineClient(command, paths.engine_log, application, engine_environment())
-    session = Session(client)
+    journal = AttemptJournal(paths.attempts)
+    session = Session(client, journal)
     wake = QTimer(application)  # lets Python see signals while Qt waits
     wake.start(SIGNAL_POLL_MS)
 
@@ -113,7 +125,7 @@ def engine_session(paths: Paths) -> Iterator[Session]:
         wake.stop()
         client.shutdown(SHUTDOWN_MS)
         if session.is_interrupted:
-            AttemptJournal(paths.attempts).strike()
+            journal.strike()
 
 
 def has_flash_attention(paths: Paths) -> bool:

@@ -76,6 +76,15 @@ def listed_cuda(tmp_path: Path) -> Device | None:
         child.close()
 
 
+def doctors_words_about_cuda(tmp_path: Path) -> str:
+    command = [sys.executable, "-m", "app", "--data-dir", str(tmp_path / "data"), "doctor", "--json"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout
+    found = json.loads(done.stdout)["engine"]["devices"]
+    (cuda,) = (device for device in found if device["name"] == "CUDA")
+    return str(cuda["problem_in_words"])
+
+
 def need_no_driver() -> None:
     try:
         ctypes.CDLL("libcuda.so.1")
@@ -99,13 +108,7 @@ def test_without_a_driver_it_is_said_who_needs_one(libraries: Path, tmp_path: Pa
     assert (cuda.kind, cuda.problem, cuda.driver) == ("gpu", "driver_missing", "")
     assert "no NVIDIA driver" in explain_problem(cuda)
     assert "libcuda.so.1" in cuda.detail
-
-    command = [sys.executable, "-m", "app", "--data-dir", str(tmp_path / "data"), "doctor", "--json"]
-    done = subprocess.run(command, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)["engine"]["devices"]
-    (shown,) = (device for device in found if device["name"] == "CUDA")
-    assert "no NVIDIA driver" in shown["problem_in_words"]
+    assert "no NVIDIA driver" in doctors_words_about_cuda(tmp_path)
 
 
 def test_what_a_bundle_lacks_is_not_blamed_on_the_driver(libraries: Path, tmp_path: Path) -> None:
@@ -158,3 +161,8 @@ def test_the_version_of_a_driver_that_does_not_work_is_listed(
     cuda = listed_cuda(tmp_path)
     assert cuda is not None
     assert cuda.driver == "CUDA 12.4", "without its management library: the CUDA that it is for"
+
+
+def test_a_driver_that_ends_the_engine_does_not_end_a_command(libraries: Path, tmp_path: Path) -> None:
+    make_library(libraries / "libggml-cuda.so", "void abort(void); void * ggml_backend_init(void) { abort(); }")
+    assert "stopped the engine" in doctors_words_about_cuda(tmp_path)
