@@ -296,7 +296,7 @@ def test_after_another_length_of_the_context_another_answer_reads_nothing_again(
             EnginePlan(ContextPlan(length, output_tokens=32, sequences=2), Placement(), 1, 2, ())
         )
         driver.session.resize(length)
-        store.wait(5)
+        assert store.wait(5)
         store.forget("cats")
         again = driver.ask(talk, "cats")
         assert reused(again) == first.of(PromptStarted)[0].prompt_tokens - 1

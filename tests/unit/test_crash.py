@@ -115,3 +115,4 @@ def test_the_log_rotates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_folder_that_cannot_be_written_means_no_log(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     start_logging(tmp_path / "file" / "hearth.log")()
+    assert [path.name for path in tmp_path.rglob("*")] == ["file"]

@@ -146,15 +146,18 @@ def test_what_the_keyboard_reaches_is_on_screen(view: TranscriptView, settle: Se
     view.verticalScrollBar().setValue(0)
     settle()
     view.setFocus()
+    reached = set()
     for key in [Qt.Key.Key_Tab] * 22 + [Qt.Key.Key_Backtab] * 20:
         QTest.keyClick(QApplication.focusWidget() or view, key)
         settle()
         focused = QApplication.focusWidget()
         if focused is None or not view.viewport().isAncestorOf(focused):
             break
+        reached.add(focused)
         top = focused.mapTo(view.viewport(), QPoint(0, 0)).y()
         assert top >= 0
         assert top + min(focused.height(), view.viewport().height()) <= view.viewport().height()
+    assert len(reached) > 16, "every block of code has a button"
 
 
 def test_links_are_reached_and_followed_by_the_keyboard(view: TranscriptView, qtbot: QtBot) -> None:
