@@ -9,10 +9,13 @@ from contextlib import suppress
 from app import __version__
 from app.cli.adapter_argument import ADAPTER_HELP, adapter
 from app.cli.model_arguments import add_model_commands
+from app.core.errors import UserError
+from app.core.remote import read_servers
 from app.core.sampling import RANGE_OF
 from app.core.settings import SETTING_OF
 
 COMMANDS = ("ask", "doctor", "models")
+RPC_HELP = "run the model on this RPC server of llama.cpp; it and the question travel there unencrypted"
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -66,6 +69,7 @@ def _ask_parser() -> argparse.ArgumentParser:
     add("--temperature", type=_temperature, metavar="T", help="0 is always the likeliest word")
     add("--seed", type=_number("sampling.seed"), metavar="S", help="the same seed gives the same answer")
     add("--context", type=_number("model.context_length"), default=0, metavar="N", help="context length in tokens")
+    add("--rpc", type=_server, metavar="HOST:PORT", help=RPC_HELP)
     add("--json", action="store_true", help="one JSON object per line for everything that happens")
     return parser
 
@@ -73,6 +77,8 @@ def _ask_parser() -> argparse.ArgumentParser:
 def _doctor_parser() -> argparse.ArgumentParser:
     parser = _parser("doctor", "Check the installation: versions, folders, devices, the engine, the database.")
     parser.add_argument("--model", metavar="PATH", help="a GGUF file to try; the built-in model if left out")
+    help_text = "look at this RPC server as well; may be given several times"
+    parser.add_argument("--rpc", type=_server, action="append", default=[], metavar="HOST:PORT", help=help_text)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
@@ -94,6 +100,19 @@ def _number(setting: str) -> Callable[[str], int]:
         raise argparse.ArgumentTypeError(f"must be a whole number between {lowest:.0f} and {highest:.0f}")
 
     return number
+
+
+def _server(text: str) -> str:
+    """The address of one RPC server."""
+    from app.services.explain_remote import address_problem
+
+    try:
+        servers = read_servers(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(address_problem(error)) from None
+    if len(servers) != 1:
+        raise argparse.ArgumentTypeError("must be one server, as in 192.168.0.7:50052")
+    return servers[0]
 
 
 def _temperature(text: str) -> float:

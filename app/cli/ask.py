@@ -11,7 +11,9 @@ from app.cli.session import Session, chosen_device, engine_session
 from app.core.errors import ErrorKind, NoticeKind, UserError
 from app.core.events import Event, Failed, Notice, TextDelta
 from app.core.messages import Role
+from app.core.remote import remote_device
 from app.core.text import clean_text
+from app.engine.attempts import AttemptJournal
 from app.engine.protocol import ChatMessage, Generate, Load, encode
 from app.paths import Paths, builtin_model, choose_paths
 from app.services.explain import explain, explain_notice
@@ -48,7 +50,7 @@ def _answer(session: Session, paths: Paths, arguments: argparse.Namespace, quest
         session.next_id(),
         path,
         arguments.context,
-        device=chosen_device(paths, path),
+        device=_device(paths, path, arguments.rpc),
         adapters=tuple(arguments.adapter),
     )
     session.call(load, show)
@@ -63,6 +65,15 @@ def _answer(session: Session, paths: Paths, arguments: argparse.Namespace, quest
     if not arguments.json:
         write("\n")
     return EXIT_INTERRUPTED if session.is_interrupted else 0
+
+
+def _device(paths: Paths, path: str, server: str | None) -> str:
+    """Where the model runs. A server that was lost before is tried again, as it was named once more."""
+    if server is None:
+        return chosen_device(paths, path)
+    device = remote_device(server, 0)
+    AttemptJournal(paths.attempts).forgive(device)
+    return device
 
 
 def _print_text(event: Event) -> None:

@@ -17,7 +17,7 @@ import psutil
 
 from app import __version__
 from app.cli.console import write, write_json
-from app.cli.session import Session, chosen_device, engine_session
+from app.cli.session import Session, chosen_device, engine_session, named_servers
 from app.core.errors import UserError
 from app.core.events import Device, DevicesListed, DeviceTested, Event, Finished, Loaded
 from app.core.messages import Role
@@ -45,7 +45,7 @@ def doctor(arguments: argparse.Namespace) -> int:
         "folders": _folders(paths),
         "memory": _memory(),
         "database": _database(paths),
-        **_engine(paths, arguments.model),
+        **_engine(paths, arguments.model, arguments.rpc),
     }
     findings["ok"] = findings["database"]["ok"] and findings["engine"]["ok"] and findings["self_test"]["ok"]
     if arguments.json:
@@ -101,12 +101,13 @@ def _database(paths: Paths) -> dict[str, Any]:
     return {"ok": not problems, "path": str(paths.database), "state": "; ".join(problems) or "sound"}
 
 
-def _engine(paths: Paths, model: str | None) -> dict[str, dict[str, Any]]:
+def _engine(paths: Paths, model: str | None, servers: Sequence[str]) -> dict[str, dict[str, Any]]:
     engine: dict[str, Any] = {"ok": False}
     self_test: dict[str, Any] = {"ok": False}
     try:
         with engine_session(paths) as session:
-            listed = session.call(Devices(session.next_id()))
+            servers = tuple(dict.fromkeys((*named_servers(paths), *servers)))
+            listed = session.call(Devices(session.next_id(), servers))
             if isinstance(listed, DevicesListed):
                 engine = {
                     "ok": True,

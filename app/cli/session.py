@@ -140,10 +140,24 @@ def has_flash_attention(paths: Paths) -> bool:
 
 def chosen_device(paths: Paths, model: str) -> str:
     """What the window would load a model file on: the person's choice, or what was fastest when it was measured."""
+    with _choice(paths) as choice:
+        return choice.device_for(model) if choice is not None else AUTOMATIC
+
+
+def named_servers(paths: Paths) -> tuple[str, ...]:
+    """The RPC servers that the window would use."""
+    with _choice(paths) as choice:
+        return choice.rpc_servers if choice is not None else ()
+
+
+@contextmanager
+def _choice(paths: Paths) -> Iterator[DeviceChoice | None]:
+    """What is known of devices; None where the data folder is not ours."""
     if not os.access(paths.data, os.R_OK | os.W_OK):
-        return AUTOMATIC
+        yield None
+        return
     settings = SettingsService(paths.settings)
     try:
-        return DeviceChoice(settings, paths.device_speeds).device_for(model)
+        yield DeviceChoice(settings, paths.device_speeds)
     finally:
         settings.close()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from app.core.remote import are_servers
 from app.core.sampling import RANGES, Sampling
 
 Value = bool | int | float | str | None
@@ -34,6 +36,7 @@ class Setting:
     maximum: float = math.inf
     step: float = 1
     choices: tuple[str, ...] = ()
+    legal: Callable[[str], bool] | None = None  # of a text: whether it can be used
     expert: bool = False
     lines: int = 1  # of a text: how many are shown at once
     shown: bool = True  # False: remembered, but not on the settings page (window geometry and the like)
@@ -45,7 +48,9 @@ class Setting:
         if self.kind is bool or isinstance(value, bool):
             return self.kind is bool and isinstance(value, bool)
         if self.kind is str:
-            return isinstance(value, str) and (not self.choices or value in self.choices)
+            if not isinstance(value, str) or (self.choices and value not in self.choices):
+                return False
+            return self.legal is None or self.legal(value)
         if self.kind is int and not isinstance(value, int):
             return False
         return isinstance(value, (int, float)) and self.minimum <= value <= self.maximum
@@ -82,6 +87,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("model.cache_type", Section.MODEL, str, "f16", choices=("f16", "q8_0", "q4_0"), expert=True),
     Setting("model.state_limit_gb", Section.MODEL, int, 4, 0, 1000, expert=True),  # 0: nothing is kept on disk
     Setting("model.threads", Section.MODEL, int, 0, 0, 256, expert=True),  # 0: chosen from the machine
+    Setting("engine.rpc_servers", Section.MODEL, str, "", legal=are_servers, expert=True),  # host:port, host:port
     Setting("model.file_devices", Section.MODEL, str, "", shown=False),  # JSON: model files with a device of their own
     Setting("model.file_drafts", Section.MODEL, str, "", shown=False),  # JSON: model files with a draft model
     Setting("model.file_adapters", Section.MODEL, str, "", shown=False),  # JSON: model files with LoRA adapters

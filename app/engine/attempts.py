@@ -105,6 +105,11 @@ class AttemptJournal:
         if self._read()[1]:
             self._change(lambda running, failed: (running, [f for f in failed if path is not None and f.path != path]))
 
+    def forgive(self, name: str) -> None:
+        """Forget what a device did: the person names it once more."""
+        if any(each.name == name for each in self._read()[1]):
+            self._change(lambda running, failed: (running, [each for each in failed if each.name != name]))
+
     def failed(self, kind: AttemptKind, engine: str = "") -> dict[str, Attempt]:
         """What is not to be tried, by name; what another engine did is forgiven."""
         found = (each for each in self._read()[1] if each.kind is kind)

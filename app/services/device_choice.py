@@ -12,6 +12,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from app.core.events import HOST, Device, DevicesListed, DeviceTested
+from app.core.remote import REMOTE_KIND, read_servers, remote_device, server_of
 from app.services.file_choices import FileChoices
 from app.services.settings import SettingsService
 
@@ -47,6 +48,7 @@ class DeviceChoice(QObject):
     """
 
     changed = Signal()  # what a model should run on, or what is known of it
+    servers_changed = Signal()  # which other computers may be used
 
     def __init__(self, settings: SettingsService, speeds: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -56,6 +58,12 @@ class DeviceChoice(QObject):
         self._setups = _read(speeds)
         self._setup = next(reversed(self._setups), "")  # until devices are listed: that of the last time
         self.devices: tuple[Device, ...] = ()
+        settings.changed.connect(self._on_setting_changed)
+
+    @property
+    def rpc_servers(self) -> tuple[str, ...]:
+        """The other computers that may be used: those that the person named, unless Hearth is to stay offline."""
+        return () if self._is_offline else self._named_servers
 
     @property
     def working(self) -> tuple[Device, ...]:
@@ -74,12 +82,15 @@ class DeviceChoice(QObject):
 
     @property
     def fastest(self) -> str:
-        """The device that the self-test found fastest, empty before it."""
-        return min(self.speeds, key=lambda name: self.speeds[name].turn_s, default="")
+        """The device that the self-test found fastest of those that can be used, empty before it."""
+        usable = {device.name for device in self.working} if self.devices else self.speeds
+        names = [name for name in self.speeds if name in usable and self._may_use(name)]
+        return min(names, key=lambda name: self.speeds[name].turn_s, default="")
 
     def device_for(self, path: str) -> str:
         """What Load.device is to be for a model file."""
-        return self.choice_for(path) or self._settings.string("model.device") or self._recommended()
+        wanted = self.choice_for(path) or self._settings.string("model.device")
+        return wanted if wanted and self._may_use(wanted) else self._recommended()
 
     def choice_for(self, path: str) -> str:
         """What the person chose for this model file alone; empty: nothing."""
@@ -95,7 +106,8 @@ class DeviceChoice(QObject):
 
     def take(self, listed: DevicesListed) -> None:
         """The devices that there are now."""
-        self.devices = listed.devices
+        unasked = self._named_servers if self._is_offline else ()
+        self.devices = (*listed.devices, *map(_offline_device, unasked))
         setup = _setup_of(listed)
         if setup != self._setup:
             self._setup = setup
@@ -108,6 +120,23 @@ class DeviceChoice(QObject):
         speeds[tested.device] = (tested.prompt_tokens_per_second, tested.generation_tokens_per_second)
         _write(self._file, dict(list(self._setups.items())[-_KEPT_SETUPS:]))
         self.changed.emit()
+
+    @property
+    def _is_offline(self) -> bool:
+        return self._settings.value("hub.offline") is True
+
+    @property
+    def _named_servers(self) -> tuple[str, ...]:
+        return read_servers(self._settings.string("engine.rpc_servers"))
+
+    def _may_use(self, device: str) -> bool:
+        """Whether it is this computer's, or one of those that may be used: a chat must not go to any other."""
+        server = server_of(device)
+        return not server or server in self.rpc_servers
+
+    def _on_setting_changed(self, key: str) -> None:
+        if key in ("engine.rpc_servers", "hub.offline"):
+            self.servers_changed.emit()
 
     def give_up(self, device: str) -> None:
         """Its self-test ended the engine: it is not tested again before something of the set-up is another."""
@@ -129,9 +158,14 @@ class DeviceChoice(QObject):
         return AUTOMATIC if fastest in cards and are_all_faster else fastest
 
 
+def _offline_device(server: str) -> Device:
+    return Device(remote_device(server, 0), server, REMOTE_KIND, 0, 0, problem="offline")
+
+
 def _setup_of(listed: DevicesListed) -> str:
-    """A name for an engine with these devices and drivers."""
-    parts = [sorted(listed.versions.items()), [(d.name, d.description, d.driver) for d in listed.devices]]
+    """A name for an engine with these devices and drivers. Other computers come and go: their devices' names tell."""
+    here = [device for device in listed.devices if device.kind != REMOTE_KIND]
+    parts = [sorted(listed.versions.items()), [(d.name, d.description, d.driver) for d in here]]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 

@@ -55,10 +55,11 @@ class HardwareService(QObject):
         models.unloaded.connect(self._timer.stop)
         models.touched.connect(self._on_touched)
         choice.changed.connect(models.reload_if_idle)
+        choice.servers_changed.connect(self._on_servers_changed)
 
     def refresh(self) -> None:
         """Ask for the devices again."""
-        request = Devices(self._engine.next_id())
+        request = Devices(self._engine.next_id(), self.choice.rpc_servers)
         self._list_id = request.id
         self._engine.send(request)
 
@@ -70,6 +71,11 @@ class HardwareService(QObject):
 
     def _on_loaded(self, model: ModelInfo) -> None:
         self.refresh()
+
+    def _on_servers_changed(self) -> None:
+        self._failed.clear()
+        if self.listed is not None:  # else a model is about to be loaded, and this is asked then
+            self.refresh()
 
     def _on_touched(self) -> None:
         if self._test is not None:

@@ -12,7 +12,7 @@ from app.services.device_choice import DeviceChoice
 from app.services.file_choices import FileChoices
 from app.services.settings import SettingsService
 
-LOAD_SETTINGS = frozenset(
+LOAD_SETTINGS = frozenset({"engine.rpc_servers", "hub.offline"}) | frozenset(
     f"model.{name}"
     for name in (
         "context_length",

@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QWidget
 
 from app.core.events import Device
+from app.core.remote import server_of
 from app.core.settings import Setting, Value
 from app.services.explain_devices import device_name
 from app.ui.setting_fields import CalmComboBox, SettingField
@@ -66,7 +67,7 @@ def fill_device_box(box: QComboBox, own: str, devices: Sequence[Device], chosen:
     """Offer `own` (the empty choice) and the devices, with `chosen` chosen even if it is none of them."""
     offered = [("", own), *((device.name, device_name(device)) for device in devices)]
     if chosen not in dict(offered):
-        gone = box.tr("{device} (not there now)").format(device=chosen)
+        gone = box.tr("{device} (not there now)").format(device=server_of(chosen) or chosen)
         offered.append((chosen, gone))
     if offered != [(box.itemData(index), box.itemText(index)) for index in range(box.count())]:
         box.clear()

@@ -268,6 +268,15 @@ def _model() -> dict[str, SettingWords]:
             translate("SettingWords", "How many processor cores the engine uses. More than you have makes it slower."),
             zero=translate("SettingWords", "Chosen for your computer"),
         ),
+        "engine.rpc_servers": SettingWords(
+            translate("SettingWords", "Other computers (RPC servers)"),
+            translate(
+                "SettingWords",
+                "Computers with an RPC server of llama.cpp that models may run on, for example 192.168.0.7:50052, with "
+                "commas between several. The model and your chats travel to them unencrypted, and whoever runs them "
+                "can read everything. One that is faster than this computer is used by itself.",
+            ),
+        ),
     }
 
 
@@ -323,7 +332,8 @@ def _hub() -> dict[str, SettingWords]:
             translate("SettingWords", "Stay offline"),
             translate(
                 "SettingWords",
-                "Hearth asks nothing of the network. What it has seen of the hub before can still be looked at.",
+                "Hearth asks nothing of the network, other computers that models may run on included. What it has seen "
+                "of the hub before can still be looked at.",
             ),
         ),
         "hub.endpoint": SettingWords(

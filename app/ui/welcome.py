@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
@@ -55,9 +57,12 @@ class Welcome(ScrollColumn):
         self._build()
         self.set_model("", builtin=True)
 
-    def set_model(self, name: str, *, builtin: bool) -> None:
-        """Say which model answers; the examples are for the built-in one."""
-        if builtin:
+    def set_model(self, name: str, *, builtin: bool, servers: Sequence[str] = ()) -> None:
+        """Say which model answers, and on which other computers; the examples are for the built-in one."""
+        if servers:
+            words = self.tr("What you write goes to {servers}, where the model runs. It travels unencrypted.")
+            words = words.format(servers=", ".join(servers))
+        elif builtin:
             words = self.tr(
                 "The tiny built-in model answers. It knows Hearth and little else. Nothing leaves this computer."
             )

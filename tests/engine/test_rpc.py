@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -200,3 +202,34 @@ def test_a_server_lost_while_nobody_asks_does_not_end_a_load_elsewhere_unexplain
 @pytest.mark.parametrize("servers", [("nowhere",), ("::1:50052",), ("a b:1",), ("host:99999",)])
 def test_addresses_that_are_none_are_refused(child: EngineChild, servers: tuple[str, ...]) -> None:
     assert child.ask(Devices(0, servers)).last.error.kind is ErrorKind.SERVER_ADDRESS_INVALID
+
+
+def run_hearth(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app", *arguments, "--data-dir", str(folder)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_command_line_asks_and_looks_at_a_server(
+    server: RpcServer, libraries: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLAMA_CPP_LIB_PATH", str(libraries))
+    question = ("ask", "What is 4 + 5?", "--temperature", "0")
+    here = run_hearth(tmp_path / "data", *question)
+    there = run_hearth(tmp_path / "data", *question, "--rpc", server.address)
+    assert here.stdout
+    assert (there.stdout, there.stderr, there.returncode) == (here.stdout, "", 0)
+    absent = f"127.0.0.1:{free_port()}"
+    found = run_hearth(tmp_path / "data", "doctor", "--json", "--rpc", server.address, "--rpc", absent)
+    devices = {device["description"]: device for device in json.loads(found.stdout)["engine"]["devices"]}
+    assert devices[server.address]["generation_tokens_per_second"] > 0
+    assert "cannot be reached" in devices[absent]["problem_in_words"]
+    server.kill()
+    alone = run_hearth(tmp_path / "data", *question, "--rpc", server.address)
+    assert alone.stdout == here.stdout
+    assert f"on this computer instead of {server.address}" in alone.stderr
+    assert run_hearth(tmp_path / "data", *question, "--rpc", "[::1]:50052").returncode == 2

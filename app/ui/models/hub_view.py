@@ -109,7 +109,7 @@ class HubView(QWidget):
         """Where questions go now. Answers that another one gave are not shown any more."""
         words = self.tr(
             "The hub is where most open models are published: {host}. A search sends the words you type there, and to "
-            "nobody else. Your chats are never sent anywhere. You can name another address, or stay offline, in the "
+            "nobody else. Your chats are never sent there. You can name another address, or stay offline, in the "
             "settings."
         )
         self._consent_words.setText(words.format(host=host))

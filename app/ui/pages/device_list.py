@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.core.events import Device
+from app.core.remote import REMOTE_KIND
 from app.services.explain_devices import device_kind, device_name, explain_problem, speed_words
 from app.services.wording import memory_size
 from app.ui.buttons import Button
@@ -41,14 +42,14 @@ class DeviceList(QWidget):
         self._rows = QVBoxLayout()
         self._rows.setSpacing(8)
         self._retry = Button(self.tr("Try it again"), self, icon="restore")
-        self._retry.setAccessibleName(self.tr("Try the devices again that stopped the engine"))
+        self._retry.setAccessibleName(self.tr("Try the devices again that could not be used"))
         self._retry.clicked.connect(self.retry_requested)
         self._info = Label("", self, percent=88, muted=True, wraps=True)
         layout.addLayout(self._rows)
         layout.addWidget(self._retry, 0, Qt.AlignmentFlag.AlignLeading)
         layout.addWidget(self._info)
         self._info.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        layout.addWidget(hint(self.tr("A graphics card in this list is used by itself when it is faster."), self))
+        layout.addWidget(hint(self.tr("Whatever is the fastest in this list is used by itself."), self))
         self.set_devices([], "")
 
     def set_devices(
@@ -60,7 +61,7 @@ class DeviceList(QWidget):
         """Show these with the speeds that are known, by name; none means that the engine has not said yet."""
         texts = [self._describe(device, (speeds or {}).get(device.name)) for device in devices]
         self._show_rows(texts or [self.tr("They are listed here once the engine has started.")])
-        self._retry.setVisible(any(device.problem == "crashed" for device in devices))
+        self._retry.setVisible(any(device.problem == "crashed" or _is_away(device) for device in devices))
         self._info.setText(" ".join(system_info.split()))
         self._info.setVisible(bool(system_info.strip()))
 
@@ -88,3 +89,8 @@ class DeviceList(QWidget):
             parts.append(memory.format(free=memory_size(device.free_bytes), total=memory_size(device.total_bytes)))
         more = explain_problem(device) or (speed_words(speed.prompt, speed.generation) if speed else "")
         return "\n".join(line for line in (" · ".join(parts), more) if line)
+
+
+def _is_away(device: Device) -> bool:
+    """Whether it is of another computer that could be there the next time."""
+    return device.kind == REMOTE_KIND and device.problem not in ("", "offline", "not_built")

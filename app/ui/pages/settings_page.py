@@ -23,6 +23,7 @@ from app.ui.pages.device_list import DeviceList, Speed
 from app.ui.pages.hub_tests import HubTests
 from app.ui.pages.plan_view import PlanView
 from app.ui.scroll_column import ScrollColumn
+from app.ui.servers_field import ServersField
 from app.ui.setting_fields import SettingField, make_field
 from app.ui.setting_words import section_title, words_for
 
@@ -179,7 +180,7 @@ class _SectionBlock(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         label = Label(words.label, row)
-        own = {"model.device": DeviceField, "downloads.folder": FolderField}
+        own = {"model.device": DeviceField, "downloads.folder": FolderField, "engine.rpc_servers": ServersField}
         make = own.get(setting.key, make_field)
         field = make(setting, words, row)
         field.changed.connect(self._on_field_changed)

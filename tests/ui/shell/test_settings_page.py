@@ -79,6 +79,8 @@ def samples(setting: Setting) -> list[Value]:
         return [setting.default, *setting.choices]
     if setting.kind is bool:
         return [False, True]
+    if setting.legal is not None:
+        return [setting.default, "tower:50052, 192.168.0.7:50052"]
     if setting.kind is str:
         return [setting.default, "Answer briefly.\nPlease." if setting.lines > 1 else "http://proxy:8080"]
     return [setting.default, setting.kind(setting.minimum), setting.kind(setting.maximum)]
