@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from app.core.model_shape import FLOAT_BYTES, ModelShape
+from app.core.model_shape import FINE_COMPRESSION, FLOAT_BYTES, ModelShape
 
 CONTEXT_STEP_TOKENS = 256  # llama.cpp rounds every context up to this
 CACHE_TYPES = ("f16", "q8_0", "q4_0")
@@ -96,13 +96,14 @@ def layer_cache_bytes(shape: ModelShape, context: ContextPlan) -> tuple[int, ...
     # Without flash attention values are kept transposed, all layers as wide as the widest.
     widest_value = 0 if context.flash_attention else max(_value_width(shape, *each) for each in attending)
     with_own_cache = shape.layers - shape.layers_sharing_cache
-    sizes: dict[tuple[int, bool, bool, bool], int] = {}  # layers are of few kinds, and this is asked often
+    kinds = zip(shape.kv_heads, shape.windowed, shape.recurrent, shape.index_lengths, shape.compressed, strict=True)
+    sizes: dict[_LayerKind, int] = {}  # layers are of few kinds, and this is asked often
     found = []
-    for layer, kind in enumerate(zip(shape.kv_heads, shape.windowed, shape.recurrent, strict=True)):
-        key = (*kind, layer < with_own_cache)
-        if key not in sizes:
-            sizes[key] = _layer_cache_bytes(shape, context, *key, widest_value)
-        found.append(sizes[key])
+    for layer, fields in enumerate(kinds):
+        kind = _LayerKind(layer < with_own_cache, *fields)
+        if kind not in sizes:
+            sizes[kind] = _layer_cache_bytes(shape, context, kind, widest_value)
+        found.append(sizes[kind])
     return tuple(found)
 
 
@@ -169,27 +170,43 @@ def round_up(value: int, step: int) -> int:
     return -(-value // step) * step
 
 
-def _layer_cache_bytes(
-    shape: ModelShape,
-    context: ContextPlan,
-    kv_heads: int,
-    is_windowed: bool,
-    is_recurrent: bool,
-    has_own_cache: bool,
-    widest_value: int,
-) -> int:
-    state = shape.state_bytes * context.sequences if is_recurrent else 0
-    attends = not is_recurrent or shape.attention_and_state
-    if not attends or not kv_heads or not has_own_cache:
+class _LayerKind(NamedTuple):
+    """What the size of a layer's cache depends on."""
+
+    has_own_cache: bool
+    kv_heads: int
+    is_windowed: bool
+    is_recurrent: bool
+    index_length: int
+    compressed: int
+
+
+def _layer_cache_bytes(shape: ModelShape, context: ContextPlan, kind: _LayerKind, widest_value: int) -> int:
+    state = shape.state_bytes * context.sequences if kind.is_recurrent else 0
+    attends = not kind.is_recurrent or shape.attention_and_state
+    if not attends or not kind.kv_heads or not kind.has_own_cache:
         return state
-    cells = _windowed_cells(shape, context) if is_windowed else context.cells
     if shape.latent_length:
-        width = shape.latent_length
+        width = shape.windowed_latent_length if kind.is_windowed else shape.latent_length
     else:
-        keys = shape.windowed_key_length if is_windowed else shape.key_length
-        width = kv_heads * keys + max(widest_value, _value_width(shape, kv_heads, is_windowed))
-    stored_bytes = cells * width * _CACHE_BLOCK_BYTES[context.cache_type] // _CACHE_BLOCK
+        keys = shape.windowed_key_length if kind.is_windowed else shape.key_length
+        width = kind.kv_heads * keys + max(widest_value, _value_width(shape, kind.kv_heads, kind.is_windowed))
+    numbers = (_windowed_cells(shape, context) if kind.is_windowed else context.cells) * width
+    if kind.compressed:
+        vectors = round_up(-(-context.cells // kind.compressed), CONTEXT_STEP_TOKENS)
+        numbers += vectors * (shape.latent_length + kind.index_length)
+        state += _unfinished_bytes(shape, kind) * context.sequences
+    else:
+        numbers += context.cells * kind.index_length
+    stored_bytes = numbers * _CACHE_BLOCK_BYTES[context.cache_type] // _CACHE_BLOCK
     return state + stored_bytes * context.sequences
+
+
+def _unfinished_bytes(shape: ModelShape, kind: _LayerKind) -> int:
+    """What is kept of the tokens that no compressed vector stands for yet: two numbers for each of theirs."""
+    overlap = 2 if kind.compressed == FINE_COMPRESSION else 1  # these vectors overlap by half
+    numbers = overlap * kind.compressed * overlap * (shape.latent_length + kind.index_length)
+    return 2 * FLOAT_BYTES * numbers
 
 
 def _value_width(shape: ModelShape, kv_heads: int, is_windowed: bool) -> int:
@@ -225,8 +242,13 @@ def _inside_numbers(shape: ModelShape) -> int:
 def _attention_numbers(shape: ModelShape, batch: int, context: ContextPlan) -> int:
     heads, kv_heads = max(shape.heads), max(shape.kv_heads)
     queries = heads * shape.key_length * 3
+    cells = indexed = context.cells
+    if any(shape.compressed):
+        indexed = context.cells // FINE_COMPRESSION
+        cells = _windowed_cells(shape, context) + indexed
+    index = indexed if any(shape.index_lengths) else 0  # how well each cell suits
     if context.flash_attention:
-        return batch * (queries + 4 * shape.embedding)
+        return batch * (queries + 4 * shape.embedding + index)
     # Without flash attention the scores of every head against every cell exist at once.
     around = kv_heads * (shape.key_length + shape.value_length) + 2 * shape.embedding
-    return batch * context.cells * heads + batch * (queries + around)
+    return batch * cells * heads + batch * (queries + around + index)

@@ -14,6 +14,7 @@ from app.core.architectures import WITHOUT_FLASH_ATTENTION
 from app.core.gguf import GgufHeader, TensorInfo
 
 FLOAT_BYTES = 4  # of one number in single precision
+FINE_COMPRESSION = 4  # DeepSeek 4 compresses so many tokens to a vector, or many more; only the former have an index
 
 _BLOCK = re.compile(r"blk\.(\d+)\.")
 _EXPERT = re.compile(r"\.ffn_(up|down|gate|gate_up)_(ch)?exps\.")  # llama.cpp's LLM_FFN_EXPS_REGEX
@@ -23,10 +24,13 @@ _RECURRENT = frozenset({"mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwk
 # How many times its width a token has at once where RWKV mixes it with its state: measured, 1,024 to 3,584 wide.
 _MIXING_WIDTHS = {"rwkv6": 14.25, "rwkv6qwen2": 13.6, "rwkv7": 19.3, "arwkv7": 19.3}
 _ATTENTION_AND_STATE = frozenset({"falcon-h1"})  # every layer has both
-# Every fourth layer attends and the others keep a state, unless full_attention_interval says otherwise.
+# Every fourth layer attends and the others keep a state, unless the file says otherwise; of MiniMax 01 every eighth.
 _ATTENTION_AT_INTERVALS = frozenset({"qwen3next", "qwen35", "qwen35moe", "qwen4exp", "minimax-01"})
 # A layer without attention is a feed-forward layer where it has a width, else one that keeps a state.
 _ONE_PART_LAYERS = frozenset({"nemotron_h", "nemotron_h_moe"})
+_COMPRESSED = frozenset({"deepseek4"})
+_INDEXED = _COMPRESSED | {"deepseek32", "dots3note", "glm-dsa", "glm5-next", "hy_v4", "minimax-m3", "qwen4exp"}
+_LONG_GLM_TOKENS = 1 << 20  # from GLM 5.2 on, which has an index in every fourth layer only
 # Without it their layers attend to all tokens instead of to those that they were trained to pick.
 _ONLY_FLASH_ATTENTION = frozenset({"minimax-m3"})
 
@@ -78,6 +82,9 @@ class ModelShape:
     windowed_key_length: int
     windowed_value_length: int
     latent_length: int  # of multi-head latent attention, which caches one vector in place of keys and values; else 0
+    windowed_latent_length: int
+    index_lengths: tuple[int, ...]  # what layers cache besides, to pick the tokens that they attend to; 0: nothing
+    compressed: tuple[int, ...]  # how many tokens one more cached vector stands for; 0: there are none
     layers_sharing_cache: int  # the last layers, which use the cache of earlier ones or are not used at all
     state_bytes: int  # of one recurrent layer
     feed_forward: int
@@ -121,6 +128,9 @@ def shape_of(header: GgufHeader, tensors: Sequence[TensorInfo]) -> ModelShape:
     feed_forward = max(facts.per_layer("feed_forward_length", layers, 4 * embedding))
     experts = facts.integer("expert_count")
     window, windowed = _windows(facts, layers)
+    recurrent = _recurrent(facts, kv_heads)
+    compressed = _compressed(facts, layers)
+    latent_length = key_length if any(compressed) else _latent_length(facts)
     weights = _Weights.of(tensors, layers)
     return ModelShape(
         weights_bytes=weights.total,
@@ -135,15 +145,18 @@ def shape_of(header: GgufHeader, tensors: Sequence[TensorInfo]) -> ModelShape:
         heads=heads,
         kv_heads=kv_heads,
         windowed=windowed,
-        recurrent=_recurrent(facts, kv_heads),
+        recurrent=recurrent,
         window=window,
         key_length=key_length,
         value_length=value_length,
         windowed_key_length=facts.integer("attention.key_length_swa", key_length),
         windowed_value_length=facts.integer("attention.value_length_swa", value_length),
-        latent_length=_latent_length(facts),
+        latent_length=latent_length,
+        windowed_latent_length=facts.integer("attention.key_length_swa", latent_length),
+        index_lengths=_index_lengths(facts, recurrent, compressed, value_length),
+        compressed=compressed,
         layers_sharing_cache=max(facts.integer("attention.shared_kv_layers"), facts.integer("nextn_predict_layers")),
-        state_bytes=_state_bytes(facts, embedding, max(heads)),
+        state_bytes=_state_bytes(facts, embedding, max(heads), key_length),
         feed_forward=feed_forward,
         is_gated=weights.is_gated,
         experts=experts,
@@ -230,6 +243,8 @@ def _windows(facts: _Facts, layers: int) -> tuple[int, tuple[bool, ...]]:
     """The window in tokens, and which layers have it."""
     window = facts.integer("attention.sliding_window", _WINDOW_BY_DEFAULT.get(facts.architecture, 0))
     pattern = facts.numbers("attention.sliding_window_pattern")
+    if facts.architecture in _COMPRESSED:
+        return window, (True,) * layers
     if not window or facts.architecture in _WINDOW_UNUSED:
         return 0, (False,) * layers
     if pattern:
@@ -248,7 +263,11 @@ def _recurrent(facts: _Facts, kv_heads: tuple[int, ...]) -> tuple[bool, ...]:
     if facts.architecture in _RECURRENT | _ATTENTION_AND_STATE:
         return (True,) * layers
     if facts.architecture in _ATTENTION_AT_INTERVALS:
-        interval = max(facts.integer("full_attention_interval", 4), 1)
+        listed = facts.numbers("attention.recurrent_layers")
+        if listed is not None:
+            return tuple(layer < len(listed) and bool(listed[layer]) for layer in range(layers))
+        usual = 8 if facts.architecture == "minimax-01" else 4
+        interval = max(facts.integer("full_attention_interval", usual), 1)
         return tuple((layer + 1) % interval != 0 for layer in range(layers))
     if facts.architecture in _ONE_PART_LAYERS:
         widths = facts.per_layer("feed_forward_length", layers, 0)
@@ -265,18 +284,54 @@ def _latent_length(facts: _Facts) -> int:
     return rank + facts.integer("rope.dimension_count", 64)
 
 
+def _compressed(facts: _Facts, layers: int) -> tuple[int, ...]:
+    """DeepSeek 4: how many tokens a compressed vector of each layer stands for."""
+    if facts.architecture not in _COMPRESSED:
+        return (0,) * layers
+    return facts.per_layer("attention.compress_ratios", layers, 0)
+
+
+def _index_lengths(
+    facts: _Facts, recurrent: tuple[bool, ...], compressed: tuple[int, ...], value_length: int
+) -> tuple[int, ...]:
+    """How many numbers the index of each layer keeps of a token, or of what stands for several."""
+    architecture, layers = facts.architecture, len(recurrent)
+    length = facts.integer("attention.indexer.key_length")
+    is_unused = architecture == "hy_v4" and not facts.integer("attention.indexer.top_k")
+    if architecture not in _INDEXED or not length or is_unused:
+        return (0,) * layers
+    if architecture == "glm5-next":  # keys, gates, and keys of several tokens together
+        length *= 3
+    elif architecture == "minimax-m3":  # llama.cpp makes room for values, which it never has
+        length += value_length
+    types = facts.numbers("attention.indexer.types")
+    if types is not None:
+        has_index = [layer < len(types) and bool(types[layer]) for layer in range(layers)]
+    elif architecture == "glm-dsa" and facts.integer("context_length") >= _LONG_GLM_TOKENS:
+        has_index = [layer < 2 or layer % 4 == 2 for layer in range(layers)]
+    elif architecture == "minimax-m3":
+        has_index = [layer >= facts.integer("leading_dense_block_count") for layer in range(layers)]
+    elif any(compressed):
+        has_index = [ratio == FINE_COMPRESSION for ratio in compressed]
+    else:
+        has_index = [True] * layers
+    return tuple(length if has and not keeps else 0 for has, keeps in zip(has_index, recurrent, strict=True))
+
+
 def _mixing_numbers(facts: _Facts, embedding: int) -> int:
     if widths := _MIXING_WIDTHS.get(facts.architecture):
         return int(widths * embedding)
     return 6 * facts.integer("ssm.inner_size") + 2 * embedding
 
 
-def _state_bytes(facts: _Facts, embedding: int, heads: int) -> int:
+def _state_bytes(facts: _Facts, embedding: int, heads: int, key_length: int) -> int:
     """llama_hparams::n_embd_r + n_embd_s, in single precision."""
     if head := facts.integer("wkv.head_size"):
         return FLOAT_BYTES * embedding * (facts.integer("token_shift_count", 2) + head)
     if kept := facts.integer("shortconv.l_cache"):
         return FLOAT_BYTES * embedding * (kept - 1)
+    if facts.architecture == "minimax-01":
+        return FLOAT_BYTES * key_length * key_length * heads
     kernel = max(facts.integer("ssm.conv_kernel"), 1)
     if head := facts.integer("kda.head_dim"):
         return FLOAT_BYTES * (3 * (kernel - 1) * heads * head + head * head * heads)

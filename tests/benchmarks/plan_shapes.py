@@ -22,7 +22,7 @@ from app.engine.worker.binding import ggml_function, initialize, llama
 from tests.fixtures.tiny_gguf import CHATML, NORMAL, spm_vocabulary
 
 _MATRIX_DIMENSIONS = 2
-_ASKED_LAYERS = 2  # llama.cpp is asked about a model of so many; further layers are like the last of them
+_ASKED_LAYERS = 2  # llama.cpp is asked about a model of so many, or more; further layers are like the last of them
 _BLOCK = re.compile(r"blk\.(\d+)\.")
 # What ordinary files do not have, although llama.cpp would take it.
 _OPTIONAL = r"scale$|rope_f(reqs|actors)|\.nextn\."
@@ -148,7 +148,8 @@ def write_shape(shape: Shape, path: Path) -> Path:
     """Write the file of a shape, its data a hole. Raises ValueError when llama.cpp refuses the header."""
     header_only = path.with_suffix(".header")
     is_uniform = not any(isinstance(value, list) for value in shape.keys.values())
-    asked = replace(shape, keys={**shape.keys, "block_count": _ASKED_LAYERS}) if is_uniform else shape
+    count = max(_ASKED_LAYERS, shape.keys.get("leading_dense_block_count", 0) + 1)
+    asked = replace(shape, keys={**shape.keys, "block_count": count}) if is_uniform else shape
     _finish(_begin(asked, header_only))
     tensors = _wanted_tensors(header_only)
     if is_uniform:
@@ -164,11 +165,12 @@ def write_shape(shape: Shape, path: Path) -> Path:
 
 
 def _repeated(tensors: Mapping[str, tuple[int, ...]], layers: int) -> dict[str, tuple[int, ...]]:
-    """The tensors of a model of so many layers, from those of one of `_ASKED_LAYERS`."""
-    last = [(name, dimensions) for name, dimensions in tensors.items() if _layer(name) == _ASKED_LAYERS - 1]
+    """The tensors of a model of so many layers, from those of one that has fewer."""
+    asked = max(map(_layer, tensors))
+    last = [(name, dimensions) for name, dimensions in tensors.items() if _layer(name) == asked]
     more = {
         _BLOCK.sub(f"blk.{layer}.", name): dimensions
-        for layer in range(_ASKED_LAYERS, layers)
+        for layer in range(asked + 1, layers)
         for name, dimensions in last
     }
     return {**tensors, **more}
@@ -191,6 +193,8 @@ def _begin(shape: Shape, path: Path) -> gguf.GGUFWriter:
         name = f"{shape.architecture}.{key}"
         if isinstance(value, list):
             writer.add_array(name, value)
+        elif isinstance(value, bool):
+            writer.add_bool(name, value)
         elif isinstance(value, float):
             writer.add_float32(name, value)
         elif value is not None:

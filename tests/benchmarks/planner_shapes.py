@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.benchmarks.plan_shapes import SHAPES, Shape, attention
+from tests.benchmarks.planner_mixtures import MIXTURE_SHAPES
 
 _RWKV_7: dict[str, Any] = {
     "wkv.head_size": 64,
@@ -95,4 +96,4 @@ MORE_SHAPES = (
     ),
 )
 
-PLANNED_SHAPES = (*SHAPES, *MORE_SHAPES)
+PLANNED_SHAPES = (*SHAPES, *MORE_SHAPES, *MIXTURE_SHAPES)

@@ -198,6 +198,16 @@ def test_quantized_caches_are_smaller_and_need_heads_of_whole_blocks() -> None:
     assert usable_cache_type(shape("rwkv6qwen2", **qrwkv), "q8_0") == "f16"
 
 
+def test_an_index_is_cached_in_the_layers_that_have_one() -> None:
+    keys = {**LLAMA_3_8B, "attention__indexer__key_length": 128, "attention__indexer__top_k": 2048}
+    assert set(shape("llama", **keys).index_lengths) == {0}  # it would not use it
+    assert set(shape("deepseek32", **keys).index_lengths) == {128}
+    assert set(shape("glm-dsa", **keys, context_length=202_752).index_lengths) == {128}
+    long = shape("glm-dsa", **keys, context_length=1 << 20).index_lengths
+    assert [layer for layer, length in enumerate(long) if length] == [0, 1, *range(2, 32, 4)]
+    assert set(shape("hy_v4", **{**keys, "attention__indexer__top_k": 0}).index_lengths) == {0}
+
+
 def test_weights_are_told_apart_by_where_they_can_lie() -> None:
     tensors = (
         Tensor("token_embd.weight", (32, 10)),
