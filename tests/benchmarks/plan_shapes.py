@@ -169,9 +169,7 @@ def _repeated(tensors: Mapping[str, tuple[int, ...]], layers: int) -> dict[str, 
     asked = max(map(_layer, tensors))
     last = [(name, dimensions) for name, dimensions in tensors.items() if _layer(name) == asked]
     more = {
-        _BLOCK.sub(f"blk.{layer}.", name): dimensions
-        for layer in range(asked + 1, layers)
-        for name, dimensions in last
+        _BLOCK.sub(f"blk.{layer}.", name): dimensions for layer in range(asked + 1, layers) for name, dimensions in last
     }
     return {**tensors, **more}
 
