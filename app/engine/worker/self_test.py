@@ -16,6 +16,7 @@ from app.core.gpu_choice import OFFLOAD_KINDS
 from app.core.memory import ContextPlan
 from app.core.plan import Placement
 from app.engine.protocol import TestDevice
+from app.engine.worker.affinity import computing
 from app.engine.worker.backend import RequestControl
 from app.engine.worker.binding import has_small_attention, llama
 from app.engine.worker.engine_log import EngineLog
@@ -104,7 +105,9 @@ def _read_and_forget(model: LoadedModel, tokens: int) -> None:
 def _decode(model: LoadedModel, tokens: list[int]) -> None:
     """Compute tokens after those that are in memory, and wait for the device."""
     array: Any = (llama.llama_token * len(tokens))(*tokens)
-    code = llama.llama_decode(model.context, llama.llama_batch_get_one(array, len(tokens)))
-    llama.llama_synchronize(model.context)
+    assert model.context is not None
+    with computing(model.context, len(tokens)):
+        code = llama.llama_decode(model.context, llama.llama_batch_get_one(array, len(tokens)))
+        llama.llama_synchronize(model.context)
     if code != 0:
         raise UserError(ErrorKind.DECODE_FAILED, reason=f"llama_decode returned {code}")
