@@ -53,6 +53,7 @@ class Device:
     problem: str = ""  # why it cannot be used: a key of `app.services.explain_devices`, empty when it works
     detail: str = ""  # the same in the system's words
     flash_attention: bool = False  # of a processor: whether it is the faster way there
+    bus: str = ""  # its address, by which a card is known that two backends offer; empty if unknown
 
 
 @dataclass(frozen=True, slots=True)

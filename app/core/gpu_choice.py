@@ -18,9 +18,22 @@ def chosen_gpus(devices: Sequence[Device], wanted: str) -> tuple[Device, ...]:
     named = [device for device in devices if device.name == wanted]
     if named:
         return tuple(device for device in named if device.kind in OFFLOAD_KINDS and not device.problem)
-    working = [device for device in devices if not device.problem]
+    working = [device for device in without_twins(devices) if not device.problem]
     own_memory = tuple(device for device in working if device.kind == "gpu" and device.total_bytes > 0)
     return own_memory or tuple(device for device in working if device.kind == "igpu")[:1]
+
+
+def without_twins(devices: Sequence[Device]) -> tuple[Device, ...]:
+    """A card that several backends offer once, by the first that can use it; those before that cannot stay."""
+    taken: set[str] = set()
+    kept = []
+    for device in devices:
+        if device.bus in taken:
+            continue
+        kept.append(device)
+        if device.bus and not device.problem:
+            taken.add(device.bus)
+    return tuple(kept)
 
 
 def shares_memory(device: Device) -> bool:

@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from app.core.gpu_choice import chosen_gpus
 from app.core.memory import ContextPlan
 from app.core.plan import DeviceShare, Placement
 from app.engine.worker.binding import initialize, llama
-from app.engine.worker.device_list import list_devices, working_gpus
+from app.engine.worker.device_list import list_devices
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.loaded_model import ContextSettings, LoadedModel
 from tests.fixtures.architectures import ARCHITECTURES, write_architecture
@@ -42,7 +43,7 @@ def run(path: Path, log: EngineLog, placement: Placement, gpu: str) -> dict[str,
 def main() -> None:
     log = EngineLog()
     kept = initialize(log.add, log.abort)
-    gpus = working_gpus(list_devices())
+    gpus = chosen_gpus(list_devices(), "")
     results = []
     if gpus:
         name, path = sys.argv[1], Path(sys.argv[2])

@@ -43,6 +43,30 @@ void * ggml_backend_init(void) {
     return &reg;
 }
 """
+# The same with a card. ggml-backend-impl.h: struct ggml_backend_device; ggml-backend.h: ggml_backend_dev_props.
+CARD = """
+#include <stddef.h>
+static const char * backend(void * reg) { return BACKEND; }
+static const char * name(void * device) { return BACKEND "0"; }
+static const char * description(void * device) { return "Some card"; }
+static void memory(void * device, size_t * available, size_t * total) { *available = *total = 1 << 30; }
+static int type(void * device) { const int gpu = 1; return gpu; }
+static void properties(void * device, struct {
+    const char * name, * description;
+    size_t available, total;
+    int type;
+    const char * bus;
+} * found) { found->bus = "0000:01:00.0"; }
+static size_t count(void * reg) { return 1; }
+static void * address(void * reg, const char * function) { return NULL; }
+static void * get(void * reg, size_t index);
+static struct { int version; void * get_name, * count, * device, * address, * context; }
+    reg = {2, backend, count, get, address, NULL};
+static struct { void * functions[15]; void * reg, * context; }
+    device = {{name, description, memory, type, properties}, &reg, NULL};
+static void * get(void * reg, size_t index) { return &device; }
+void * ggml_backend_init(void) { return &reg; }
+"""
 MANAGEMENT = """
 #include <string.h>
 int nvmlInit_v2(void) { return 0; }
@@ -66,14 +90,18 @@ def libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def listed_cuda(tmp_path: Path) -> Device | None:
+def listed(tmp_path: Path) -> dict[str, Device]:
     child = EngineChild("--attempts", str(tmp_path / "attempts.json"), log_path=tmp_path / "engine.log")
     try:
         devices = {device.name: device for device in child.ask(Devices(0)).last.devices}
         assert not devices["CPU"].problem
-        return devices.get("CUDA")
+        return devices
     finally:
         child.close()
+
+
+def listed_cuda(tmp_path: Path) -> Device | None:
+    return listed(tmp_path).get("CUDA")
 
 
 def doctors_words_about_cuda(tmp_path: Path) -> str:
@@ -166,3 +194,13 @@ def test_the_version_of_a_driver_that_does_not_work_is_listed(
 def test_a_driver_that_ends_the_engine_does_not_end_a_command(libraries: Path, tmp_path: Path) -> None:
     make_library(libraries / "libggml-cuda.so", "void abort(void); void * ggml_backend_init(void) { abort(); }")
     assert "stopped the engine" in doctors_words_about_cuda(tmp_path)
+
+
+def test_a_card_that_one_backend_cannot_use_is_offered_by_the_other(libraries: Path, tmp_path: Path) -> None:
+    for key, name in (("cuda", "CUDA"), ("vulkan", "Vulkan")):
+        make_library(libraries / f"libggml-{key}.so", CARD, f'-DBACKEND="{name}"')
+    assert listed(tmp_path).keys() == {"CUDA0", "CPU"}
+    ended = {"kind": "device", "name": "CUDA0", "path": "", "engine": "", "pid": 0, "process_started_at": 0.0}
+    (tmp_path / "attempts.json").write_text(json.dumps({"running": [], "failed": [ended]}), "utf-8")
+    problems = {name: device.problem for name, device in listed(tmp_path).items()}
+    assert problems == {"CUDA0": "crashed", "Vulkan0": "", "CPU": ""}

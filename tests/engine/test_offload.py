@@ -19,9 +19,9 @@ import pytest
 
 from app.core.errors import NoticeKind
 from app.core.events import Device, Loaded, Notice
+from app.core.gpu_choice import GPU_KINDS
 from app.engine.protocol import Devices, Load
 from app.engine.worker.binding import LIBRARY_FOLDER
-from app.engine.worker.device_list import GPU_KINDS
 from tests.benchmarks.shapes import Shape, write_file
 from tests.engine.engine_child import EngineChild, assistant, user
 from tests.engine.release_engine import release_libraries
@@ -40,7 +40,7 @@ VISIBLE = {"GGML_VK_VISIBLE_DEVICES": os.environ.get("GGML_VK_VISIBLE_DEVICES", 
 
 
 def gpus_of(child: EngineChild) -> list[Device]:
-    return [device for device in child.ask(Devices(0)).last.devices if device.kind in GPU_KINDS]
+    return [device for device in child.ask(Devices(0)).last.devices if device.kind in GPU_KINDS and not device.problem]
 
 
 @pytest.fixture(scope="module")

@@ -78,8 +78,9 @@ class DeviceAttempts:
         gpus = chosen_gpus(list_devices(), request.device)
         if not any(gpu.name in crashed for gpu in gpus):
             return request
-        working = next((gpu.name for gpu in gpus if gpu.name not in crashed), HOST)
-        return replace(request, device=working)
+        # Perhaps the same card by another backend: a CUDA that does not know an old card, and Vulkan, which does.
+        others = chosen_gpus(list_devices(crashed=crashed), "")
+        return replace(request, device=others[0].name if others else HOST)
 
 
 def server_problem(device: Device) -> dict[str, str]:

@@ -12,13 +12,12 @@ from dataclasses import replace
 import psutil
 
 from app.core.events import Device
+from app.core.gpu_choice import GPU_KINDS
 from app.engine.worker.binding import ggml_function, has_small_attention
 from app.engine.worker.nvidia_driver import nvidia_driver
 from app.engine.worker.vulkan_drivers import VulkanDrivers
 
 _KINDS = ("cpu", "gpu", "igpu", "accel")  # ggml-backend.h: enum ggml_backend_dev_type
-GPU_KINDS = frozenset({"gpu", "igpu"})
-
 # What Device.problem may be; the words for it are in app.services.explain_devices.
 CRASHED = "crashed"  # it ended the engine before: see app.engine.attempts
 DRIVER_MISSING = "driver_missing"
@@ -84,21 +83,19 @@ class StartReport:
 
 
 def list_devices(report: StartReport | None = None, crashed: Collection[str] = ()) -> tuple[Device, ...]:
-    """Every device of every registered backend, in ggml's order; a GPU that two backends offer, once.
+    """Every device of every registered backend, in ggml's order. See `gpu_choice.without_twins`.
 
     `crashed` are the names of devices that are not to be used.
     """
     count = ggml_function("ggml_backend_dev_count", ctypes.c_size_t)()
     get = ggml_function("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)
-    devices: dict[str, Device] = {}
+    devices = []
     for index in range(count):
-        handle = get(index)
-        device = _device(handle)
+        device = _device(get(index))
         driver = (report.driver_of(device) if report is not None else "") or _driver_version(device)
         problem = CRASHED if device.name in crashed else ""
-        # llama.cpp itself leaves out a GPU that has the bus address of one before it.
-        devices.setdefault(_bus_id(handle) or f"{index}", replace(device, driver=driver, problem=problem))
-    return tuple(devices.values())
+        devices.append(replace(device, driver=driver, problem=problem))
+    return tuple(devices)
 
 
 def missing_devices(problems: Mapping[str, str]) -> tuple[Device, ...]:
@@ -116,11 +113,6 @@ def kind_of_problem(reason: str) -> str:
     if reason == CRASHED:
         return CRASHED
     return next((kind for kind, words in _KINDS_OF_PROBLEMS.items() if words.search(reason)), NOT_STARTED)
-
-
-def working_gpus(devices: Sequence[Device]) -> tuple[Device, ...]:
-    """The GPUs that can be used."""
-    return tuple(device for device in devices if device.kind in GPU_KINDS and not device.problem)
 
 
 class _Properties(ctypes.Structure):
@@ -163,6 +155,7 @@ def _device(handle: int) -> Device:
         free_bytes=free.value,
         total_bytes=total.value,
         flash_attention=number == 0 and has_small_attention(),
+        bus=_bus_id(handle),
     )
 
 

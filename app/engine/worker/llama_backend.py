@@ -22,7 +22,7 @@ from app.core.events import (
     Notice,
     Unloaded,
 )
-from app.core.gpu_choice import OFFLOAD_KINDS, chosen_gpus
+from app.core.gpu_choice import OFFLOAD_KINDS, chosen_gpus, without_twins
 from app.core.memory import heads_bytes
 from app.core.remote import read_servers, server_of
 from app.engine.attempts import AttemptJournal, AttemptKind
@@ -211,7 +211,7 @@ class LlamaBackend:
         crashed = self._attempts.failed(AttemptKind.DEVICE)
         seen = list_devices(self._start_report, crashed)
         errors = self._start_report.errors_beside(seen)
-        here = (*seen, *missing_devices({**errors, **self._backends.problems}))
+        here = (*without_twins(seen), *missing_devices({**errors, **self._backends.problems}))
         servers = read_servers(",".join(request.rpc_servers))
         held = self._servers.held_devices(servers)
         others = self._servers.free(servers)

@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -6,7 +7,7 @@ import psutil
 import pytest
 
 from app.core.events import Device
-from app.core.gpu_choice import chosen_gpus
+from app.core.gpu_choice import chosen_gpus, without_twins
 from app.engine import host_memory as engine_memory
 from app.engine.host_memory import HostMemory, host_memory
 from app.engine.worker import memory_budget
@@ -28,6 +29,19 @@ def test_all_cards_with_memory_of_their_own_take_part_unless_one_is_wanted() -> 
     assert chosen_gpus(devices, "gone since then") == (CARD, SECOND_CARD)
     assert chosen_gpus((CPU, INTEGRATED), "") == (INTEGRATED,)
     assert chosen_gpus((CPU,), "") == ()
+
+
+def test_a_card_that_two_backends_offer_takes_part_once_by_the_first_that_can_use_it() -> None:
+    by_cuda = Device("CUDA0", "one card", "gpu", 6 * GIB, 8 * GIB, bus="0000:01:00.0")
+    by_vulkan = Device("Vulkan0", "one card", "gpu", 6 * GIB, 8 * GIB, bus="0000:01:00.0")
+    other = Device("Vulkan1", "another card", "gpu", 6 * GIB, 8 * GIB, bus="0000:02:00.0")
+    devices = (by_cuda, by_vulkan, other, CPU)
+    assert without_twins(devices) == (by_cuda, other, CPU)
+    assert chosen_gpus(devices, "") == (by_cuda, other)
+    assert chosen_gpus(devices, "Vulkan0") == (by_vulkan,), "who wants that gets it"
+    crashed = replace(by_cuda, problem="crashed")
+    assert without_twins((crashed, by_vulkan, CPU)) == (crashed, by_vulkan, CPU)
+    assert chosen_gpus((crashed, by_vulkan, CPU), "") == (by_vulkan,)
 
 
 def test_memory_that_is_the_computers_own_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
