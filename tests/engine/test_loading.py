@@ -155,7 +155,7 @@ def test_the_model_before_stays_as_long_as_memory_does(
         backend.load(Load(1, str(models / f"{name}.gguf"), 512, threads=1), events.append, RequestControl())
         assert isinstance(events[-1], Loaded)
 
-    backend = LlamaBackend(AttemptJournal(None))
+    backend = LlamaBackend(AttemptJournal(None), lambda event: None)
     try:
         load("gemma")
         monkeypatch.setattr(llama_backend, "has_room_to_spare", lambda: has_room)
@@ -174,7 +174,7 @@ def test_what_the_model_before_gives_back_counts_as_free(tmp_path: Path, monkeyp
     vocabulary = tiny.bpe_vocabulary()
     for name in "ab":
         tiny.write_model(tmp_path / f"{name}.gguf", vocabulary, head_size=64, context_length=8192)
-    backend = LlamaBackend(AttemptJournal(None))
+    backend = LlamaBackend(AttemptJournal(None), lambda event: None)
     size_bytes = 1 << 34
 
     def survey(*_: object) -> Machine:
