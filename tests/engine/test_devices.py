@@ -5,10 +5,13 @@ With the release engine of the cache and Mesa's lavapipe (Debian: mesa-vulkan-dr
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import shutil
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +19,14 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import ErrorKind
-from app.core.events import Device, DeviceTested, Failed, LoadCancelled, Loaded
+from app.core.errors import ErrorKind, UserError
+from app.core.events import Device, DeviceTested, Event, Failed, LoadCancelled, Loaded
 from app.engine.attempts import AttemptJournal, AttemptKind
 from app.engine.protocol import Devices, Load
 from app.engine.protocol import TestDevice as DeviceTest
+from app.engine.worker import self_test
+from app.engine.worker.backend import RequestControl
+from app.engine.worker.llama_backend import LlamaBackend
 from tests.engine.engine_child import EngineChild, user
 from tests.engine.release_engine import release_libraries
 
@@ -61,6 +67,35 @@ def test_a_self_test_can_be_stopped(child: EngineChild) -> None:
     time.sleep(0.3)
     child.stop(request_id)
     assert isinstance(child.collect(request_id).last, LoadCancelled | DeviceTested)
+
+
+@pytest.mark.logs_warnings  # llama.cpp's, about the sample's vocabulary
+@pytest.mark.skipif(sys.platform == "win32", reason="a file that is mapped stays")
+def test_a_self_test_that_ends_the_process_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it computes, it computes when the sample has gone."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    seen: list[list[Path]] = []
+    monkeypatch.setattr(self_test, "warm_up", lambda model: seen.append(list(tmp_path.iterdir())))
+    backend = LlamaBackend(AttemptJournal(None), lambda event: None)
+    try:
+        events: list[Event] = []
+        backend.test_device(DeviceTest(1, "CPU", ""), events.append, RequestControl())
+        assert isinstance(events[-1], DeviceTested)
+        assert seen == [[]]
+    finally:
+        backend.close()
+
+
+def test_a_disk_without_room_for_the_sample_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    backend = LlamaBackend(AttemptJournal(None), lambda event: None)
+    try:
+        with pytest.raises(UserError) as caught:
+            backend.test_device(DeviceTest(1, "CPU", ""), lambda event: None, RequestControl())
+        assert caught.value.kind is ErrorKind.LOAD_FAILED
+        assert caught.value.string("reason") == os.strerror(errno.ENOENT)
+    finally:
+        backend.close()
 
 
 def test_no_journal_is_written_for_the_processor(tmp_path: Path, models: Path) -> None:

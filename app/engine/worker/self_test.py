@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -42,16 +45,17 @@ class Speed:
 def measure_device(request: TestDevice, device: Device, control: RequestControl, engine_log: EngineLog) -> DeviceTested:
     """Measure a device with a model file, or without one with a sample in the shape of a billion parameters.
 
-    All layers go to the device. Raises UserError(LOAD_FAILED) with llama.cpp's reason, or LoadCancelledError.
+    All layers go to the device. Raises UserError(LOAD_FAILED) with llama.cpp's or the disk's reason, or
+    LoadCancelledError.
     """
     gpus = (device.name,) if device.kind in OFFLOAD_KINDS else ()
     if request.path:
         speed = _measure(Path(request.path), gpus, control, engine_log)
     else:
-        with tempfile.TemporaryDirectory(prefix="hearth-", ignore_cleanup_errors=True) as folder:
-            sample = Path(folder) / "sample.gguf"
-            write_sample_model(sample)
-            part = _measure(sample, gpus, control, engine_log)
+        with _sample() as sample:
+            # Once it is mapped it can go, so that an end of the process leaves nothing. Windows keeps what is mapped.
+            on_loaded = _nothing if sys.platform == "win32" else sample.unlink
+            part = _measure(sample, gpus, control, engine_log, on_loaded)
         share = LAYERS / WHOLE_LAYERS
         speed = Speed(part.prompt * share, part.generation * share)
     return DeviceTested(request.id, request.device, round(speed.prompt, 2), round(speed.generation, 2))
@@ -66,10 +70,39 @@ def warm_up(model: LoadedModel) -> None:
     llama.llama_memory_clear(llama.llama_get_memory(model.context), True)
 
 
-def _measure(path: Path, gpus: tuple[str, ...], control: RequestControl, engine_log: EngineLog) -> Speed:
+@contextmanager
+def _sample() -> Iterator[Path]:
+    """A sample model among the system's temporary files. Raises UserError(LOAD_FAILED)."""
+    path = None
+    try:
+        descriptor, name = tempfile.mkstemp(prefix="hearth-", suffix=".gguf")
+        path = Path(name)
+        os.close(descriptor)
+        write_sample_model(path)
+        yield path
+    except OSError as error:
+        raise UserError(ErrorKind.LOAD_FAILED, reason=error.strerror or type(error).__name__) from None
+    finally:
+        if path is not None:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def _nothing() -> None:
+    """It stays until the end."""
+
+
+def _measure(
+    path: Path,
+    gpus: tuple[str, ...],
+    control: RequestControl,
+    engine_log: EngineLog,
+    on_loaded: Callable[[], None] = _nothing,
+) -> Speed:
     placement = Placement(_ALL_LAYERS, (1,) * len(gpus)) if gpus else Placement()
     model = LoadedModel(path, lambda _: not control.is_stopped, engine_log, placement, gpus)
     try:
+        on_loaded()
         flash = bool(gpus) or has_small_attention()
         context = ContextPlan(_CONTEXT_TOKENS, output_tokens=1, flash_attention=flash, whole_window_cache=False)
         model.open_context(ContextSettings(context, choose_threads(0)))
