@@ -16,25 +16,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
-import queue
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import platformdirs
 
 from tests.benchmarks.child_speed import MORE_TOKENS, MeasuredChild
 from tests.benchmarks.figures import paired_ratio, spread
+from tests.benchmarks.line_process import LineProcess
 from tests.benchmarks.shapes import QUANTS, SHAPES, noise_text, shape_file
 
 HERE = Path(__file__).parent
@@ -90,50 +88,19 @@ class Peer:
         """Raises RuntimeError with the reason when it does not start."""
         ours = ("GOMP_SPINCOUNT", LIBRARIES)
         environment = {name: value for name, value in os.environ.items() if name not in ours}
-        self._log = log
-        with log.open("wb") as errors:
-            self._process = subprocess.Popen(
-                command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
-            )
-        self._lines: queue.Queue[bytes] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._process = LineProcess(command, log, folder, environment)
         self._asked = 0
-        self.version = str(self._next(START_S)["version"])
+        self.version = str(self._process.next(START_S)["version"])
 
     def run(self, prompt_tokens: int, tokens: int) -> Figures:
         self._asked += 1
         prompt = noise_text(prompt_tokens, seed=self._asked)
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"prompt": prompt, "tokens": tokens}).encode() + b"\n")
-        self._process.stdin.flush()
-        found = self._next(ANSWER_S)
+        self._process.send({"prompt": prompt, "tokens": tokens})
+        found = self._process.next(ANSWER_S)
         return Figures(prompt_tokens / found["first_s"], 1 / max(found["token_s"], 1e-9))
 
     def close(self) -> None:
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._lines.put(line)
-        self._lines.put(b"")
-
-    def _next(self, timeout_s: float) -> dict[str, Any]:
-        try:
-            line = self._lines.get(timeout=timeout_s)
-            found: dict[str, Any] = json.loads(line)
-        except (queue.Empty, ValueError):
-            self.close()
-            last = self._log.read_text("utf-8", "replace").strip().splitlines()[-1:]
-            raise RuntimeError(last[0][:200] if last else "no answer") from None
-        return found
+        self._process.close()
 
 
 class Kitchen:
