@@ -224,16 +224,18 @@ class EngineClient(QObject):
         while self._process is process and process.bytesAvailable():
             self._deliver(process, self._splitter.feed(bytes(process.read(_READ_BYTES).data())))
 
-    def _deliver(self, process: QProcess, lines: Iterable[bytes]) -> None:
+    def _deliver(self, process: QProcess, lines: Iterable[bytes | None]) -> None:
         for event in joined(self._events_in(lines)):
             if self._process is not process:  # a receiver shut us down
                 return
             self._note(event)
             self.event_received.emit(event)
 
-    def _events_in(self, lines: Iterable[bytes]) -> Iterator[Event]:
+    def _events_in(self, lines: Iterable[bytes | None]) -> Iterator[Event]:
         for line in lines:
             try:
+                if line is None:
+                    raise ProtocolError("it is too long")
                 yield decode_event(line)
             except ProtocolError as error:
                 self._garbage_lines += 1

@@ -11,21 +11,15 @@ class LineSplitter:
         self._pieces: list[bytes] = []
         self._held_bytes = 0
         self._too_long = False
-        self.dropped_lines = 0
 
-    def feed(self, chunk: bytes) -> list[bytes]:
-        """The lines that `chunk` completes, without their ends; a line over the limit is dropped and counted."""
+    def feed(self, chunk: bytes) -> list[bytes | None]:
+        """The lines that `chunk` completes, without their ends; None in place of one over the limit."""
         first, *rest = chunk.split(b"\n")
         if not rest:
             self._hold(first)
             return []
-        lines = [] if (opened := self._close(first)) is None else [opened]
-        last = rest.pop()
-        for line in rest:
-            if len(line) <= self._limit_bytes:
-                lines.append(line)
-            else:
-                self.dropped_lines += 1
+        *whole, last = rest
+        lines = [self._close(first), *(line if len(line) <= self._limit_bytes else None for line in whole)]
         self._hold(last)
         return lines
 
@@ -42,7 +36,6 @@ class LineSplitter:
         """The held line, which ends with `piece`; None when it was too long."""
         self._hold(piece)
         line = None if self._too_long else b"".join(self._pieces)
-        self.dropped_lines += self._too_long
         self._pieces.clear()
         self._held_bytes = 0
         self._too_long = False

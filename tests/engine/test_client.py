@@ -30,6 +30,7 @@ from app.core.events import (
     Unloaded,
 )
 from app.core.messages import Role
+from app.engine import client as client_module
 from app.engine.client import EngineClient, joined
 from app.engine.command import engine_command, engine_environment
 from app.engine.protocol import PROTOCOL_VERSION, ChatMessage, Generate
@@ -287,12 +288,16 @@ def test_a_mistake_in_a_script_is_named(qapp: object, tmp_path: Path) -> None:
 
 
 @pytest.mark.logs_warnings
-def test_garbage_between_the_events_is_passed_over(qapp: object, tmp_path: Path) -> None:
+def test_garbage_between_the_events_is_passed_over(
+    qapp: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(client_module, "MAX_LINE_BYTES", 200_000)
     program = tmp_path / "garbage.py"
     program.write_text(
         "import sys\n"
         "out = sys.stdout.buffer\n"
         f'out.write(b\'{{"type":"ready","protocol":{PROTOCOL_VERSION},"engine":"x","pid":1}}\\n\')\n'
+        "out.write(b'x' * 300000 + b'\\n')\n"
         "out.write(b'hello\\n' + bytes(range(256)) + b'\\n{}\\n[]\\n' + b'[' * 100000 + b'\\n')\n"
         'out.write(b\'{"type":"unloaded","request_id":1,"new":[1]}\\n\')\n'
         "out.flush()\n"
@@ -303,6 +308,7 @@ def test_garbage_between_the_events_is_passed_over(qapp: object, tmp_path: Path)
     driver.client._command = [sys.executable, str(program)]
     assert isinstance(driver.unload(), Unloaded)
     assert driver.deaths == []
+    assert "it is too long" in caplog.text
     driver.close()
 
 
