@@ -30,6 +30,7 @@ class MeasuredChild:
         self._child = EngineChild()
         loaded = self._child.ask(Load(0, str(model), context_tokens + MORE_TOKENS, threads)).last
         assert isinstance(loaded, Loaded), loaded
+        self.flash_attention = bool(loaded.model.plan["flash_attention"])
         self._answers = 0
 
     def answer(self, prompt_tokens: int, tokens: int, temperature: float = 0.0) -> Speed:

@@ -3,8 +3,9 @@
     python -m tests.benchmarks.engine [--shape 1.1b] [--quant q4_0] [--prompt 256] [--tokens 64] [--rounds 5]
                                       [--same-waiting]
 
-Both take turns on the same file, with the same libraries, threads and batch size. llama-bench computes without
-choosing tokens, making text or writing it to a pipe; it is built at the first run, which takes minutes.
+Both take turns on the same file, with the same libraries, threads, attention and batch size. llama-bench computes
+without choosing tokens, making text or writing it to a pipe; it is built at the first run, which takes minutes.
+LLAMA_CPP_LIB_PATH names another build of the libraries than the installed one, for both.
 
 llama-bench's threads wait in their own way, which is faster by a hair on a quiet computer and collapses on a busy one;
 with --same-waiting they wait as the child's do. On a busy computer only that compares the loops.
@@ -34,7 +35,7 @@ BARE, GREEDY = "bare greedy", "Hearth, greedy"
 def compare(model: Path, threads: int, prompt: int, tokens: int, rounds: int, environment: dict[str, str]) -> bool:
     """Interleaved runs; prints them and returns whether the target is met."""
     child = MeasuredChild(model, threads, prompt + tokens)
-    bench = LlamaBench(model, threads, environment)
+    bench = LlamaBench(model, threads, environment, flash_attention=child.flash_attention)
     exact = child.answer(prompt, 4).prompt_tokens  # a few words are two tokens, and there is the template
     ours: list[Speed] = []
     reading: list[float] = []

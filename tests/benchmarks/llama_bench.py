@@ -14,6 +14,7 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from app.engine.worker.backend_libraries import best_cpu_library, variant_name
 from app.engine.worker.binding import LIBRARY_FOLDER
 
 ROOT = Path(__file__).parents[2]
@@ -23,13 +24,17 @@ WANTED_PARTS = {"LLAMA_BUILD_COMMON", "LLAMA_BUILD_TOOLS"}
 class LlamaBench:
     """Runs llama-bench on one file."""
 
-    def __init__(self, model: Path, threads: int, environment: dict[str, str]) -> None:
+    def __init__(self, model: Path, threads: int, environment: dict[str, str], *, flash_attention: bool) -> None:
         """`environment`: more variables for it, e.g. how its threads wait."""
         self._program = build_program("llama-bench")
         self._model = model
         self._threads = threads
+        self._flash_attention = "on" if flash_attention else "off"
         # The libraries beside the program say where they lie in a way that this comes before.
         path = {"LD_LIBRARY_PATH": str(LIBRARY_FOLDER), "DYLD_LIBRARY_PATH": str(LIBRARY_FOLDER)}
+        variant = best_cpu_library(LIBRARY_FOLDER)
+        if variant is not None and variant_name(variant):
+            path["GGML_BACKEND_PATH"] = str(variant)  # by itself it looks for them beside the program
         inherited = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
         self._environment = {**inherited, **path, **environment}
 
@@ -43,7 +48,7 @@ class LlamaBench:
 
     def _run(self, *options: str) -> float:
         command = [self._program, "-m", self._model, "-t", str(self._threads), "-r", "1", "-o", "json"]
-        command += ["-b", "512", "-ub", "512", "-fa", "off", *options]
+        command += ["-b", "512", "-ub", "512", "-fa", self._flash_attention, *options]
         output = subprocess.check_output(command, env=self._environment, stderr=subprocess.DEVNULL)
         return float(json.loads(output)[0]["avg_ts"])
 
@@ -85,8 +90,8 @@ def build_program(name: str) -> Path:
     with console.step(f"Compiling {name} (once per computer)"):
         console.run(configure)
         console.run([cmake, "--build", folder / "build", "--config", "Release", "--target", name, "-j", "2"])
-    (found,) = (folder / "build").rglob(file_name)
-    if found != program:  # Microsoft's generator has a folder for each configuration
+    if not program.exists():  # Microsoft's generator has a folder for each configuration
+        (found,) = (path for path in (folder / "build").rglob(file_name) if path.is_file())
         shutil.copytree(found.parent, program.parent, dirs_exist_ok=True)
     return program
 
