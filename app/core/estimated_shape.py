@@ -20,8 +20,8 @@ _HEAD_CHOICES = 8  # more or fewer heads than usual ones would be
 
 # Architectures whose feed-forward part has no gate; with a whole header the tensors' names tell.
 _UNGATED = frozenset(
-    {"apertus", "arcee", "bloom", "codeshell", "falcon", "gpt2", "gptneox", "jais2", "mpt", "nemotron", "nemotron_h"}
-    | {"nemotron_h_moe", "phi2", "plm", "rwkv6", "rwkv7", "starcoder", "starcoder2"}
+    {"apertus", "arcee", "bloom", "codeshell", "falcon", "gpt2", "gptneox", "jais2", "mamba", "mamba2", "mpt"}
+    | {"nemotron", "nemotron_h", "nemotron_h_moe", "phi2", "plm", "rwkv6", "rwkv7", "starcoder", "starcoder2"}
 )
 # Vocabularies of the tiktoken kind were given about two merges a token when they were converted; others have one.
 _TWO_MERGES_A_TOKEN = frozenset(
