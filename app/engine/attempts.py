@@ -2,7 +2,7 @@
 
 Drivers can take the process, the session or the whole computer down. Before the engine child touches one it writes that
 down, and strikes it out when it worked. What a dead process left behind is a failure: it is not tried again until the
-person says so, or until the engine is another.
+person says so, or until the engine or the driver of a device is another.
 """
 
 from __future__ import annotations

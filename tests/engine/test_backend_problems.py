@@ -49,7 +49,11 @@ CARD = """
 static const char * backend(void * reg) { return BACKEND; }
 static const char * name(void * device) { return BACKEND "0"; }
 static const char * description(void * device) { return "Some card"; }
-static void memory(void * device, size_t * available, size_t * total) { *available = *total = 1 << 30; }
+void abort(void);
+static void memory(void * device, size_t * available, size_t * total) {
+    if (CRASHES) abort();
+    *available = *total = 1 << 30;
+}
 static int type(void * device) { const int gpu = 1; return gpu; }
 static void properties(void * device, struct {
     const char * name, * description;
@@ -111,6 +115,12 @@ def doctors_words_about_cuda(tmp_path: Path) -> str:
     found = json.loads(done.stdout)["engine"]["devices"]
     (cuda,) = (device for device in found if device["name"] == "CUDA")
     return str(cuda["problem_in_words"])
+
+
+def leave_a_failure(tmp_path: Path, engine: str) -> None:
+    """What is kept of a CUDA card that ended an engine."""
+    ended = {"kind": "device", "name": "CUDA0", "path": "", "engine": engine, "pid": 0, "process_started_at": 0.0}
+    (tmp_path / "attempts.json").write_text(json.dumps({"running": [], "failed": [ended]}), "utf-8")
 
 
 def need_no_driver() -> None:
@@ -196,11 +206,27 @@ def test_a_driver_that_ends_the_engine_does_not_end_a_command(libraries: Path, t
     assert "stopped the engine" in doctors_words_about_cuda(tmp_path)
 
 
+def test_a_card_that_ends_the_engine_when_it_is_first_asked_is_left_alone(libraries: Path, tmp_path: Path) -> None:
+    make_library(libraries / "libggml-cuda.so", CARD, '-DBACKEND="CUDA"', "-DCRASHES=1")
+    assert "stopped the engine" in doctors_words_about_cuda(tmp_path)
+
+
+def test_another_driver_gets_another_try(libraries: Path, tmp_path: Path) -> None:
+    make_library(libraries / "libggml-cuda.so", CARD, '-DBACKEND="CUDA"', "-DCRASHES=0")
+    make_library(tmp_path / "libnvidia-ml.so.1", MANAGEMENT)
+    child = EngineChild(log_path=tmp_path / "engine.log")
+    engine = child.ready.engine
+    child.close()
+    for driver, problem in (("550.54.14", "crashed"), ("470.256.02", "")):
+        leave_a_failure(tmp_path, f"{engine}, {driver}")
+        cuda = listed(tmp_path)["CUDA0"]
+        assert (cuda.driver, cuda.problem) == ("550.54.14", problem)
+
+
 def test_a_card_that_one_backend_cannot_use_is_offered_by_the_other(libraries: Path, tmp_path: Path) -> None:
     for key, name in (("cuda", "CUDA"), ("vulkan", "Vulkan")):
-        make_library(libraries / f"libggml-{key}.so", CARD, f'-DBACKEND="{name}"')
+        make_library(libraries / f"libggml-{key}.so", CARD, f'-DBACKEND="{name}"', "-DCRASHES=0")
     assert listed(tmp_path).keys() == {"CUDA0", "CPU"}
-    ended = {"kind": "device", "name": "CUDA0", "path": "", "engine": "", "pid": 0, "process_started_at": 0.0}
-    (tmp_path / "attempts.json").write_text(json.dumps({"running": [], "failed": [ended]}), "utf-8")
+    leave_a_failure(tmp_path, engine="")
     problems = {name: device.problem for name, device in listed(tmp_path).items()}
     assert problems == {"CUDA0": "crashed", "Vulkan0": "", "CPU": ""}

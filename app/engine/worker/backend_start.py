@@ -10,7 +10,7 @@ from pathlib import Path
 from app.engine.attempts import AttemptJournal, AttemptKind
 from app.engine.worker import binding
 from app.engine.worker.backend_libraries import GPU_BACKENDS, backend_name
-from app.engine.worker.device_list import CRASHED, StartReport
+from app.engine.worker.device_list import CRASHED, StartReport, list_devices
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.vulkan_drivers import vulkan_drivers
 
@@ -35,6 +35,8 @@ def start_backends(
             is_loaded = binding.load_library(path)
             if name == "vulkan":
                 report.vulkan_drivers = vulkan_drivers()
+            if is_gpu and is_loaded:
+                list_devices()  # asks for their memory, which is when CUDA first turns to a card
             return is_loaded
 
     def aborting(message: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from functools import cached_property
 
 from app.core.errors import NoticeKind
 from app.core.events import HOST, Device, Event, Notice
@@ -13,7 +14,7 @@ from app.core.remote import server_of
 from app.engine.attempts import Attempt, AttemptJournal, AttemptKind
 from app.engine.protocol import Load
 from app.engine.worker.backend import Emit, RequestControl
-from app.engine.worker.device_list import CRASHED, list_devices
+from app.engine.worker.device_list import CRASHED, StartReport, list_devices
 from app.engine.worker.remote_use import RemoteUse
 from app.engine.worker.rpc_servers import RpcServers
 
@@ -27,21 +28,37 @@ class DeviceAttempts:
         engine: str,
         announce: Callable[[Event], None],
         held: Callable[[], Collection[str]],
+        report: StartReport,
     ) -> None:
         """`engine`: for the journal; `announce` writes an event to the parent; `held`: servers that models are on."""
         self._journal = journal
         self._engine = engine
+        self._report = report
         self.servers = RpcServers(held)
         self.remote_use = RemoteUse(announce, held)
         self._answering = ExitStack()
 
     def failed(self, kind: AttemptKind) -> dict[str, Attempt]:
-        """What ended an engine before and is not to be tried, by name."""
-        return self._journal.failed(kind, self._engine)
+        """What ended an engine before and is not to be tried, by name. Of a device: with the driver of today."""
+        if kind is not AttemptKind.DEVICE:
+            return self._journal.failed(kind, self._engine)
+        found = self._journal.failed(kind)
+        return {name: each for name, each in found.items() if each.engine in ("", self._with_driver(name))}
 
     def attempt(self, kind: AttemptKind, name: str, path: str = "") -> AbstractContextManager[None]:
         """In the journal while the body runs."""
-        return self._journal.attempt(kind, name, path, self._engine)
+        engine = self._with_driver(name) if kind is AttemptKind.DEVICE else self._engine
+        return self._journal.attempt(kind, name, path, engine)
+
+    def _with_driver(self, device: str) -> str:
+        """The engine with the driver of a device, as the journal knows it."""
+        driver = self._drivers.get(device, "")
+        return f"{self._engine}, {driver}" if driver else self._engine
+
+    @cached_property
+    def _drivers(self) -> dict[str, str]:
+        """By the name of the device. They cannot change while the process lives."""
+        return {device.name: device.driver for device in list_devices(self._report)}
 
     @contextmanager
     def trying(self, devices: Sequence[str], path: str) -> Iterator[None]:

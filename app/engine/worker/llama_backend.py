@@ -66,7 +66,7 @@ class LlamaBackend:
         self._engine_log = EngineLog()
         self._encoders = Encoders(self._engine_log)
         self._start_report = StartReport()
-        self._attempts = DeviceAttempts(journal, self.engine_name, announce, self._held_servers)
+        self._attempts = DeviceAttempts(journal, self.engine_name, announce, self._held_servers, self._start_report)
         self._servers = self._attempts.servers
         on_abort = self._attempts.remote_use.tell_lost
         self._backends = start_backends(journal, self.engine_name, self._engine_log, self._start_report, on_abort)
