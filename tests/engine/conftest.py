@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from app.engine.attempts import AttemptJournal
+from app.engine.worker import binding
+from app.engine.worker.llama_backend import LlamaBackend
 from tests.engine.engine_child import EngineChild
 from tests.fixtures import tiny_gguf as tiny
 
@@ -36,3 +39,15 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineChild]:
     running = EngineChild(log_path=tmp_path_factory.mktemp("engine") / "engine.log")
     yield running
     running.close()
+
+
+@pytest.fixture
+def backend() -> Iterator[LlamaBackend]:
+    """The backend in this process. What the library logs after the test is logged nowhere, as before it."""
+    running = LlamaBackend(AttemptJournal(None), lambda event: None)
+    yield running
+    running.close()
+    _silent.append(binding.initialize(lambda level, text: None, lambda message: None))
+
+
+_silent: list[binding.Initialized] = []  # the library calls what is in them as long as it lives

@@ -71,31 +71,27 @@ def test_a_self_test_can_be_stopped(child: EngineChild) -> None:
 
 @pytest.mark.logs_warnings  # llama.cpp's, about the sample's vocabulary
 @pytest.mark.skipif(sys.platform == "win32", reason="a file that is mapped stays")
-def test_a_self_test_that_ends_the_process_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_self_test_that_ends_the_process_leaves_no_file(
+    backend: LlamaBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever it computes, it computes when the sample has gone."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     seen: list[list[Path]] = []
     monkeypatch.setattr(self_test, "warm_up", lambda model: seen.append(list(tmp_path.iterdir())))
-    backend = LlamaBackend(AttemptJournal(None), lambda event: None)
-    try:
-        events: list[Event] = []
-        backend.test_device(DeviceTest(1, "CPU", ""), events.append, RequestControl())
-        assert isinstance(events[-1], DeviceTested)
-        assert seen == [[]]
-    finally:
-        backend.close()
+    events: list[Event] = []
+    backend.test_device(DeviceTest(1, "CPU", ""), events.append, RequestControl())
+    assert isinstance(events[-1], DeviceTested)
+    assert seen == [[]]
 
 
-def test_a_disk_without_room_for_the_sample_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_room_for_the_sample_is_told(
+    backend: LlamaBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
-    backend = LlamaBackend(AttemptJournal(None), lambda event: None)
-    try:
-        with pytest.raises(UserError) as caught:
-            backend.test_device(DeviceTest(1, "CPU", ""), lambda event: None, RequestControl())
-        assert caught.value.kind is ErrorKind.LOAD_FAILED
-        assert caught.value.string("reason") == os.strerror(errno.ENOENT)
-    finally:
-        backend.close()
+    with pytest.raises(UserError) as caught:
+        backend.test_device(DeviceTest(1, "CPU", ""), lambda event: None, RequestControl())
+    assert caught.value.kind is ErrorKind.LOAD_FAILED
+    assert caught.value.string("reason") == os.strerror(errno.ENOENT)
 
 
 def test_no_journal_is_written_for_the_processor(tmp_path: Path, models: Path) -> None:

@@ -22,7 +22,6 @@ from app.core.events import (
     PromptStarted,
 )
 from app.core.plan import Machine
-from app.engine.attempts import AttemptJournal
 from app.engine.protocol import Load, Unload
 from app.engine.worker import llama_backend, model_loader
 from app.engine.worker.backend import RequestControl
@@ -148,33 +147,30 @@ def test_a_file_that_was_replaced_is_loaded_anew(child: EngineChild, models: Pat
 
 @pytest.mark.parametrize("has_room", [True, False])
 def test_the_model_before_stays_as_long_as_memory_does(
-    models: Path, monkeypatch: pytest.MonkeyPatch, has_room: bool
+    backend: LlamaBackend, models: Path, monkeypatch: pytest.MonkeyPatch, has_room: bool
 ) -> None:
     def load(name: str) -> None:
         events: list[Event] = []
         backend.load(Load(1, str(models / f"{name}.gguf"), 512, threads=1), events.append, RequestControl())
         assert isinstance(events[-1], Loaded)
 
-    backend = LlamaBackend(AttemptJournal(None), lambda event: None)
-    try:
-        load("gemma")
-        monkeypatch.setattr(llama_backend, "has_room_to_spare", lambda: has_room)
-        load("qwen2")
-        assert len(backend._models()) == (2 if has_room else 1)
-        monkeypatch.setattr(llama_backend, "has_room_to_spare", lambda: False)  # another program has taken it
-        backend.rest()
-        (left,) = backend._models()
-        assert left.info.architecture == "qwen2"
-    finally:
-        backend.close()
+    load("gemma")
+    monkeypatch.setattr(llama_backend, "has_room_to_spare", lambda: has_room)
+    load("qwen2")
+    assert len(backend._models()) == (2 if has_room else 1)
+    monkeypatch.setattr(llama_backend, "has_room_to_spare", lambda: False)  # another program has taken it
+    backend.rest()
+    (left,) = backend._models()
+    assert left.info.architecture == "qwen2"
 
 
-def test_what_the_model_before_gives_back_counts_as_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_model_before_gives_back_counts_as_free(
+    backend: LlamaBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On a computer that holds one of them and a half, the second gets as long a context as the first."""
     vocabulary = tiny.bpe_vocabulary()
     for name in "ab":
         tiny.write_model(tmp_path / f"{name}.gguf", vocabulary, head_size=64, context_length=8192)
-    backend = LlamaBackend(AttemptJournal(None), lambda event: None)
     size_bytes = 1 << 34
 
     def survey(*_: object) -> Machine:
@@ -186,27 +182,23 @@ def test_what_the_model_before_gives_back_counts_as_free(tmp_path: Path, monkeyp
         return Machine(size_bytes - held, threads=1)
 
     monkeypatch.setattr(model_loader, "survey", survey)
-    try:
-        for name in "ab":
-            backend.load(Load(1, str(tmp_path / f"{name}.gguf"), threads=1), lambda event: None, RequestControl())
-            loaded = backend._models()[0].session.model
-            assert loaded.plan is not None
-            assert loaded.context_length == 8192
-            share = loaded.plan.shares[0]
-            half = share.cache_bytes // loaded.plan.context.sequences // 2
-            size_bytes = share.total_bytes + share.compute_bytes + half
-        assert len(backend._models()) == 1
-    finally:
-        backend.close()
+    for name in "ab":
+        backend.load(Load(1, str(tmp_path / f"{name}.gguf"), threads=1), lambda event: None, RequestControl())
+        loaded = backend._models()[0].session.model
+        assert loaded.plan is not None
+        assert loaded.context_length == 8192
+        share = loaded.plan.shares[0]
+        half = share.cache_bytes // loaded.plan.context.sequences // 2
+        size_bytes = share.total_bytes + share.compute_bytes + half
+    assert len(backend._models()) == 1
 
 
 @pytest.mark.logs_warnings
 @pytest.mark.parametrize("is_cancelled", [True, False])
 def test_a_model_that_had_to_make_room_is_told_to_be_lost_when_the_new_one_does_not_come(
-    models: Path, monkeypatch: pytest.MonkeyPatch, is_cancelled: bool
+    backend: LlamaBackend, models: Path, monkeypatch: pytest.MonkeyPatch, is_cancelled: bool
 ) -> None:
     """Where memory holds one of them only, the former one's weights go before it is known whether the new one loads."""
-    backend = LlamaBackend(AttemptJournal(None), lambda event: None)
     backend.load(Load(1, str(models / "gemma.gguf"), 512, threads=1), lambda event: None, RequestControl())
     (former,) = backend._models()
 
@@ -232,4 +224,3 @@ def test_a_model_that_had_to_make_room_is_told_to_be_lost_when_the_new_one_does_
     told = [type(event) for event in events if not isinstance(event, Loading)]
     assert told == ([ModelLost, LoadCancelled] if is_cancelled else [ModelLost])
     assert not backend._models()
-    backend.close()
