@@ -21,6 +21,7 @@ from app.cli.session import Session, chosen_device, engine_session, named_server
 from app.core.errors import UserError
 from app.core.events import Device, DevicesListed, DeviceTested, Event, Finished, Loaded
 from app.core.messages import Role
+from app.core.processor_features import processor_features
 from app.engine.host_memory import host_memory
 from app.engine.protocol import ChatMessage, Devices, Generate, Load, TestDevice
 from app.paths import Paths, builtin_model, choose_paths
@@ -191,7 +192,7 @@ def _lines(findings: dict[str, Any]) -> Iterator[str]:
     engine, test = findings["engine"], findings["self_test"]
     if engine["ok"]:
         yield "Engine: " + ", ".join(f"{name} {version}" for name, version in engine["versions"].items())
-        yield f"  CPU features: {engine['cpu_features']}"
+        yield f"  CPU features: {', '.join(processor_features(engine['cpu_features']))}"
         yield "Devices"
         for device in engine["devices"]:
             yield from _device_lines(device)

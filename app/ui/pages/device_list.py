@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.core.events import Device
+from app.core.processor_features import processor_features
 from app.core.remote import REMOTE_KIND
 from app.services.explain_devices import device_kind, device_name, explain_problem, speed_words
 from app.services.wording import memory_size
@@ -62,8 +63,9 @@ class DeviceList(QWidget):
         texts = [self._describe(device, (speeds or {}).get(device.name)) for device in devices]
         self._show_rows(texts or [self.tr("They are listed here once the engine has started.")])
         self._retry.setVisible(any(device.problem == "crashed" or _is_away(device) for device in devices))
-        self._info.setText(" ".join(system_info.split()))
-        self._info.setVisible(bool(system_info.strip()))
+        features = ", ".join(processor_features(system_info))
+        self._info.setText(self.tr("Used of the processor: {features}").format(features=features))
+        self._info.setVisible(bool(features))
 
     def _show_rows(self, texts: Sequence[str]) -> None:
         while self._rows.count() > len(texts):

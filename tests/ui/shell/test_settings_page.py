@@ -269,14 +269,14 @@ def test_tab_brings_the_focused_field_into_view(qtbot: QtBot, page: SettingsPage
 def test_devices_and_folder_and_backups(qtbot: QtBot, page: SettingsPage) -> None:
     cpu = Device("CPU", "Some Processor", "cpu", 93 * 1024**3 // 10, 16 * 1024**3)
     gpu = Device("Vulkan0", "Some Card", "gpu", 0, 0)
-    page.set_devices([cpu, gpu], "AVX2 = 1 |  F16C = 1")
+    page.set_devices([cpu, gpu], "CPU : AVX2 = 1 |  F16C = 1 | OPENMP = 1 | ")
     page.set_data_folder("/home/anna/Hearth")
     page.set_backups([BackupValue()])
     words = words_on(page)
     for part in (
         "Processor: Some Processor · 9.3 GB of 16 GB free",
         "Graphics card: Some Card",
-        "AVX2 = 1 | F16C = 1",
+        "Used of the processor: AVX2, F16C",
         "/home/anna/Hearth",
         "2.4 MB",
     ):
