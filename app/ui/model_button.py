@@ -99,7 +99,10 @@ class ModelButton(QToolButton):
             words = self._name
             self.setToolTip(self.tr("{model}: choose a model").format(model=self._name))
         else:
-            words = self.tr("Loading… {percent} %").format(percent=int(self._fraction * 100))
+            percent = int(self._fraction * 100)
+            loading = self.tr("Loading… {percent} %").format(percent=percent)
+            # All is read, but a graphics card may translate its programs for a minute when it sees a model first.
+            words = loading if percent < 100 else self.tr("Getting ready…")
             self.setToolTip(words)
         self.setText(words)
         self.setAccessibleName(self.tr("Model: {name}").format(name=words))

@@ -41,6 +41,8 @@ class SettingsController(QObject):
         profile.hardware.choice.changed.connect(self._show_devices)
         profile.models.loaded.connect(self._show_model)
         profile.models.unloaded.connect(self._show_model)
+        profile.models.load_started.connect(self._show_model)
+        profile.models.settled.connect(self._show_model)
         self.page.file_device_chosen.connect(self._on_file_device_chosen)
         self.page.device_retry_requested.connect(profile.hardware.retry)
         profile.models.files_changed.connect(self._show_draft)
@@ -112,7 +114,8 @@ class SettingsController(QObject):
         info = models.info
         if info is not None and models.is_builtin:
             info = replace(info, name=builtin_model_name())  # as everywhere else
-        self.page.set_model(info, self._profile.hardware.choice.choice_for(models.current_path))
+        chosen = self._profile.hardware.choice.choice_for(models.current_path)
+        self.page.set_model(info, chosen, is_loading=models.is_loading)
         self._show_draft()
         self._show_adapters()
 

@@ -24,6 +24,7 @@ class PlanView(QWidget):
         self._model: ModelInfo | None = None
         self._devices: tuple[Device, ...] = ()
         self._chosen = ""
+        self._is_loading = False
         self._sentence = Label("", self, wraps=True)
         self._sentence.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._own_label = Label(self.tr("This model alone runs on"), self)
@@ -54,9 +55,9 @@ class PlanView(QWidget):
         layout.addWidget(self._own, 0, Qt.AlignmentFlag.AlignLeading)
         self._show()
 
-    def set_model(self, model: ModelInfo | None, chosen_device: str) -> None:
-        """The model that is loaded, and the device that was chosen for it alone."""
-        self._model, self._chosen = model, chosen_device
+    def set_model(self, model: ModelInfo | None, chosen_device: str, *, is_loading: bool = False) -> None:
+        """The model that is loaded, the device that was chosen for it alone, and whether one is being loaded."""
+        self._model, self._chosen, self._is_loading = model, chosen_device, is_loading
         self._show()
 
     def set_devices(self, devices: Sequence[Device]) -> None:
@@ -66,7 +67,9 @@ class PlanView(QWidget):
 
     def _show(self) -> None:
         model = self._model
-        if model is None:
+        if model is None and self._is_loading:
+            self._sentence.setText(self.tr("The model is being loaded."))
+        elif model is None:
             self._sentence.setText(self.tr("No model is in memory. The next message loads it."))
         else:
             self._sentence.setText(plan_sentence(model, self._devices) or model.name)

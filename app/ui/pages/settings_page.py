@@ -112,9 +112,9 @@ class SettingsPage(ScrollColumn):
         if isinstance(field, DeviceField):
             field.set_devices(devices, fastest)
 
-    def set_model(self, model: ModelInfo | None, chosen_device: str) -> None:
-        """The model in memory, and the device that the person chose for it alone."""
-        self._plan.set_model(model, chosen_device)
+    def set_model(self, model: ModelInfo | None, chosen_device: str, *, is_loading: bool = False) -> None:
+        """The model in memory, the device that the person chose for it alone, and whether one is being loaded."""
+        self._plan.set_model(model, chosen_device, is_loading=is_loading)
 
     def set_draft(self, model: ModelInfo | None, chosen: str, known: Sequence[tuple[str, str]]) -> None:
         """The draft model that was chosen for the model in memory, and paths and names of others to choose from."""

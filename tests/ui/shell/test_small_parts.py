@@ -217,6 +217,8 @@ def test_loading_shows_progress_and_can_be_cancelled(qtbot: QtBot) -> None:
     assert cancel is not None
     with qtbot.waitSignal(button.cancel_requested):
         qtbot.mouseClick(cancel, Qt.MouseButton.LeftButton)
+    button.set_loading(1.0)
+    assert button.text() == "Getting ready…"
     button.set_loading(None)
     assert not cancel.isVisible()
     assert button.text() == "Built-in model"

@@ -103,6 +103,9 @@ def test_without_a_model_the_page_says_so(open_window: OpenWindow) -> None:
     person.wait(lambda: not person.profile.engine.is_busy)
     person.profile.models.rest()
     assert "No model is in memory" in words_in(plan)
+    with person.qtbot.waitSignal(person.profile.models.load_started):
+        person.profile.models.wake()
+    assert "The model is being loaded" in words_in(plan)
     person.press(Key.Key_1, CONTROL)
     person.say("hello")
     assert person.answer.text == "words"
