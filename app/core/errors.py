@@ -38,7 +38,7 @@ class ErrorKind(StrEnum):
         "not_enough_memory"  # needed_bytes, free_bytes, context_length, suggested_context_length (0: none)
     )
     LOAD_FAILED = "load_failed"  # reason, smaller_plans (how many were tried after the first)
-    DEVICE_CRASHED = "device_crashed"  # device, reason; the path is empty when the device was only being started
+    DEVICE_CRASHED = "device_crashed"  # device (empty: not known), name, reason; no path: it was only being started
     SERVER_ADDRESS_INVALID = "server_address_invalid"  # address: of an RPC server, reason (see app.core.remote)
     SERVER_UNUSABLE = "server_unusable"  # server, problem (a key of app.services.explain_remote), detail
     SERVER_LOST = "server_lost"  # server, reason; path of the file that was being loaded, empty during an answer

@@ -71,6 +71,11 @@ class DeviceChoice(QObject):
         return tuple(device for device in self.devices if not device.problem)
 
     @property
+    def total_bytes(self) -> int:
+        """The memory of all of them together, as far as they tell; 0 before they are listed."""
+        return sum(device.total_bytes for device in self.working)
+
+    @property
     def speeds(self) -> dict[str, DeviceSpeed]:
         """What is known of this set-up, by the name of the device."""
         return {name: DeviceSpeed(*values) for name, values in self._tested.items() if values != _NO_SPEED}

@@ -89,7 +89,7 @@ def self_test_crashed(device: Device | None) -> str:
 
 def device_crashed(error: UserError) -> Explanation:
     """The card for ErrorKind.DEVICE_CRASHED."""
-    device = error.string("device")
+    device = error.string("device") or translate("ExplainDevices", "the graphics card")
     path = error.string("path")
     if path:
         words = translate(

@@ -89,6 +89,11 @@ def _memory(error: UserError) -> Explanation:
             text,
             (Action(ActionKind.USE_CONTEXT_LENGTH, label, suggested), choose_model()),
         )
+    total = error.integer("total_bytes")
+    if 0 < total < error.integer("needed_bytes"):
+        words = translate("Explain", "This computer has {0} in all: choose a smaller model, or a smaller file of it.")
+        text += " " + words.format(memory_size(total))
+        return Explanation(translate("Explain", "This model is too large for this computer"), text, (choose_model(),))
     text += " " + translate("Explain", "Close other programs or choose a smaller model.")
     return Explanation(translate("Explain", "Not enough memory"), text, (retry(), choose_model()))
 

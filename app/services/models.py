@@ -339,6 +339,8 @@ class ModelService(QObject):
     def _on_load_failed(self, request: Load, error: UserError) -> None:
         log.warning("load failed: %s", error.kind.value)
         self._note_failure(request.path)
+        if error.kind is ErrorKind.NOT_ENOUGH_MEMORY:
+            error = UserError(error.kind, **{**error.details, "total_bytes": self._choice.total_bytes})
         if self._info is not None and request.path == self._path and error.kind is ErrorKind.NOT_ENOUGH_MEMORY:
             self._loaded_as = self._wanted()  # the model as it was goes on; the same request would fail again
         self.load_failed.emit(error)
@@ -397,8 +399,8 @@ class ModelService(QObject):
         path = "" if attempt.path == self._builtin else attempt.path
         if server := server_of(attempt.name):
             return UserError(ErrorKind.SERVER_LOST, server=server, path=path, reason=reason)
-        device = known.get(attempt.name) or attempt.name
-        return UserError(ErrorKind.DEVICE_CRASHED, device=device, path=path, reason=reason)
+        device = known.get(attempt.name, "")  # at a start none is listed yet
+        return UserError(ErrorKind.DEVICE_CRASHED, device=device, name=attempt.name, path=path, reason=reason)
 
 
 def _was_elsewhere(error: UserError, path: str) -> bool:

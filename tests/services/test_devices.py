@@ -104,6 +104,7 @@ def test_an_attempt_that_took_the_computer_down_is_told_and_not_repeated(
     qtbot.waitUntil(lambda: bool(failures), timeout=WAIT_MS)
     assert failures[0].kind is ErrorKind.DEVICE_CRASHED
     assert failures[0].string("path") == "/big.gguf"
+    assert (failures[0].string("device"), failures[0].string("name")) == ("", "Vulkan0")  # nobody knows it yet
     assert profile.models.is_builtin
     assert device_of(profile) == "CPU"
 

@@ -68,6 +68,15 @@ def test_a_smaller_plan_says_what_is_left_to_the_graphics_card(layers: int, word
 
 
 def test_without_any_context_that_fits_another_model_is_offered() -> None:
+    large = UserError(
+        ErrorKind.NOT_ENOUGH_MEMORY,
+        context_length=512,
+        needed_bytes=40 << 30,
+        free_bytes=20 << 30,
+        total_bytes=24 << 30,
+    )
+    assert "24 GB in all: choose a smaller model" in explain(large).text
+    assert [a.kind for a in explain(large).actions] == [ActionKind.CHOOSE_MODEL]  # trying again would not help
     kinds = [a.kind for a in explain(UserError(ErrorKind.NOT_ENOUGH_MEMORY, suggested_context_length=0)).actions]
     assert ActionKind.USE_CONTEXT_LENGTH not in kinds
     assert ActionKind.CHOOSE_MODEL in kinds

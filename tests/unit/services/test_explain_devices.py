@@ -163,5 +163,7 @@ def test_the_card_of_a_crash_offers_the_processor_where_a_file_was_loaded() -> N
         (ActionKind.USE_PROCESSOR, "/m/big.gguf"),
         (ActionKind.RETRY_DEVICE, "/m/big.gguf"),
     ]
-    starting = explain(UserError(ErrorKind.DEVICE_CRASHED, device="vulkan", path=""))
+    starting = explain(UserError(ErrorKind.DEVICE_CRASHED, device="", name="Vulkan0", path=""))
+    assert "starting the graphics card" in starting.text
+    assert "Vulkan0" not in starting.text
     assert ActionKind.USE_PROCESSOR not in {action.kind for action in starting.actions}
