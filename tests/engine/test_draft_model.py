@@ -174,7 +174,9 @@ def test_vocabularies_may_differ_in_their_marks_and_at_the_end(
     try:
         place = place_of(guessing)
         last = longer.vocabulary.size - 1  # the shorter one has no such token
-        assert all(0 <= token < models[1].vocabulary.size for token in place.propose([65, last, 66], 67, 8))
+        guesses = place.propose([65, last, 66], 67, 8)
+        assert guesses
+        assert all(0 <= token < models[1].vocabulary.size for token in guesses)
     finally:
         guessing.close()
         models[1].close()

@@ -32,6 +32,12 @@ def ask(child: EngineChild, **fields: Any) -> Run:
     return child.generate([user("go")], **{"max_tokens": 12, **fields})
 
 
+def some_scores(run: Run) -> list[TokenScored]:
+    found = scores(run)
+    assert found
+    return found
+
+
 def scores(run: Run) -> list[TokenScored]:
     assert isinstance(run.last, Finished), run.last
     return run.of(TokenScored)
@@ -48,18 +54,18 @@ class TestScores:
         assert scores(ask(child)) == []
 
     def test_the_others_come_likeliest_first_without_the_chosen_one(self, child: EngineChild) -> None:
-        for score in scores(ask(child, alternatives=5, sampling={"temperature": 5.0, "min_p": 0, "seed": 3})):
+        for score in some_scores(ask(child, alternatives=5, sampling={"temperature": 5.0, "min_p": 0, "seed": 3})):
             values = [other.log_probability for other in score.others]
             assert values == sorted(values, reverse=True)
             assert score.chosen.token not in [other.token for other in score.others]
 
     def test_greedy_chooses_the_likeliest(self, child: EngineChild) -> None:
-        for score in scores(ask(child, alternatives=1, sampling=GREEDY)):
+        for score in some_scores(ask(child, alternatives=1, sampling=GREEDY)):
             assert score.chosen.log_probability >= score.others[0].log_probability
 
     def test_probabilities_add_up_to_1(self, child: EngineChild) -> None:
         run = ask(child, alternatives=100, max_tokens=3)
-        for score in scores(run):
+        for score in some_scores(run):
             told = [score.chosen, *score.others]
             assert len({each.token for each in told}) == 101
             assert 0.5 < sum(math.exp(each.log_probability) for each in told) <= 1.0001
@@ -68,7 +74,7 @@ class TestScores:
         """This model normalizes embeddings of one 1 and zeros, and its logits are the result: one √width and zeros."""
         child.load(tiny.write_endless_model(tmp_path / "endless.gguf"))
         width = -(-len(VOCABULARY.tokens) // 64) * 64
-        for score in scores(ask(child, alternatives=1, sampling=GREEDY, max_tokens=3)):
+        for score in some_scores(ask(child, alternatives=1, sampling=GREEDY, max_tokens=3)):
             assert score.chosen.log_probability == pytest.approx(0.0, abs=1e-5)
             assert score.others[0].log_probability == pytest.approx(-math.sqrt(width), rel=0.003)
 

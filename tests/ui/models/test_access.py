@@ -170,7 +170,9 @@ def test_no_two_buttons_have_the_same_name(show: Callable[..., QWidget], make: M
 
 @each
 def test_every_control_can_be_reached_by_tab(show: Callable[..., QWidget], make: Make, catalog: Catalog) -> None:
-    for control in controls(shown_in(show, make, catalog)):
+    found = controls(shown_in(show, make, catalog))
+    assert found
+    for control in found:
         if control.isEnabled() and not isinstance(control, QProgressBar):
             assert control.focusPolicy() & Qt.FocusPolicy.TabFocus, control
 

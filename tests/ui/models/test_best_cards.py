@@ -133,6 +133,7 @@ def test_nothing_is_offered_where_nothing_runs(
 
 
 def test_a_card_says_all_that_one_needs_to_know(view: RecommendedView) -> None:
+    assert view.best.cards
     for card in view.best.cards:
         model = card.best.row.model
         for part in (model.name, model.summary, "Runs on the processor, about", "billion parameters", model.licence):

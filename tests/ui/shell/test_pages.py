@@ -107,6 +107,7 @@ def test_help_text_loads_nothing_and_knows_no_html(qtbot: QtBot, tmp_path: Path)
 
 def test_the_topics_that_come_with_the_app(qtbot: QtBot, help_page: HelpPage) -> None:
     topics = load_help_topics(resources() / "help" / "en.json")
+    assert topics
     help_page.set_topics(topics)
     for topic in topics:
         help_page.show_topic(topic.id)

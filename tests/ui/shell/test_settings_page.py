@@ -311,7 +311,9 @@ def test_hidden_settings_have_no_field(page: SettingsPage) -> None:
 
 
 def test_all_buttons_have_words(page: SettingsPage) -> None:
-    assert all(b.text() or b.accessibleName() for b in page.findChildren(QAbstractButton) if b.isVisible())
+    buttons = [button for button in page.findChildren(QAbstractButton) if button.isVisible()]
+    assert buttons
+    assert all(button.text() or button.accessibleName() for button in buttons)
 
 
 def test_the_folder_for_models_can_be_chosen_in_a_dialog(page: SettingsPage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,7 @@ def test_every_line_of_a_message_is_in_sight(view: TranscriptView, settle: Settl
     for message in (question("q", text), answer("a", text)):
         view.set_items([message])
         settle()
+        assert texts(view)
         for shown in texts(view):
             assert shown.viewport().height() >= int(shown.document().size().height())
             assert shown.verticalScrollBar().maximum() == 0

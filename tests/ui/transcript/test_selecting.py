@@ -236,6 +236,7 @@ def test_nothing_is_wider_than_the_window(view: TranscriptView, width: int, sett
         [question("q", "word " * 60), answer("a", "word " * 200 + "\n\n```\n" + "x" * 400 + "\n```\n\n" + wide)]
     )
     settle()
+    assert texts(view.viewport())
     for text in texts(view.viewport()):
         left = text.mapTo(view.viewport(), QPoint(0, 0)).x()
         assert left >= 0
