@@ -111,13 +111,45 @@ class StateReader:
     def cache(self) -> Cache:
         """The next cache. The reader stays where it is when this raises StreamsError."""
         start = self.at
+        likely: tuple[Cache, int] | None = None
         for place_bytes in (0, _PLACE_BYTES):
             for has_values in (True, False):
+                self.at = start
                 try:
-                    return self._cache(place_bytes, has_values)
+                    found = self._cache(place_bytes, has_values)
                 except StreamsError:
-                    self.at = start
-        raise StreamsError("no cache that this module knows")
+                    continue
+                if self._is_before_a_part(found.streams):
+                    return found
+                likely = likely or (found, self.at)
+        if likely is None:
+            self.at = start
+            raise StreamsError("no cache that this module knows")
+        found, self.at = likely
+        return found
+
+    def _is_before_a_part(self, streams: int) -> bool:
+        """Whether a cache of so many streams follows, or a recurrent state, or nothing.
+
+        Where keys hold everything, the beginning of the next cache can pass for that of values.
+        """
+        start = self.at
+        try:
+            if self.is_at_end or _is_recurrent(*self._take(_RECURRENT)):
+                return True
+            self.at = start
+            if self.peek() != streams:
+                return False
+            self._take(U32)
+            for _ in range(streams):
+                (cells,) = self._take(U32)
+                if cells:
+                    return self._take(_CELL)[1] == 1
+            return True
+        except StreamsError:
+            return False
+        finally:
+            self.at = start
 
     def recurrent(self, streams: int) -> memoryview:
         """What recurrent layers keep, up to a cache of so many streams or the end.
@@ -126,8 +158,7 @@ class StateReader:
         """
         start = self.at
         try:
-            cells, _, sequences, is_transposed, layers = self._take(_RECURRENT)
-            if (cells, sequences, is_transposed) != (1, 0, 0) or layers > _MAX_LAYERS:
+            if not _is_recurrent(*self._take(_RECURRENT)):
                 raise StreamsError("something else than states")
             while not self.is_at_end and (number := self.peek()) != streams:
                 if number == _F32:
@@ -187,3 +218,7 @@ class StateReader:
         if self.at > len(self._state):
             raise StreamsError("the state ends early")
         return self._state[start : self.at]
+
+
+def _is_recurrent(cells: int, _: int, sequences: int, is_transposed: int, layers: int) -> bool:
+    return (cells, sequences, is_transposed) == (1, 0, 0) and 0 < layers <= _MAX_LAYERS

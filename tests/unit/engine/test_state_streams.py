@@ -67,6 +67,13 @@ def test_an_index_is_a_cache_behind_what_recurrent_layers_keep(before: int, afte
     assert with_streams(memoryview(state), before, after) == expected
 
 
+def test_the_next_cache_does_not_pass_for_values() -> None:
+    """Its number of streams for their type, and its number of cells for how long they are."""
+    keys, index = stream(5, values=False, layers=1), stream(9, values=False, layers=1)
+    state = HEAD + cache(2, 0, keys) + cache(2, 0, index)
+    assert with_streams(memoryview(state), 2, 3) == HEAD + cache(3, 0, keys) + cache(3, 0, index)
+
+
 @pytest.mark.parametrize(("before", "after"), [(4, 2), (2, 4), (1, 3), (3, 1)])
 def test_what_is_compressed_stays_as_it_is(before: int, after: int) -> None:
     head = HEAD + struct.pack("<3I", 0x34565344, 1, 0)
