@@ -52,7 +52,7 @@ def test_the_count_of_recurrent_states_is_not_taken_for_a_cache() -> None:
 def kept(*sizes: int) -> bytes:
     """What recurrent layers keep, as llama.cpp writes it, of so many bytes each."""
     layers = b"".join(struct.pack("<iQ", 0, size) + bytes(range(size)) for size in sizes)
-    return struct.pack("<IiIII", 1, 77, 0, 0, len(sizes) // 2) + layers
+    return struct.pack("<IiIII", 1, 77, 0, 0, 4) + layers
 
 
 LATEST_WORDS = struct.pack("<Q", 24) + bytes(24)
