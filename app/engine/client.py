@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,7 +159,7 @@ class EngineClient(QObject):
         limit.timeout.connect(process.kill)
         limit.start()
 
-    def _single_shot(self, interval_ms: int, handler: object) -> QTimer:
+    def _single_shot(self, interval_ms: int, handler: Callable[[], None]) -> QTimer:
         timer = QTimer(self, singleShot=True, interval=interval_ms)
         timer.timeout.connect(handler)
         return timer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -74,7 +74,7 @@ class TemplateSurvey(QObject):
         self._store_looks()
         self._child.shutdown(0)
 
-    def _timer(self, interval_ms: int, handler: object) -> QTimer:
+    def _timer(self, interval_ms: int, handler: Callable[[], None]) -> QTimer:
         timer = QTimer(self, singleShot=True, interval=interval_ms)
         timer.timeout.connect(handler)
         return timer
