@@ -244,7 +244,7 @@ def _model() -> dict[str, SettingWords]:
                 "Gives the memory of the model back. It is loaded again when you write the next message.",
             ),
             zero=translate("SettingWords", "Never"),
-            unit=translate("SettingWords", " minutes"),
+            unit=translate("SettingWords", " min"),
         ),
         "model.gpu_layers": SettingWords(
             translate("SettingWords", "Layers on the graphics card"),

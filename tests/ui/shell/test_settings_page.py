@@ -49,6 +49,11 @@ def words_on(page: SettingsPage) -> str:
     return "\n".join([*labels, *(edit.text() for edit in page.findChildren(QLineEdit))])
 
 
+def test_one_minute_is_not_called_minutes(page: SettingsPage) -> None:
+    page.set_values({"model.idle_minutes": 1})
+    assert "1 min" in [edit.text() for edit in page.field("model.idle_minutes").findChildren(QLineEdit)]
+
+
 def test_hours_can_be_set_once_they_count(page: SettingsPage) -> None:
     hours = [page.field(f"downloads.night_{end}_hour") for end in ("from", "until")]
     assert not any(field.isEnabled() for field in hours)
