@@ -62,14 +62,14 @@ class Profile:
 
 DEV = Profile(
     name="dev",
-    recipe=4,
+    recipe=5,
     options=("-DGGML_BACKEND_DL=OFF",),
     libraries=("llama", "ggml", "ggml-base", "ggml-cpu"),
     has_variants=False,
 )
 RELEASE = Profile(
     name="release",
-    recipe=4,
+    recipe=5,
     options=(*ONE_LIBRARY_PER_BACKEND, "-DGGML_VULKAN=ON"),
     libraries=("llama", "ggml", "ggml-base", "ggml-cpu", "ggml-rpc", "ggml-vulkan"),
     has_variants=True,
@@ -78,7 +78,7 @@ RELEASE = Profile(
 )
 CUDA = Profile(
     name="cuda",
-    recipe=4,
+    recipe=5,
     options=(*RELEASE.options, "-DGGML_CUDA=ON", "-DGGML_CUDA_NCCL=OFF"),
     libraries=(*RELEASE.libraries, "ggml-cuda"),
     has_variants=True,
@@ -88,7 +88,7 @@ CUDA = Profile(
 )
 METAL = Profile(
     name="metal",
-    recipe=4,
+    recipe=5,
     options=(*ONE_LIBRARY_PER_BACKEND, "-DGGML_METAL=ON", "-DGGML_METAL_EMBED_LIBRARY=ON"),
     libraries=("llama", "ggml", "ggml-base", "ggml-cpu", "ggml-rpc", "ggml-metal"),
     has_variants=True,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 
 import numpy as np
 import pytest
@@ -22,8 +23,17 @@ pytestmark = [
     pytest.mark.skipif(not has_small_attention(), reason="needs an x86-64 processor with AVX2 and not Windows"),
 ]
 
-BLOCKS = {Kind.Q4_0: (32, 18), Kind.Q4_K: (256, 144)}  # weights, bytes
-SCALES = {Kind.Q4_0: [0], Kind.Q4_K: [0, 2]}  # where numbers in F16 begin
+BLOCKS = {  # weights, bytes
+    Kind.Q4_0: (32, 18),
+    Kind.MXFP4: (32, 17),
+    Kind.Q8_0: (32, 34),
+    Kind.Q4_K: (256, 144),
+    Kind.Q5_K: (256, 176),
+    Kind.Q6_K: (256, 210),
+}
+SCALES = {Kind.Q4_0: [0], Kind.Q8_0: [0], Kind.Q4_K: [0, 2], Kind.Q5_K: [0, 2], Kind.Q6_K: [208]}  # in F16, from where
+GGML_REPACKS = (Kind.Q4_0, Kind.MXFP4, Kind.Q4_K)  # on such processors, whatever we do
+TOO_LONG = 33_024  # left to ggml
 MOST_ERROR = 1e-5
 PROCESSOR_DEVICE = 0  # ggml-backend.h: enum ggml_backend_dev_type
 KINDS = pytest.mark.parametrize("kind", BLOCKS, ids=lambda kind: kind.name)
@@ -34,9 +44,11 @@ def weights_of(kind: Kind, columns: int, length: int) -> np.ndarray:
     weights, size = BLOCKS[kind]
     noise = np.random.default_rng(columns * 100_000 + length)
     blocks = noise.integers(0, 256, (columns, length // weights, size), np.uint8)
-    for at in SCALES[kind]:
+    for at in SCALES.get(kind, ()):
         scales = noise.uniform(-0.1, 0.1, blocks.shape[:2]).astype("<f2")
         blocks[..., at : at + 2] = scales[..., None].view(np.uint8)
+    if kind is Kind.MXFP4:
+        blocks[..., 0] = noise.integers(110, 128, blocks.shape[:2])  # exponents of 2, plus 128
     return blocks.reshape(columns, -1)
 
 
@@ -70,7 +82,7 @@ def repacked(kind: Kind, weights: np.ndarray, length: int) -> Iterator[int]:
             ggml_function("ggml_backend_buffer_free", None, POINTER)(buffer)
 
 
-def product(weights: int, columns: int, values: np.ndarray, threads: int) -> np.ndarray:
+def multiplied(weights: int, columns: int, values: np.ndarray, threads: int) -> np.ndarray:
     """[token, column]."""
     with ggml_context() as context, processor(threads) as backend:
         multiply = ggml_function("ggml_mul_mat", POINTER, POINTER, POINTER, POINTER)
@@ -78,20 +90,23 @@ def product(weights: int, columns: int, values: np.ndarray, threads: int) -> np.
         return compute(context, backend, result, (len(values), columns))
 
 
-@KINDS
 @pytest.mark.parametrize("columns", [8, 24, 264])
-@pytest.mark.parametrize("length", [256, 2048, 33024])  # the last is left to ggml
-def test_they_are_the_formula_with_any_number_of_threads(kind: Kind, columns: int, length: int) -> None:
+@pytest.mark.parametrize(
+    ("kind", "length"),
+    [*product(BLOCKS, (256, 2048)), *product(GGML_REPACKS, [TOO_LONG])],
+    ids=lambda value: getattr(value, "name", str(value)),
+)
+def test_they_are_the_formula_with_any_number_of_threads(kind: Kind, length: int, columns: int) -> None:
     weights = weights_of(kind, columns, length)
     exact = dequantize(weights, kind).astype("f8")
     with repacked(kind, weights, length) as tensor:
         for tokens in (1, 4, 21):
             values = values_of(tokens, length)
             wanted = values.astype("f8") @ exact.T
-            alone = product(tensor, columns, values, threads=1)
+            alone = multiplied(tensor, columns, values, threads=1)
             assert np.abs(alone - wanted).max() < MOST_ERROR * np.abs(wanted).max()
             for threads in (2, 3):
-                assert np.array_equal(product(tensor, columns, values, threads), alone), threads
+                assert np.array_equal(multiplied(tensor, columns, values, threads), alone), threads
 
 
 @KINDS
@@ -99,7 +114,7 @@ def test_a_token_gets_the_same_alone_as_beside_others(kind: Kind) -> None:
     length, columns, tokens = 1024, 72, 39
     values = values_of(tokens, length)
     with repacked(kind, weights_of(kind, columns, length), length) as tensor:
-        alone = np.concatenate([product(tensor, columns, value[None], threads=2) for value in values])
+        alone = np.concatenate([multiplied(tensor, columns, value[None], threads=2) for value in values])
         for together in range(2, tokens + 1):
-            found = product(tensor, columns, values[:together], threads=2)
+            found = multiplied(tensor, columns, values[:together], threads=2)
             assert np.array_equal(found, alone[:together]), together

@@ -2,7 +2,7 @@
 
 Kernels for several tokens may add in another order than those for one: the last digits of the logits differ then, and
 where two tokens are nearly as likely, so may the one that is chosen. Measured with llama.cpp's processor backend as
-its authors build it: one token in 200 with Q8_0 (ours: `packaging/engine/small_batches.h`). What was written of such
+its authors build it: one token in 200 with Q8_0 (ours: `packaging/engine`). What was written of such
 tokens into the cache differs too, so that computing the near-tie once more by itself does not help. For text that must
 be the same with and without guesses there is only one way: guess no more than is exact on this computer with this file.
 """
