@@ -102,7 +102,13 @@ def need_of(
     """
     usable = usable_cache_type(shape, cache_type)
     flash = (on_gpu and shape.flash_attention) or prefers_flash_attention(shape, usable, cpu_flash_attention)
-    context = ContextPlan(context_length, output_tokens=OUTPUT_TOKENS, flash_attention=flash, cache_type=usable)
+    context = ContextPlan(
+        context_length,
+        output_tokens=OUTPUT_TOKENS,
+        flash_attention=flash,
+        whole_window_cache=shape.keeps_whole_windows,
+        cache_type=usable,
+    )
     return memory_need(shape, context)
 
 

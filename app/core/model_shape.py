@@ -105,6 +105,14 @@ class ModelShape:
         return any(heads and does for heads, does in zip(self.kv_heads, attends, strict=True))
 
     @property
+    def keeps_whole_windows(self) -> bool:
+        """Whether layers with a window cache the whole context, to go back anywhere: for nothing where others cannot.
+
+        Where vectors stand for several tokens, a checkpoint brings back both, the window included.
+        """
+        return not any(self.compressed)
+
+    @property
     def head_lengths(self) -> frozenset[int]:
         """The lengths of the vectors that the KV cache holds, per head."""
         if not self.has_cache:

@@ -173,7 +173,12 @@ class _Planner:
 
     def _contexts(self, context_length: int) -> Iterator[tuple[ContextPlan, bool]]:
         """The ways to make a context, best first, and whether GPUs take part."""
-        context = ContextPlan(context_length, output_tokens=OUTPUT_TOKENS, cache_type=self._cache_type)
+        context = ContextPlan(
+            context_length,
+            output_tokens=OUTPUT_TOKENS,
+            whole_window_cache=self._shape.keeps_whole_windows,
+            cache_type=self._cache_type,
+        )
         if self._layer_limit:
             for batch in _BATCHES[:2]:
                 yield replace(context, batch_tokens=batch, flash_attention=self._shape.flash_attention), True

@@ -105,6 +105,7 @@ def reckon_here(path: Path, context: int) -> tuple[int, int]:
     settings.n_ctx, settings.n_batch, settings.n_ubatch = context, plan.context.batch_tokens, plan.context.batch_tokens
     settings.n_outputs_max = plan.context.output_tokens
     settings.flash_attn_type = int(plan.context.flash_attention)
+    settings.swa_full = plan.context.whole_window_cache
     opened = llama.llama_init_from_model(model, settings)
     text = "".join(lines)
     caches = re.findall(r"(?:llama_kv_cache|llama_memory_recurrent): size = +([\d.]+) MiB", text)

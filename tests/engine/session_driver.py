@@ -45,8 +45,14 @@ class SessionDriver:
     ) -> None:
         self.model = LoadedModel(path, lambda fraction: True, EngineLog(), with_heads=with_heads)
         length = context_length or self.model.context_length_trained
-        flash = inspect_model_file(path).shape.only_flash_attention
-        plan = ContextPlan(length, output_tokens=32, sequences=sequences, flash_attention=flash)
+        shape = inspect_model_file(path).shape
+        plan = ContextPlan(
+            length,
+            output_tokens=32,
+            flash_attention=shape.only_flash_attention,
+            whole_window_cache=shape.keeps_whole_windows,
+            sequences=sequences,
+        )
         self.model.open_context(ContextSettings(plan, threads))
         self._store = store
         self._ids = itertools.count(1)

@@ -76,6 +76,13 @@ def test_those_that_are_right_with_flash_attention_only_are_planned_with_it() ->
     assert not plan(dense(), Machine(64 * GIB, 4)).context.flash_attention
 
 
+def test_windows_are_cached_whole_only_where_that_lets_answers_be_taken_back() -> None:
+    machine = Machine(64 * GIB, 4)
+    assert plan(dense(), machine).context.whole_window_cache
+    compressing = replace(dense(), compressed=(4,) * 32)
+    assert not plan(compressing, machine).context.whole_window_cache
+
+
 def test_by_default_as_long_as_trained_and_at_most_8192() -> None:
     machine = Machine(64 * GIB, 4)
     made = plan(dense(), machine)
