@@ -150,6 +150,8 @@ class Chance:
                 return pick((*range(1, 60), *NUMBERS))
             case "path" | "draft_model":
                 return pick((*self._box.paths, *[str(self._box.good)] * 8, *TEXTS[:9]))
+            case "device":
+                return pick(("", "CPU", "CPU", "Vulkan0", *TEXTS[:9]))
             case "state_folder":
                 return pick(("", str(self._box.data / "states"), str(self._box.good / "below"), "states", "\0"))
             case "template" | "catalog_template":
