@@ -36,7 +36,9 @@ def remote_problem(problem: str, detail: str) -> str:
             words = translate("ExplainRemote", "Hearth is set to stay offline.")
         case "crashed":
             words = translate(
-                "ExplainRemote", "The connection broke the last time, so Hearth does not use it by itself."
+                "ExplainRemote",
+                "The connection broke the last time, so Hearth leaves it alone until you press “Try it again” in "
+                "Settings, Model, Devices.",
             )
         case _:
             words = translate("ExplainRemote", "It does not start.")

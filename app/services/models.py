@@ -14,11 +14,13 @@ from app.core.errors import ErrorKind, UserError
 from app.core.events import CLOSING_EVENTS, Event, Failed, LoadCancelled, Loaded, Loading, ModelInfo, ModelLost, Notice
 from app.core.messages import ConversationId
 from app.core.remote import server_of
-from app.engine.attempts import Attempt, AttemptJournal, AttemptKind
+from app.engine.attempts import AttemptJournal, AttemptKind
 from app.engine.client import EngineClient
 from app.engine.protocol import Forget, Load
 from app.services.device_choice import DeviceChoice
 from app.services.explain import explain_notice
+from app.services.explain_remote import servers_of
+from app.services.load_failures import crash_error, was_elsewhere, while_loading
 from app.services.load_options import LOAD_SETTINGS, LoadOptions, draft_choices
 from app.services.model_files import ModelFiles, likely_drafts
 from app.services.settings import SettingsService
@@ -94,6 +96,14 @@ class ModelService(QObject):
         return self._info
 
     @property
+    def servers(self) -> tuple[str, ...]:
+        """The other computers that what is written goes to, or will once the model is loaded."""
+        if self._info is not None:
+            return servers_of(self._info)
+        server = server_of(self._choice.device_for(self._path))
+        return (server,) if server else ()
+
+    @property
     def current_path(self) -> str:
         """The file that answers, or will once it is loaded."""
         return self._path
@@ -126,7 +136,7 @@ class ModelService(QObject):
         """
         crashes = [attempt for attempt in self._journal.settle() if attempt.kind is not AttemptKind.DRAFT]
         if crashes:  # of a draft model the child tells
-            self._past_crash = self._crash_error(crashes[-1], "")
+            self._past_crash = crash_error(crashes[-1], "", self._choice.devices, self._builtin)
         self._last_path = self._settings.string("model.last_path")
         self._settings.set_value("model.last_path", "")
         self._settings.save()
@@ -373,7 +383,7 @@ class ModelService(QObject):
         if self._is_cancelled:
             self._given_up.add(pending.path)
             self.load_cancelled.emit()
-        elif waits or (crashes and crashes[-1].kind is AttemptKind.DRAFT) or _was_elsewhere(error, pending.path):
+        elif waits or (crashes and crashes[-1].kind is AttemptKind.DRAFT) or was_elsewhere(error, pending.path):
             self._send(pending.path)  # not begun yet, or to come back without the draft model, which the child tells
         elif crashes:
             # What is no fault of the file does not speak against it: the built-in one must run, now without the device.
@@ -381,35 +391,15 @@ class ModelService(QObject):
                 self._note_failure(pending.path)
             else:
                 self._path = pending.path
-            self.load_failed.emit(self._crash_error(crashes[-1], error.string("reason")))
+            reason = error.string("reason")
+            self.load_failed.emit(crash_error(crashes[-1], reason, self._choice.devices, self._builtin))
         else:
             self._journal.forget(pending.path)  # it fails without a GPU as well: the GPU was not to blame
             self._note_failure(pending.path)
-            self.load_failed.emit(_while_loading(error, pending.path))
+            self.load_failed.emit(while_loading(error, pending.path))
         self._fall_back()
 
     def _forget_loaded(self) -> None:
         self._info = None
         self._loaded_as = None
         self.unloaded.emit()
-
-    def _crash_error(self, attempt: Attempt, reason: str) -> UserError:
-        """What to tell of a device that ended the engine."""
-        known = {device.name: device.description for device in self._choice.devices}
-        path = "" if attempt.path == self._builtin else attempt.path
-        if server := server_of(attempt.name):
-            return UserError(ErrorKind.SERVER_LOST, server=server, path=path, reason=reason)
-        device = known.get(attempt.name, "")  # at a start none is listed yet
-        return UserError(ErrorKind.DEVICE_CRASHED, device=device, name=attempt.name, path=path, reason=reason)
-
-
-def _was_elsewhere(error: UserError, path: str) -> bool:
-    """Whether the engine died of a computer that the model before was on: nothing speaks against this file."""
-    return error.kind is ErrorKind.SERVER_LOST and error.string("path") != path
-
-
-def _while_loading(error: UserError, path: str) -> UserError:
-    """An engine that died while it loaded a file: the file is the news, not the engine."""
-    if error.kind in (ErrorKind.ENGINE_START_FAILED, ErrorKind.LOAD_STALLED):
-        return error
-    return UserError(ErrorKind.LOAD_FAILED, **{**error.details, "path": path})

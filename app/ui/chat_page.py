@@ -14,7 +14,6 @@ from app.core.events import ModelInfo
 from app.core.messages import MessageId, MessageState, Role
 from app.core.tree import MessageItem
 from app.services.explain import Action, ActionKind, explain
-from app.services.explain_remote import servers_of
 from app.services.open_chat import OpenChat
 from app.services.profile import Profile
 from app.services.refusal import Refusal
@@ -368,7 +367,7 @@ class ChatPage(QWidget):
         models = self._profile.models
         self.model_button.set_models(models.files, None if models.is_builtin else models.current_path)
         name = models.info.name if models.info else ""
-        self.welcome.set_model(name, builtin=models.is_builtin, servers=servers_of(models.info))
+        self.welcome.set_model(name, builtin=models.is_builtin, servers=models.servers)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
