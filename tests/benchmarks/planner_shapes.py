@@ -94,6 +94,51 @@ MORE_SHAPES = (
         attention(32, 2560, 0, 0, 10_240) | _RWKV_7,
         dropped=(),
     ),
+    Shape(
+        "ARWKV 7B",
+        "arwkv7",
+        "Q4_K",
+        152_064,
+        attention(28, 3584, 0, 0, 18_944) | _RWKV_7 | {"token_shift_count": 1},
+        dropped=(),
+    ),
+    Shape(
+        "QRWKV 6 7B",
+        "rwkv6qwen2",
+        "Q4_K",
+        152_064,
+        attention(28, 3584, 0, 4, 18_944)
+        | {"wkv.head_size": 128, "token_shift_count": 1, "time_mix_extra_dim": 32, "time_decay_extra_dim": 64},
+        dropped=("time_mix_first",),
+    ),
+    Shape("Chameleon 7B", "chameleon", "Q4_K", 65_536, attention(32, 4096, 32, 32, 11_008)),
+    Shape("CogVLM 17B", "cogvlm", "Q4_K", 32_000, attention(32, 4096, 32, 32, 11_008)),
+    Shape(
+        "Jais 13B",
+        "jais",
+        "Q4_K",
+        84_992,
+        attention(40, 5120, 40, 40, 13_653) | {"attention.max_alibi_bias": 8.0},
+        dropped=(),
+    ),
+    Shape("Jais 2 8B", "jais2", "Q4_K", 150_272, attention(32, 3328, 26, 26, 26_624), dropped=()),
+    Shape(
+        "MiniCPM 3 4B",
+        "minicpm3",
+        "Q4_K",
+        73_448,
+        attention(62, 2560, 40, 40, 6400)
+        | {"attention.q_lora_rank": 768, "attention.kv_lora_rank": 256}
+        | {"attention.key_length": 96, "attention.value_length": 64, "rope.dimension_count": 32},
+    ),
+    Shape(
+        "Muse Glimmer 30B",
+        "muse-glimmer",
+        "Q4_K",
+        200_000,
+        attention(52, 5120, 40, 8, 17_408, 128) | {"attention.sliding_window": 1024, "logit_scale": 0.5},
+    ),
+    Shape("openPangu Embedded 1B", "pangu-embedded", "Q8_0", 153_376, attention(26, 1536, 12, 6, 6144), dropped=()),
 )
 
 PLANNED_SHAPES = (*SHAPES, *MORE_SHAPES, *MIXTURE_SHAPES)
