@@ -9,10 +9,14 @@ import threading
 import time
 from collections.abc import Iterator
 
+import hypothesis
 import psutil
 import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+hypothesis.settings.register_profile("any computer", deadline=None)  # a busy one takes longer for an example
+hypothesis.settings.load_profile("any computer")
 
 LEAK_GRACE_S = 3.0
 

@@ -53,7 +53,7 @@ def test_what_was_synced_is_taken_up(target: Path) -> None:
     assert once_more.written.spans == ()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(done=DONE, size=st.integers(0, 2**70) | st.just(1000), extra=JSON)
 def test_any_journal_is_survived(target: Path, done: Any, size: int, extra: Any) -> None:
     target.parent.mkdir(exist_ok=True)
@@ -65,7 +65,7 @@ def test_any_journal_is_survived(target: Path, done: Any, size: int, extra: Any)
     assert part.written.end <= len(CONTENT)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 @given(text=st.binary(max_size=60) | st.just(b"[" * 100_000) | st.just(b" " * 2_000_000))
 def test_any_bytes_in_place_of_a_journal_are_survived(target: Path, text: bytes) -> None:
     target.parent.mkdir(exist_ok=True)

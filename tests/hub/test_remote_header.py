@@ -206,7 +206,7 @@ def open_hub() -> Iterator[HubServer]:
         yield server
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(st.integers(0, RANGE_BYTES), st.binary(min_size=1, max_size=8)), max_size=4),
     st.integers(1, len(DATA)),

@@ -44,7 +44,7 @@ ABOUT_THE_FILE = {
     ErrorKind.TRUNCATED,
     ErrorKind.CORRUPT,
 }
-bounded = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 
 TINY = tiny_llama()
 TINY_HEADER_BYTES = read_header(TINY).data_offset

@@ -191,7 +191,7 @@ def test_a_card_with_no_room_takes_nothing_from_the_others() -> None:
     assert large.weights_bytes == sum(shape.layer_bytes) + shape.output_bytes
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     shape=st.sampled_from([dense(), mixture()]),
     main=st.floats(1, 40),
