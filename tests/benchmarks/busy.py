@@ -58,10 +58,10 @@ def write_tokens(path: Path, kind: str, threads: int, tokens: int, busy: bool) -
 
     def write(count: int) -> float:
         began = time.perf_counter()
-        for _ in range(count):
+        for length in range(count):
             start = time.perf_counter()
             llama.llama_decode(context, batch)
-            changed = tuner.record(time.perf_counter() - start) if tuner else None
+            changed = tuner.record(time.perf_counter() - start, length) if tuner else None
             if changed:
                 llama.llama_set_n_threads(context, changed, changed)
         return count / (time.perf_counter() - began)

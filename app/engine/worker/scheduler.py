@@ -173,14 +173,18 @@ class Scheduler:
             for answer, place in zip(answers, places, strict=True):
                 answer.take_logits(self._context, place, seconds)
             if self._batch.length == 1:  # others take longer for their size
-                self._tune(seconds)
+                self._tune(seconds, len(answers[0].sequence.tokens))
 
-    def _tune(self, seconds: float) -> None:
-        """A token took so long: perhaps another number of threads is better."""
-        threads = self._tuner.record(seconds)
+    def _tune(self, seconds: float, length: int) -> None:
+        """A token took so long after so much text: perhaps another number of threads is better.
+
+        Prompts are read by fewer only where fewer have proven better: a trial may last into the next one.
+        """
+        threads = self._tuner.record(seconds, length)
         if threads is not None:
             log.info("%d threads, since tokens took %.1f ms", threads, seconds * 1000)
-            reading = self._reading_threads if self._tuner.is_undisturbed else min(threads, self._reading_threads)
+            proven = self._tuner.proven
+            reading = self._reading_threads if proven == self._tuner.usual else min(proven, self._reading_threads)
             llama.llama_set_n_threads(self._context, threads, reading)
 
     def _decode(self, answers: Sequence[Answer], *, is_long: bool = False) -> bool:

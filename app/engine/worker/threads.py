@@ -13,6 +13,7 @@ _SLOW_WINDOWS = 2
 # A core that is lost costs a multiple where threads wait busily, and little where they soon sleep. What changes by less
 # is other programs coming and going.
 _SLOWER = 1.5  # so much longer than at best is slow
+_GROWTH_TOKENS, _GROWTH = 512, 1.2  # by so much more text a token may become so much slower without being disturbed
 _FASTER = 0.7  # fewer threads are kept if tokens take no more than this share of the time
 _AS_FAST = 1.1  # more threads come back if tokens take no longer than this
 _FIRST_REST_WINDOWS = 4
@@ -64,7 +65,8 @@ class ThreadTuner:
         self.threads = threads
         self.usual = threads
         self._times: list[float] = []
-        self._best_s = float("inf")  # the fastest window since the count changed
+        self._best_s = float("inf")  # the fastest window since the count changed, as it would be with the text of today
+        self._best_length = 0  # of that text, tokens
         self._slow_windows = 0
         self._rest_windows = 0  # until the next trial is allowed
         self._next_rest_windows = _FIRST_REST_WINDOWS
@@ -73,15 +75,20 @@ class ThreadTuner:
         self._candidates: list[int] = []  # still to be tried after the present trial
 
     @property
-    def is_undisturbed(self) -> bool:
-        """Whether there are as many threads as there shall be."""
-        return self.threads == self.usual
+    def proven(self) -> int:
+        """How many threads are best as far as is known: those of a trial are not."""
+        return self._settled
 
-    def record(self, seconds: float) -> int | None:
-        """One more token took so long. Returns how many threads shall compute from now on, if that changes."""
+    def record(self, seconds: float, length: int) -> int | None:
+        """One more token took so long, after a text of `length` tokens.
+
+        Returns how many threads shall compute from now on, if that changes.
+        """
         if self.usual == 1:
             return None
         self._times.append(seconds)
+        self._best_s *= _GROWTH ** (max(length - self._best_length, 0) / _GROWTH_TOKENS)
+        self._best_length = length
         before = self.threads
         if self.threads == self._settled:
             self._watch()

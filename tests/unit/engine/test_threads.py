@@ -144,9 +144,9 @@ def test_this_computer_has_cores() -> None:
 def play(tuner: ThreadTuner, seconds: Callable[[int], float], tokens: int) -> list[int]:
     """Write so many tokens, each of which takes as long as so many threads need; returns the counts they had."""
     counts = []
-    for _ in range(tokens):
+    for length in range(tokens):
         counts.append(tuner.threads)
-        tuner.record(seconds(tuner.threads))
+        tuner.record(seconds(tuner.threads), length)
     return counts
 
 
@@ -166,7 +166,7 @@ def test_steady_times_change_nothing() -> None:
 def test_single_slow_tokens_change_nothing() -> None:
     tuner = ThreadTuner(4)
     for number in range(600):
-        assert tuner.record(0.5 if number % 5 == 4 else 0.025) is None
+        assert tuner.record(0.5 if number % 5 == 4 else 0.025, number) is None
 
 
 def test_one_thread_less_is_kept_where_it_is_faster_and_all_come_back() -> None:
@@ -193,14 +193,34 @@ def test_half_of_the_threads_are_tried_too() -> None:
 
 def test_a_text_that_grows_slower_by_its_length_keeps_its_threads() -> None:
     tuner = ThreadTuner(4)
-    counts = [tuner.record(0.025 * (1 + token / 500) * 4 / tuner.threads) or tuner.threads for token in range(4000)]
+    counts = [
+        tuner.record(0.025 * (1 + token / 500) * 4 / tuner.threads, token) or tuner.threads for token in range(4000)
+    ]
     assert counts.count(4) > 0.95 * len(counts)
     assert counts[-1] == 4
 
 
+def test_short_answers_to_long_questions_keep_their_threads() -> None:
+    """Measured with 1.1B: after 4,000 tokens one more takes 1.6 times as long as after 400."""
+    tuner = ThreadTuner(2)
+    for turn in range(20):
+        for length in range(turn * 400, turn * 400 + 24):
+            assert tuner.record(0.026 * (1 + length / 6000), length) is None, length
+
+
+def test_a_trial_has_proven_nothing() -> None:
+    tuner = ThreadTuner(4)
+    play(tuner, quiet, 50)
+    during_trials = set()
+    for length in range(100):
+        if tuner.record(0.5, length) is not None:
+            during_trials.add((tuner.threads, tuner.proven))
+    assert during_trials == {(3, 4), (2, 4), (4, 4)}
+
+
 def test_one_thread_stays_one() -> None:
     tuner = ThreadTuner(1)
-    assert {tuner.record(seconds) for seconds in (0.1, 5.0) for _ in range(100)} == {None}
+    assert {tuner.record(seconds, 100) for seconds in (0.1, 5.0) for _ in range(100)} == {None}
 
 
 def test_the_same_times_lead_to_the_same_counts() -> None:
