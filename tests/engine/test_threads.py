@@ -118,10 +118,14 @@ def test_after_a_change_of_adapters_there_are_as_many_threads_as_there_shall_be(
     try:
         driver.ask([user("hello")], max_tokens=1)
         scheduler: Any = driver.session._scheduler
-        for tokens, seconds in ((24, 0.01), (24, 0.05), (8, 0.01)):  # the last with one thread
-            for _ in range(tokens):
-                scheduler._tune(seconds)
-        assert llama.llama_n_threads(driver.model.context) == 1
+        context = driver.model.context
+        for tokens, seconds in ((24, 0.01), (24, 0.05)):
+            for length in range(tokens):
+                scheduler._tune(seconds, length)
+        assert (llama.llama_n_threads(context), llama.llama_n_threads_batch(context)) == (1, 2)  # for a trial
+        for length in range(8):
+            scheduler._tune(0.01, length)
+        assert (llama.llama_n_threads(context), llama.llama_n_threads_batch(context)) == (1, 1)
         file = write_adapter(tmp_path / "adapter.gguf", pair("blk.0.attn_q.weight", 64, 64))
         driver.session.adapt([Adapter(str(file))])
         driver.ask([user("hello")], max_tokens=1)

@@ -180,12 +180,13 @@ class Scheduler:
 
         Prompts are read by fewer only where fewer have proven better: a trial may last into the next one.
         """
-        threads = self._tuner.record(seconds, length)
-        if threads is not None:
-            log.info("%d threads, since tokens took %.1f ms", threads, seconds * 1000)
-            proven = self._tuner.proven
-            reading = self._reading_threads if proven == self._tuner.usual else min(proven, self._reading_threads)
-            llama.llama_set_n_threads(self._context, threads, reading)
+        tuner = self._tuner
+        before = tuner.threads, tuner.proven
+        tuner.record(seconds, length)
+        if (tuner.threads, tuner.proven) != before:
+            log.info("%d threads, since tokens took %.1f ms", tuner.threads, seconds * 1000)
+            reading = self._reading_threads if tuner.proven == tuner.usual else tuner.proven
+            llama.llama_set_n_threads(self._context, tuner.threads, min(reading, self._reading_threads))
 
     def _decode(self, answers: Sequence[Answer], *, is_long: bool = False) -> bool:
         """Compute the batch. False when it was cut off or failed; the answers have been dealt with then."""
