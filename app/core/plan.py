@@ -105,6 +105,7 @@ class EnginePlan:
     threads: int
     layers: int
     shares: tuple[DeviceShare, ...]
+    is_reduced: bool = False  # a larger one that should have fit did not load, now or before
 
     @property
     def uses_gpu(self) -> bool:
@@ -131,5 +132,6 @@ class EnginePlan:
             "layers": self.layers,
             "gpu_layers": self.placement.gpu_layers,
             "host_experts": self.placement.host_experts,
+            "is_reduced": self.is_reduced,
             "devices": [share.to_json() for share in self.shares],
         }

@@ -39,6 +39,7 @@ OUTPUT_TOKENS = 32  # of how many tokens of a batch the logits are kept: every c
 _BATCHES = (512, 256, 128, 64)
 _SEQUENCES_SHARE = 4  # further conversations take at most a quarter of what would stay free
 _MAX_CELLS = (1 << 31) - 1  # n_ctx is for all conversations together
+_SAME_SHARE = 17 / 16  # of what a GPU gave before: plans are corrected by a little from load to load
 _SPLIT_STEPS = 256  # how finely the even filling of several GPUs is searched
 
 
@@ -107,6 +108,30 @@ def smaller_plan(
         except UserError:
             return None
     return plan if (plan.placement, plan.context) != (failed.placement, failed.context) else None
+
+
+def repeated_plan(
+    shape: ModelShape, former: EnginePlan, best: EnginePlan, machine: Machine, wishes: Wishes
+) -> EnginePlan | None:
+    """A plan no larger than a former one, which was loaded after larger ones had failed, on the same devices.
+
+    None: even that does not fit now, or it is no less than the best plan by what is free.
+    """
+    shares = {share.device: share for share in former.shares}
+    gpus = tuple(
+        replace(gpu, free_bytes=min(gpu.free_bytes, int(shares[gpu.device].total_bytes * _SAME_SHARE)))
+        for gpu in machine.gpus
+        if gpu.device in shares
+    )
+    limits = replace(
+        wishes,
+        context_length=min(former.context.context_length, best.context.context_length),
+        gpu_layers=former.placement.gpu_layers,
+        sequences=former.context.sequences,
+    )
+    plan = fitting_plan(shape, replace(machine, gpus=gpus), limits)
+    is_less = plan is not None and (plan.placement, plan.context) != (best.placement, best.context)
+    return plan if is_less else None
 
 
 def resized_plan(shape: ModelShape, plan: EnginePlan, machine: Machine, context_length: int) -> EnginePlan:

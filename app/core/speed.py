@@ -113,7 +113,7 @@ def loaded_plan(data: Mapping[str, Any]) -> EnginePlan | None:
         split = tuple(share.layers for share in shares if share.device != HOST)
         placement = Placement(int(data["gpu_layers"]), split, int(data["host_experts"]))
         return EnginePlan(context, placement, int(data["threads"]), int(data["layers"]), shares)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
 
 

@@ -55,6 +55,13 @@ def explain_notice(kind: NoticeKind, details: dict[str, object]) -> str:
             return words.format(fallback)
         case NoticeKind.OWN_TEMPLATE_BROKEN:
             return _own_template_broken(str(details.get("reason", "")), fallback)
+        case NoticeKind.CONTEXT_REDUCED if "failed" in details:
+            words = translate(
+                "Explain",
+                "The context length is {0} tokens instead of {1}: {2} did not load before, although there should have "
+                "been memory for them.",
+            )
+            return words.format(*(number(details.get(name)) for name in ("used", "wanted", "failed")))
         case NoticeKind.CONTEXT_REDUCED:
             words = translate(
                 "Explain",

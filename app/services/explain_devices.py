@@ -131,7 +131,14 @@ def plan_sentence(model: ModelInfo, devices: tuple[Device, ...]) -> str:
         where = words.format(model.name, number(threads))
     if not cards and plan.get("fast_cores"):
         where += f" ({_fast_cores(plan)})"
-    return f"{where}; {_room(plan)}. {_memory(plan, devices)}"
+    words = f"{where}; {_room(plan)}. {_memory(plan, devices)}"
+    if plan.get("is_reduced"):
+        more = translate(
+            "ExplainDevices",
+            "More should have fit and did not load; Hearth tries that again after a day, or when more memory is free.",
+        )
+        words += f" {more}"
+    return words
 
 
 def plan_details(model: ModelInfo) -> list[tuple[str, str]]:

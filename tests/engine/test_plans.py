@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import psutil
 import pytest
 
 from app.core.errors import ErrorKind, NoticeKind
-from app.core.events import Failed, Finished, Loaded, Notice
+from app.core.events import HOST, Failed, Finished, Loaded, Notice
 from app.engine.protocol import Load
 from app.engine.worker.binding import has_small_attention
 from tests.engine.engine_child import EngineChild, Run, user
@@ -96,7 +97,9 @@ def test_what_was_found_is_recorded_and_corrects_the_next_plan(child: EngineChil
     assert len(json.loads((tmp_path / "engine-plans.json").read_bytes())["records"]) == 1
 
 
-@pytest.mark.parametrize("content", [b"", b"[1]", b'{"version": 1, "records": [7, {"model": []}]}', b"\xff{{{"])
+@pytest.mark.parametrize(
+    "content", [b"", b"[1]", b'{"version": 1, "records": [7, {"model": []}], "reductions": 7}', b"\xff{{{"]
+)
 def test_damaged_records_do_no_harm(child: EngineChild, wide: Path, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "engine-plans.json").write_bytes(content)
     plan_of(load(child, wide, state_folder=str(tmp_path / "states"), state_limit_bytes=1_000_000))
@@ -159,6 +162,38 @@ def test_up_to_three_smaller_plans_are_tried(
     assert (kind, details["wanted_context"], details["used_context"]) == (NoticeKind.PLAN_REDUCED, 8192, length)
     assert (tmp_path / "engine.log").read_text().count(" plan: ") == 1 + smaller_plans
     assert isinstance(child.generate([user("hello")], max_tokens=4).last, Finished)
+
+
+def test_what_failed_is_not_tried_again_until_there_is_hope(
+    cramped: Callable[[int], EngineChild], roomy: Path, tmp_path: Path
+) -> None:
+    """A day later, or with clearly more memory free; each time by a new child, as after a restart."""
+    records, log = tmp_path / "engine-plans.json", tmp_path / "engine.log"
+
+    def attempts() -> tuple[int, Run]:
+        log.unlink(missing_ok=True)
+        child = cramped(420)
+        run = load(child, roomy, state_folder=str(tmp_path / "states"), state_limit_bytes=1_000_000)
+        plan = plan_of(run)
+        assert (plan["context_length"], plan["sequences"], plan["is_reduced"]) == (4096, 1, True)
+        child.close()
+        return log.read_text().count(" plan: "), run
+
+    def change(**fields: Any) -> None:
+        data = json.loads(records.read_bytes())
+        (reduction,) = data["reductions"]
+        data["reductions"] = [reduction | fields]
+        records.write_text(json.dumps(data))
+
+    assert attempts()[0] == 3
+    count, run = attempts()
+    assert count == 1
+    assert notices(run) == [(NoticeKind.CONTEXT_REDUCED, {"wanted": 8192, "used": 4096, "failed": 8192})]
+    change(failed_at_s=time.time() - 25 * 60 * 60)
+    assert attempts()[0] == 3
+    assert attempts()[0] == 1
+    change(free_bytes={HOST: 1 << 30})
+    assert attempts()[0] == 3
 
 
 def test_after_three_smaller_plans_it_is_given_up_and_told(

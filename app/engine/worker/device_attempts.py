@@ -52,11 +52,11 @@ class DeviceAttempts:
 
     def _with_driver(self, device: str) -> str:
         """The engine with the driver of a device, as the journal knows it."""
-        driver = self._drivers.get(device, "")
+        driver = self.drivers.get(device, "")
         return f"{self._engine}, {driver}" if driver else self._engine
 
     @cached_property
-    def _drivers(self) -> dict[str, str]:
+    def drivers(self) -> dict[str, str]:
         """By the name of the device. They cannot change while the process lives."""
         return {device.name: device.driver for device in list_devices(self._report)}
 

@@ -310,6 +310,7 @@ class LlamaBackend:
             control,
             self._engine_log,
             self._servers,
+            self._attempts.drivers,
             make_room=former.close_context if former is not None else _nothing,
             former=former.model if former is not None else None,
             former_draft=former.draft.model if former is not None and isinstance(former.draft, DraftModel) else None,

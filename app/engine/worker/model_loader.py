@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from app.core.errors import ErrorKind, NoticeKind, UserError
 from app.core.events import HOST, Loading, Notice
 from app.core.memory import CACHE_TYPES, heads_bytes
 from app.core.plan import MAX_SEQUENCES, DeviceShare, EnginePlan, Machine, Wishes
-from app.core.planner import DEFAULT_CONTEXT_LENGTH, make_plan, resized_plan, smaller_plan
+from app.core.planner import DEFAULT_CONTEXT_LENGTH, make_plan, repeated_plan, resized_plan, smaller_plan
 from app.engine.protocol import Load
 from app.engine.worker import binding
 from app.engine.worker.backend import Emit, RequestControl
@@ -25,7 +25,7 @@ from app.engine.worker.inspection import ModelFacts, inspect_model_file
 from app.engine.worker.loaded_model import ContextSettings, LoadCancelledError, LoadedModel
 from app.engine.worker.memory_budget import survey
 from app.engine.worker.nextn_functions import has_heads
-from app.engine.worker.plan_history import PlanHistory
+from app.engine.worker.plan_history import PlanHistory, case_of
 from app.engine.worker.rpc_servers import RpcServers
 from app.engine.worker.threads import choose_threads
 
@@ -43,6 +43,7 @@ def load_model(
     control: RequestControl,
     engine_log: EngineLog,
     servers: RpcServers,
+    drivers: Mapping[str, str],
     make_room: Callable[[], None],
     former: LoadedModel | None = None,
     former_draft: LoadedModel | None = None,
@@ -51,13 +52,14 @@ def load_model(
 
     `make_room` gives back the context of the model that is loaded now; `former` is that model, whose weights are given
     back as well (it is closed) when nothing less lets the new one in whole. `former_draft` goes with its context.
+    `drivers` of GPUs, as far as they are known: what failed with one may work with the next.
 
     Raises LoadCancelledError, or UserError saying why there is no model.
     """
     if request.cache_type not in CACHE_TYPES:
         raise UserError(ErrorKind.BAD_REQUEST, reason=f"cache type {request.cache_type!r}")
     facts = inspect_model_file(Path(request.path))
-    loader = _Loader(request, facts, emit, control, engine_log, servers)
+    loader = _Loader(request, facts, emit, control, engine_log, servers, drivers)
     try:
         plan = loader.plan(make_room, former, former_draft)
         model = loader.load(plan)
@@ -68,9 +70,10 @@ def load_model(
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """A plan that is tried, and with what it was made."""
+    """A plan that is tried, the best one by what is free, and with what both were made."""
 
     plan: EnginePlan
+    best: EnginePlan
     machine: Machine
 
 
@@ -85,6 +88,7 @@ class _Loader:
         control: RequestControl,
         engine_log: EngineLog,
         servers: RpcServers,
+        drivers: Mapping[str, str],
     ) -> None:
         self._request = request
         self._facts = facts
@@ -92,6 +96,7 @@ class _Loader:
         self._control = control
         self._log = engine_log
         self._servers = servers
+        self._drivers = drivers
         folder = Path(request.state_folder).parent if request.state_folder else None
         self._history = PlanHistory(folder, binding.engine_version())
         self._factors = self._history.compute_factors(facts.shape)
@@ -151,10 +156,12 @@ class _Loader:
                 self._log.start()
         self._settle(model, attempt, private)
         if attempt.plan is not first:
+            self._history.record_reduction(self._case(attempt.machine), attempt.machine, attempt.best, attempt.plan)
             self._emit(Notice(self._request.id, NoticeKind.PLAN_REDUCED, _reduction(first, attempt.plan)))
         elif attempt.plan.context.context_length < wished:
-            used = attempt.plan.context.context_length
-            self._emit(Notice(self._request.id, NoticeKind.CONTEXT_REDUCED, {"wanted": wished, "used": used}))
+            used, best = attempt.plan.context.context_length, attempt.best.context.context_length
+            details = {"wanted": wished, "used": used, **({"failed": best} if used < best else {})}
+            self._emit(Notice(self._request.id, NoticeKind.CONTEXT_REDUCED, details))
         if attempt.plan.context.cache_type != self._wishes.cache_type and self._facts.shape.has_cache:
             self._emit(Notice(self._request.id, NoticeKind.CACHE_TYPE_UNFIT, {"wanted": self._wishes.cache_type}))
         return model
@@ -170,14 +177,26 @@ class _Loader:
             length = self._wishes.context_length or trained
             needed = heads_bytes(self._facts.shape, length, self._wishes.sequences)
             machine = machine.with_free({device: -needed})
-        return _Attempt(make_plan(self._facts.shape, trained, machine, self._wishes), machine)
+        best = make_plan(self._facts.shape, trained, machine, self._wishes)
+        return _Attempt(self._reduced(best, machine) or best, best, machine)
+
+    def _reduced(self, best: EnginePlan, machine: Machine) -> EnginePlan | None:
+        """What was loaded before in place of a plan like the best; None: that may be tried."""
+        former = self._history.reduced_plan(self._case(machine), machine)
+        if former is None:
+            return None
+        plan = repeated_plan(self._facts.shape, former, best, machine, self._wishes)
+        return None if plan is None else replace(plan, is_reduced=True)
+
+    def _case(self, machine: Machine) -> str:
+        return case_of(self._facts.shape, machine, self._drivers, self._wishes)
 
     def _smaller(self, attempt: _Attempt, tries_left: int) -> _Attempt | None:
         if not tries_left:
             return None
         shape, machine, is_last = self._facts.shape, attempt.machine, tries_left == 1
         plan = smaller_plan(shape, attempt.plan, machine, self._wishes, is_last=is_last)
-        return None if plan is None else replace(attempt, plan=plan)
+        return None if plan is None else replace(attempt, plan=replace(plan, is_reduced=True))
 
     def _is_about_memory(self, error: UserError, plan: EnginePlan) -> bool:
         """Whether a smaller plan may help; of GPUs' drivers nobody knows all words."""
@@ -214,7 +233,8 @@ class _Loader:
         def replan(context_length: int) -> EnginePlan:
             present = model.plan or plan
             held = {share.device: share.context_bytes for share in present.shares}
-            return resized_plan(shape, present, self._survey().with_free(held), context_length)
+            resized = resized_plan(shape, present, self._survey().with_free(held), context_length)
+            return replace(resized, is_reduced=present.is_reduced)
 
         model.replan = replan
 

@@ -11,7 +11,8 @@ from app.core.gguf_reader import read_header
 from app.core.memory import memory_need
 from app.core.model_shape import ModelShape, shape_of
 from app.core.plan import Budget, EnginePlan, Machine, Wishes
-from app.core.planner import fitting_plan, make_plan, resized_plan, smaller_plan
+from app.core.planner import fitting_plan, make_plan, repeated_plan, resized_plan, smaller_plan
+from app.core.speed import loaded_plan
 from tests.fixtures.gguf_bytes import gguf
 
 GIB = 1 << 30
@@ -275,6 +276,43 @@ def test_the_last_plan_leaves_the_cards_out_where_main_memory_is_enough() -> Non
         last = smaller_plan(dense(), failed, Machine(free_bytes, 4, cards(12)), NO_WISHES, is_last=True)
         assert last is not None
         assert last.uses_gpu == uses_gpu
+
+
+@pytest.mark.parametrize("shape", [dense(), mixture()], ids=["dense", "mixture"])
+@pytest.mark.parametrize("gpus", [(), cards(12), cards(6, 6)], ids=["no card", "a card", "two cards"])
+def test_what_was_loaded_after_failures_is_planned_again(shape: ModelShape, gpus: tuple[Budget, ...]) -> None:
+    """From the record of it, also when compute buffers have been found a little larger meanwhile."""
+    machine = Machine(64 * GIB, 4, gpus)
+    best = former = plan(shape, machine)
+    factors = {(device, flash): 1.05 for device in (HOST, "GPU0", "GPU1") for flash in (False, True)}
+    for tries_left in (3, 2, 1):
+        smaller = smaller_plan(shape, former, machine, NO_WISHES, is_last=tries_left == 1)
+        assert smaller is not None
+        former = smaller
+        record = loaded_plan(former.to_json())
+        assert record is not None
+        again = repeated_plan(shape, record, best, machine, NO_WISHES)
+        assert again is not None
+        assert (again.placement.gpu_layers, again.context.context_length, again.context.sequences) == (
+            former.placement.gpu_layers,
+            former.context.context_length,
+            1,
+        )
+        corrected = repeated_plan(shape, record, best, replace(machine, compute_factors=factors), NO_WISHES)
+        assert corrected is not None
+        assert corrected.placement.gpu_layers == former.placement.gpu_layers
+        for share, allowed in zip(again.shares[1:], former.shares[1:], strict=True):
+            assert share.total_bytes <= allowed.total_bytes * 17 // 16
+        assert repeated_plan(shape, record, again, machine, NO_WISHES) is None  # it is not said to be less than itself
+        assert repeated_plan(shape, record, best, Machine(GIB, 4), NO_WISHES) is None
+
+
+def test_what_was_loaded_after_failures_is_no_matter_where_still_less_is_free() -> None:
+    large, small = (Machine(32 * GIB, 4, cards(free)) for free in (12, 3))
+    former = smaller_plan(dense(), plan(dense(), large), large, NO_WISHES)
+    assert former is not None
+    assert plan(dense(), small).placement.gpu_layers < former.placement.gpu_layers
+    assert repeated_plan(dense(), former, plan(dense(), small), small, NO_WISHES) is None
 
 
 def test_what_was_found_corrects_the_next_plan() -> None:

@@ -67,6 +67,13 @@ def test_a_smaller_plan_says_what_is_left_to_the_graphics_card(layers: int, word
     assert ("graphics card" in told) == bool(words)
 
 
+def test_a_context_that_failed_before_is_not_called_too_long() -> None:
+    figures: dict[str, object] = {"wanted": 8192, "used": 4096}
+    assert "more does not fit" in explain_notice(NoticeKind.CONTEXT_REDUCED, figures)
+    told = explain_notice(NoticeKind.CONTEXT_REDUCED, {**figures, "failed": 6144})
+    assert "4,096 tokens instead of 8,192: 6,144 did not load before" in told
+
+
 def test_without_any_context_that_fits_another_model_is_offered() -> None:
     large = UserError(
         ErrorKind.NOT_ENOUGH_MEMORY,

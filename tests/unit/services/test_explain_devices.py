@@ -62,6 +62,12 @@ def test_a_plan_for_a_card_and_the_processor_together() -> None:
     )
 
 
+def test_a_plan_that_is_smaller_than_it_should_be_says_so() -> None:
+    assert "did not load" not in plan_sentence(model(is_reduced=False), (CPU,))
+    words = " More should have fit and did not load; Hearth tries that again after a day, or when more memory is free."
+    assert plan_sentence(model(is_reduced=True), (CPU,)) == plan_sentence(model(), (CPU,)) + words
+
+
 def test_figures_for_experts() -> None:
     figures = dict(plan_details(model()))
     assert figures["Context"] == "8,192 × 3"
