@@ -20,7 +20,7 @@ from app.engine.worker.speculation.draft_model import DraftModel, DraftPlace, Un
 from tests.engine.engine_child import EngineChild, Run, assistant, user
 from tests.engine.session_driver import SessionDriver
 from tests.fixtures import tiny_gguf as tiny
-from tests.fixtures.gguf_bytes import Tensor, gguf, llama_keys, llama_tensors
+from tests.fixtures.gguf_bytes import write_huge_model
 
 pytestmark = pytest.mark.engine
 
@@ -331,17 +331,10 @@ def test_it_can_be_changed_without_reading_anything_again(
 
 
 def huge(path: Path) -> Path:
-    """A file with holes: a terabyte of weights that takes no room on the disk."""
-    rows = 1 << 33
-    offset = sum(-(-len(tensor.bytes()) // 32) * 32 for tensor in llama_tensors())
-    header = gguf(llama_keys(), [*llama_tensors(), Tensor("blk.0.extra.weight", (32, rows), data=b"", offset=offset)])
-    with path.open("wb") as stream:
-        stream.write(header)
-        try:
-            stream.truncate(len(header) + 4 * 32 * rows)
-        except OSError:
-            pytest.skip("no files with holes here")
-    return path
+    try:
+        return write_huge_model(path)
+    except OSError:
+        pytest.skip("no files with holes here")
 
 
 def refusals(folder: Path, models: Path, good: Path) -> Sequence[tuple[Path, dict[str, Any]]]:

@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 
 from app.core.errors import ErrorKind
-from app.core.events import Embedded, Failed, Finished, Ranked, Unloaded
+from app.core.events import Embedded, Event, Failed, Finished, Ranked, Unloaded
 from app.core.gguf_reader import read_header
 from app.engine.protocol import Embed, Load, Rank, Unload
+from app.engine.worker import encoder
+from app.engine.worker.backend import RequestControl
+from app.engine.worker.llama_backend import LlamaBackend
 from tests.engine.engine_child import EngineChild, user
 from tests.fixtures import tiny_encoder
-from tests.fixtures.gguf_bytes import damaged, gguf, llama_keys, llama_tensors
+from tests.fixtures.gguf_bytes import EMBEDDING, Tensor, damaged, gguf, llama_keys, llama_tensors, write_huge_model
 from tests.fixtures.tiny_encoder import write_bert
 
 pytestmark = pytest.mark.engine
@@ -172,6 +175,20 @@ class TestBesideAChatModel:
         (after,) = vectors(child, path, "the cat")
         assert cosine(before, after) < 0.999
 
+    @pytest.mark.logs_warnings  # llama.cpp's about a vocabulary of 66 tokens
+    def test_a_chat_model_that_nobody_uses_makes_room(
+        self, backend: LlamaBackend, models: Path, encoders: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        events: list[Event] = []
+        for name in ("gemma", "qwen2"):
+            backend.load(Load(1, str(models / f"{name}.gguf"), threads=1), events.append, RequestControl())
+        assert len(backend._models()) == 2
+        monkeypatch.setattr(encoder, "usable_bytes", lambda: 0 if len(backend._models()) > 1 else 1 << 30)
+        backend.embed(Embed(2, str(encoders / "words.gguf"), ("the cat",)), events.append, RequestControl())
+        assert isinstance(events[-1], Embedded)
+        (left,) = backend._models()
+        assert left.info.architecture == "qwen2"
+
 
 class TestRefusals:
     def test_a_chat_model_makes_no_vectors(self, child: EngineChild, models: Path) -> None:
@@ -202,6 +219,25 @@ class TestRefusals:
             error = embed(child, path, ["x"]).error
             assert (error.kind, error.details["path"]) == (kind, str(path))
         vectors(child, encoders / "words.gguf", "still there")
+
+    def test_a_model_larger_than_the_memory(
+        self, child: EngineChild, models: Path, encoders: Path, tmp_path: Path
+    ) -> None:
+        """Refused by its header, before llama.cpp reads anything; what is in use stays."""
+        child.load(models / "qwen2.gguf")
+        classifier = Tensor("cls.weight", (EMBEDDING, EMBEDDING))
+        path = tmp_path / "huge.gguf"
+        for pooling, more in ((tiny_encoder.LAST, ()), (tiny_encoder.RANK, (classifier,))):
+            try:
+                write_huge_model(path, more, llama__pooling_type=pooling)
+            except OSError:
+                pytest.skip("no files with holes here")
+            ask = Rank(0, str(path), "x", ("y",)) if more else Embed(0, str(path), ("x",))
+            error = child.ask(ask).last.error
+            assert (error.kind, error.details["path"]) == (ErrorKind.NOT_ENOUGH_MEMORY, str(path))
+            assert error.integer("needed_bytes") > 1 << 40 > error.integer("free_bytes") > 0
+        vectors(child, encoders / "words.gguf", "the cat")
+        assert isinstance(child.generate([user("one")], max_tokens=2).last, Finished)
 
     @pytest.mark.parametrize("name", ["noise", "decoder"])
     def test_damaged_headers_do_not_end_the_child(

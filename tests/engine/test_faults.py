@@ -27,6 +27,7 @@ from tests.fixtures.gguf_bytes import (
     llama_keys,
     llama_tensors,
     tiny_llama,
+    write_huge_model,
 )
 from tests.fixtures.tiny_gguf import write_endless_model
 
@@ -181,25 +182,14 @@ def test_an_absurd_context_is_refused_at_once_with_figures(driver: EngineDriver,
 
 
 def test_a_model_larger_than_the_memory_is_refused(driver: EngineDriver, tmp_path: Path) -> None:
-    """A file with holes: a terabyte of weights that takes no room on the disk."""
-    path = tmp_path / "huge.gguf"
-    rows = 1 << 33
-    huge = Tensor("blk.0.extra.weight", (32, rows), data=b"", offset=_size(llama_tensors()))
-    header = gguf(llama_keys(), [*llama_tensors(), huge])
-    with path.open("wb") as stream:
-        stream.write(header)
-        try:
-            stream.truncate(len(header) + 4 * 32 * rows)
-        except OSError:
-            pytest.skip("no files with holes here")
+    try:
+        path = write_huge_model(tmp_path / "huge.gguf")
+    except OSError:
+        pytest.skip("no files with holes here")
     failed = driver.load(path)
     assert isinstance(failed, Failed)
     assert failed.error.kind is ErrorKind.NOT_ENOUGH_MEMORY
     assert failed.error.integer("suggested_context_length") == 0
-
-
-def _size(tensors: list[Tensor]) -> int:
-    return sum(-(-len(tensor.bytes()) // 32) * 32 for tensor in tensors)
 
 
 @posix

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from app.core.errors import ErrorKind, UserError
+from app.core.memory import ContextPlan, surrounding_bytes
 from app.engine.worker.backend import RequestControl
 from app.engine.worker.batch import Batch
 from app.engine.worker.binding import AbortCallback, llama
@@ -43,8 +44,10 @@ class Encoder:
     """A loaded embedding or reranking model. For the worker thread."""
 
     def __init__(self, path: Path, purpose: Purpose, engine_log: EngineLog) -> None:
-        """Raises UserError with `path` when the file is no model for this purpose, or does not load."""
+        """Raises UserError with `path` when the file is no model for this purpose, does not fit or does not load."""
         self._facts = inspect_model_file(path, purpose)
+        shape, smallest = self._facts.shape, ContextPlan(_SMALLEST_CONTEXT)
+        self._check_fits(shape.weights_bytes + surrounding_bytes(shape, smallest) + self._needed_bytes(smallest.cells))
         self._engine_log = engine_log
         self._context: Any = None
         self._capacity = 0
@@ -155,10 +158,7 @@ class Encoder:
         capacity = _SMALLEST_CONTEXT
         while capacity < tokens:
             capacity *= 2
-        needed_bytes, free_bytes = self._needed_bytes(capacity), usable_bytes()
-        if needed_bytes > free_bytes:
-            path = str(self._facts.path)
-            raise UserError(ErrorKind.NOT_ENOUGH_MEMORY, path=path, needed_bytes=needed_bytes, free_bytes=free_bytes)
+        self._check_fits(self._needed_bytes(capacity))
         self._close_context()
         parameters = llama.llama_context_default_params()
         parameters.n_ctx = parameters.n_batch = parameters.n_ubatch = capacity
@@ -181,11 +181,16 @@ class Encoder:
 
     def _needed_bytes(self, tokens: int) -> int:
         """More than a context takes: attention as a square for each head, a layer's values, outputs for each token."""
-        heads, width = int(llama.llama_model_n_head(self._model)), int(llama.llama_model_n_embd(self._model))
-        layers = int(llama.llama_model_n_layer(self._model))
-        squares = tokens * tokens * 4 * (heads + 2)
-        rows = tokens * (24 * width + 2 * layers * width + self._vocabulary.size) * 4
+        shape = self._facts.shape
+        squares = tokens * tokens * 4 * (max(shape.heads) + 2)
+        rows = tokens * (24 * shape.embedding + 2 * shape.layers * shape.embedding + shape.vocabulary) * 4
         return squares + rows
+
+    def _check_fits(self, needed_bytes: int) -> None:
+        free_bytes = usable_bytes()
+        if needed_bytes > free_bytes:
+            path = str(self._facts.path)
+            raise UserError(ErrorKind.NOT_ENOUGH_MEMORY, path=path, needed_bytes=needed_bytes, free_bytes=free_bytes)
 
     def _close_context(self) -> None:
         if self._context is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +29,10 @@ class _Kept:
 class Encoders:
     """One model for each purpose, kept until another file is wanted or all are closed."""
 
-    def __init__(self, engine_log: EngineLog) -> None:
+    def __init__(self, engine_log: EngineLog, make_room: Callable[[], None]) -> None:
+        """`make_room` gives back what nobody uses: it is called when a model does not fit."""
         self._engine_log = engine_log
+        self._make_room = make_room
         self._kept: dict[Purpose, _Kept] = {}
 
     def embed(self, request: Embed, emit: Emit, control: RequestControl) -> None:
@@ -59,11 +61,21 @@ class Encoders:
         identity = _identity(path)
         kept = self._kept.get(purpose)
         if kept is None or kept.identity != identity:
-            encoder = Encoder(path, purpose, self._engine_log)  # the former one stays if this fails
-            if kept is not None:
-                kept.encoder.close()
+            try:
+                encoder = Encoder(path, purpose, self._engine_log)  # beside the former one
+            except UserError as error:
+                if error.kind is not ErrorKind.NOT_ENOUGH_MEMORY:
+                    raise
+                self._make_room()
+                self._drop(purpose)
+                encoder = Encoder(path, purpose, self._engine_log)
+            self._drop(purpose)
             kept = self._kept[purpose] = _Kept(identity, encoder)
         return kept.encoder
+
+    def _drop(self, purpose: Purpose) -> None:
+        if (kept := self._kept.pop(purpose, None)) is not None:
+            kept.encoder.close()
 
 
 @contextmanager

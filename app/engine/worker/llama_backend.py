@@ -64,7 +64,7 @@ class LlamaBackend:
     def __init__(self, journal: AttemptJournal, announce: Callable[[Event], None]) -> None:
         """`announce` writes an event about the whole child; the events of requests go where these say."""
         self._engine_log = EngineLog()
-        self._encoders = Encoders(self._engine_log)
+        self._encoders = Encoders(self._engine_log, self._close_parked)
         self._start_report = StartReport()
         self._attempts = DeviceAttempts(journal, self.engine_name, announce, self._held_servers, self._start_report)
         self._servers = self._attempts.servers
