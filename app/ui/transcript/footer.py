@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRect, Qt
+from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QToolTip, QWidget
 
 from app.core.messages import Role
 from app.core.tree import MessageItem
@@ -45,7 +45,7 @@ class Footer(QWidget):
         self._edit = QuietButton(context, self.tr("Edit"), self)
         self._regenerate = QuietButton(context, self.tr("Regenerate"), self)
         self._continue = QuietButton(context, self.tr("Continue"), self)
-        self._figures = QuietLabel(context.style, self)
+        self._figures = QuietButton(context, "", self)
         if is_answer:
             self._copy.setAccessibleName(self.tr("Copy answer"))
             self._regenerate.setAccessibleName(self.tr("Regenerate answer"))
@@ -59,6 +59,7 @@ class Footer(QWidget):
         self._continue.clicked.connect(self._on_continue_clicked)
         self._earlier.clicked.connect(self._on_earlier_clicked)
         self._later.clicked.connect(self._on_later_clicked)
+        self._figures.clicked.connect(self._on_figures_clicked)
         self.set_item(item, is_last=is_last)
 
     def set_item(self, item: MessageItem, *, is_last: bool) -> None:
@@ -81,12 +82,13 @@ class Footer(QWidget):
         self._figures.setVisible(bool(line))
         self._line = line
         self._figures.setAccessibleName(line)
-        self._figures.setToolTip(figures_details(message.usage) if message.usage else "")
+        self._figures.setToolTip(figures_details(message.usage) if message.usage else line)
         self._place()
 
     def tab_stops(self) -> list[QWidget]:
-        """The buttons, in order."""
-        return [button for button in self._row() if isinstance(button, QuietButton)]
+        """The buttons, in order; the figures are the last of them."""
+        figures = [] if self._figures.isHidden() else [self._figures]
+        return [button for button in (*self._row(), *figures) if isinstance(button, QuietButton)]
 
     def _row(self) -> list[QWidget]:
         order = (
@@ -102,12 +104,13 @@ class Footer(QWidget):
             widget.setGeometry(x, 0, width, HEIGHT_PX)
             x += width
         if self.height() > HEIGHT_PX:
-            figures = QRect(PADDING_PX, HEIGHT_PX - 2, self.width() - 2 * PADDING_PX, _FIGURES_PX)
+            room = QRect(0, HEIGHT_PX - 2, self.width(), _FIGURES_PX)
         else:  # in what is left of the row; the tooltip has the rest
-            figures = QRect(x + PADDING_PX, 0, max(0, self.width() - x - 2 * PADDING_PX), HEIGHT_PX)
-        metrics = self._figures.fontMetrics()
-        self._figures.setText(metrics.elidedText(self._line, Qt.TextElideMode.ElideRight, figures.width()))
-        self._figures.setGeometry(figures)
+            room = QRect(x, 0, max(0, self.width() - x), HEIGHT_PX)
+        metrics, padding_px = self._figures.fontMetrics(), 2 * PADDING_PX
+        self._figures.setText(metrics.elidedText(self._line, Qt.TextElideMode.ElideRight, room.width() - padding_px))
+        room.setWidth(min(room.width(), self._figures.sizeHint().width()))
+        self._figures.setGeometry(room)
 
     def _on_copy_clicked(self) -> None:
         self._context.copy_requested.emit(self._id)
@@ -126,6 +129,10 @@ class Footer(QWidget):
 
     def _on_later_clicked(self) -> None:
         self._context.version_requested.emit(self._id, 1)
+
+    def _on_figures_clicked(self) -> None:
+        below = self._figures.mapToGlobal(QPoint(PADDING_PX, self._figures.height()))
+        QToolTip.showText(below, self._figures.toolTip(), self._figures)
 
     # -- Qt
 

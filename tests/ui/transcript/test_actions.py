@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QContextMenuEvent, QGuiApplication
+from PySide6.QtGui import QAccessible, QContextMenuEvent, QGuiApplication
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLabel, QMenu, QPlainTextEdit
+from PySide6.QtWidgets import QApplication, QLabel, QMenu, QPlainTextEdit, QToolTip
 from pytestqt.qtbot import QtBot
 
 from app.core.errors import ErrorKind, UserError
@@ -21,6 +22,7 @@ from tests.ui.transcript.conftest import USAGE, answer, many, question, streamin
 from tests.ui.transcript.driving import all_text, button, click, has_button, hover, row, texts
 
 Settle = Callable[[], None]
+FIGURES = "Testing 1B · 38.3 tokens per second · 0.64 s to first token · 512 tokens in, 230 out"
 
 
 def test_the_last_answer_shows_its_buttons_and_figures(view: TranscriptView) -> None:
@@ -30,11 +32,25 @@ def test_the_last_answer_shows_its_buttons_and_figures(view: TranscriptView) -> 
     assert has_button(last, "Regenerate answer")
     assert not has_button(last, "Continue answer")
     assert not has_button(row(view, "q"), "Edit message")
-    figures = next(label for label in last.findChildren(QLabel) if "tokens per second" in label.accessibleName())
-    assert figures.accessibleName() == (
-        "Testing 1B · 38.3 tokens per second · 0.64 s to first token · 512 tokens in, 230 out"
-    )
+    figures = button(last, FIGURES)
     assert "128 were still in memory" in figures.toolTip()
+
+
+@pytest.mark.parametrize("key", [Qt.Key.Key_Return, Qt.Key.Key_Space])
+def test_the_exact_figures_are_had_by_keyboard_and_screen_reader(view: TranscriptView, key: Qt.Key) -> None:
+    usage = replace(USAGE, drafted_tokens=12, accepted_tokens=7)
+    view.set_items([question("q", "Go"), answer("a", "Yes.", usage=usage)])
+    button(row(view, "a"), "Regenerate answer").setFocus()
+    QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+    figures = QApplication.focusWidget()
+    assert figures is not None
+    assert figures.accessibleName() == FIGURES
+    told = QAccessible.queryAccessibleInterface(figures)
+    assert "7 were right" in told.text(QAccessible.Text.Description)
+    assert not QToolTip.text()
+    QTest.keyClick(figures, key)
+    assert "Guessed ahead: 12 tokens, of which 7 were right" in QToolTip.text()
+    QToolTip.hideText()
 
 
 def test_buttons_ask_for_what_they_say(view: TranscriptView, qtbot: QtBot) -> None:
