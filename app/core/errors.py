@@ -158,6 +158,7 @@ class NoticeKind(StrEnum):
     TEMPLATE_SILENT = "template_silent"  # it never asks for an answer: fallback
     OWN_TEMPLATE_BROKEN = "own_template_broken"  # the person's own: reason, fallback ("file" or a name)
     CONTEXT_REDUCED = "context_reduced"  # wanted, used; failed: what should have fit and did not load before
+    CONTEXT_NOT_GROWN = "context_not_grown"  # wanted, used: a chat needs more, but llama.cpp could not have it
     PLAN_REDUCED = "plan_reduced"  # memory was less than told: wanted_context, used_context, wanted_layers, used_layers
     DRAFT_UNUSED = "draft_unused"
     """The draft model is left out: path, reason ("vocabulary", "memory" with needed_bytes and free_bytes, "recurrent",

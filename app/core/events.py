@@ -37,6 +37,7 @@ class ModelInfo:
     template: str  # "file", "own", or the name of the known template in use
     recurrent: bool = False
     sampling: dict[str, float | int | None] = field(default_factory=dict)  # the file's own suggestions
+    context_length_limit: int = 0  # up to which it grows by itself when a chat needs that, as memory was; 0: not at all
     plan: dict[str, Any] = field(default_factory=dict)  # `core.plan.EnginePlan` as JSON, with used_bytes per device
 
 
@@ -253,6 +254,17 @@ class ModelLost:
 
 
 @dataclass(frozen=True, slots=True)
+class ContextGrown:
+    """The context of the loaded model has become longer by itself, for a chat that needs it; what was read stays.
+
+    `request_id` is 0: it is about the whole child.
+    """
+
+    request_id: int
+    model: ModelInfo
+
+
+@dataclass(frozen=True, slots=True)
 class Unloaded:
     """Answer to an unload request."""
 
@@ -288,6 +300,7 @@ Event = (
     | DevicesListed
     | TemplateChecked
     | ModelLost
+    | ContextGrown
     | Unloaded
     | Failed
 )

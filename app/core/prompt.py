@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -48,17 +48,27 @@ def prompt_limit(context_tokens: int, max_tokens: int) -> int:
     return context_tokens - min(max_tokens or _ANSWER_TOKENS, context_tokens // 4)
 
 
+def longer_lengths(context_tokens: int, longest_tokens: int) -> Iterator[int]:
+    """Twice the length of a context, twice that ..., and the longest in the end."""
+    while context_tokens < longest_tokens:
+        context_tokens = min(2 * context_tokens, longest_tokens)
+        yield context_tokens
+
+
 def fit_messages(
     messages: Sequence[M],
     limit_tokens: int,
     count: Callable[[Sequence[M]], int],
     first_visible_id: str | None = None,
+    make_room: Callable[[int, int], int] | None = None,
 ) -> Fit[M]:
     """Let the oldest exchanges fall out until the prompt fits.
 
     System messages at the beginning always stay. An exchange is a person's message with what follows it up to the
     next. The cut stays at `first_visible_id`, where it was the last time, as long as that fits; a new cut leaves the
     context at most three quarters full. `count` gives the tokens of a prompt; more messages must not count less.
+    `make_room` is asked before a new cut: it gets how long the prompt is as a whole and how long at least, and returns
+    what the limit is then.
     Raises UserError(PROMPT_TOO_LONG) when even the last exchange is too long, EMPTY_PROMPT when there is none.
     """
     head_length = next((i for i, m in enumerate(messages) if m.role is not Role.SYSTEM), len(messages))
@@ -80,6 +90,10 @@ def fit_messages(
     has_grown = old_cut > 0 and tokens_from(old_cut) < limit_tokens * _GROWN_SHARE
     if not has_grown and tokens_from(old_cut) <= limit_tokens:
         return fit_from(old_cut)
+    if make_room is not None and (limit := make_room(tokens_from(0), tokens_from(cuts[-1]))) > limit_tokens:
+        limit_tokens, has_grown = limit, True
+        if tokens_from(0) <= limit_tokens:
+            return fit_from(0)
     candidates = cuts if has_grown else cuts[cuts.index(old_cut) :]
     budget = int(limit_tokens * _KEPT_SHARE)
     found = bisect_left(candidates, True, key=lambda cut: tokens_from(cut) <= budget)

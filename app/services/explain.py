@@ -68,6 +68,12 @@ def explain_notice(kind: NoticeKind, details: dict[str, object]) -> str:
                 "The context length is {0} tokens instead of {1}: more does not fit into memory now.",
             )
             return words.format(number(details.get("used")), number(details.get("wanted")))
+        case NoticeKind.CONTEXT_NOT_GROWN:
+            words = translate(
+                "Explain",
+                "There was not enough memory to let the model see {0} tokens at once. It goes on seeing {1}.",
+            )
+            return words.format(number(details.get("wanted")), number(details.get("used")))
         case NoticeKind.PLAN_REDUCED:
             return _plan_reduced(details)
         case NoticeKind.DRAFT_UNUSED:

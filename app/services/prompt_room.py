@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.core.errors import ErrorKind, UserError
 from app.core.events import ModelInfo
-from app.core.prompt import prompt_limit
+from app.core.prompt import longer_lengths, prompt_limit
 
 
 def with_way_out(error: UserError, model: ModelInfo | None, *, is_continued: bool = False) -> UserError:
@@ -25,7 +25,5 @@ def longer_context(tokens: int, model: ModelInfo) -> int:
 
     At most what the model was trained for; 0 where that is too short as well.
     """
-    length, trained = model.context_length, model.context_length_trained
-    while length < trained and prompt_limit(length, 0) < tokens:
-        length = min(2 * length, trained)
-    return length if length > model.context_length and prompt_limit(length, 0) >= tokens else 0
+    lengths = longer_lengths(model.context_length, model.context_length_trained)
+    return next((length for length in lengths if prompt_limit(length, 0) >= tokens), 0)

@@ -108,6 +108,11 @@ class EngineChild:
     def generate(self, messages: Sequence[ChatMessage], **fields: Any) -> Run:
         return self.ask(Generate(0, tuple(messages), **fields))
 
+    @property
+    def announced(self) -> list[Any]:
+        """What came beside the requests that were collected, about the whole child."""
+        return self._set_aside[0].events
+
     def wait_for(self, kind: type) -> Any:
         """Skip to the next event of a kind."""
         while not isinstance(event := self.next_event(), kind):

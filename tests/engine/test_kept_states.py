@@ -352,15 +352,15 @@ def test_a_state_serves_only_what_it_was_made_by(
     assert found == (length - 1 if differs_in == "nothing" else 0)
 
 
-def raises(error: UserError) -> Callable[[int], EnginePlan]:
-    def refuse(length: int) -> EnginePlan:
+def raises(error: UserError) -> Callable[[int, int], EnginePlan]:
+    def refuse(length: int, copies_bytes: int) -> EnginePlan:
         raise error
 
     return refuse
 
 
-def gives(plan: EnginePlan) -> Callable[[int], EnginePlan]:
-    return lambda length: plan
+def gives(plan: EnginePlan) -> Callable[[int, int], EnginePlan]:
+    return lambda length, copies_bytes: plan
 
 
 @KINDS

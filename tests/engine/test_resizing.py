@@ -54,7 +54,7 @@ _kept: list[Any] = []  # the library calls what is in them as long as it lives
 def opened(path: Path, log: EngineLog, context_length: int = 0, **fields: Any) -> LoadedModel:
     events: list[Event] = []
     request = Load(1, str(path), context_length, threads=1, **fields)
-    model, _ = load_model(request, events.append, RequestControl(), log, RpcServers(frozenset), lambda: None)
+    model, _ = load_model(request, events.append, RequestControl(), log, RpcServers(frozenset), {}, lambda: None)
     return model
 
 
@@ -77,6 +77,11 @@ def decode(model: LoadedModel, sequence: int, tokens: Sequence[int], first_posit
     return list(logits.contents)
 
 
+def resized(model: LoadedModel, context_length: int, order: Sequence[int] = ()) -> dict[int, int]:
+    """Where the sequences are afterwards."""
+    return model.resize(model.planned_resize(context_length, order))
+
+
 def go_on(model: LoadedModel, sequence: int, position: int) -> list[float]:
     return decode(model, sequence, [40, 41], position)
 
@@ -91,7 +96,7 @@ def test_all_conversations_go_on_as_before(engine_log: RecordingLog, models: Pat
         for sequence, tokens in texts.items():
             decode(model, sequence, tokens)
         if resized_to:
-            assert model.resize(resized_to) == {0: 0, 1: 1, 2: 2}
+            assert resized(model, resized_to) == {0: 0, 1: 1, 2: 2}
             assert model.context_length == resized_to
             assert model.plan_details["context_length"] == resized_to
         for sequence, tokens in texts.items():
@@ -108,7 +113,7 @@ def test_quantized_caches_move_too(engine_log: RecordingLog, tmp_path: Path, cac
     model = opened(path, engine_log, 256, cache_type=cache_type)
     decode(model, 1, range(30, 130))
     before = model.context
-    assert model.resize(1024) == {1: 1}
+    assert resized(model, 1024) == {1: 1}
     assert model.context != before or model.context_length == 1024
     go_on(model, 1, 100)
     model.close()
@@ -118,7 +123,7 @@ def test_what_no_longer_fits_is_let_go(engine_log: RecordingLog, models: Path) -
     model = opened(models / "llama-3.gguf", engine_log, 512)
     decode(model, 0, range(30, 130))
     decode(model, 1, [*range(30, 180), *range(30, 180)])
-    assert model.resize(256) == {0: 0}
+    assert resized(model, 256) == {0: 0}
     memory = llama.llama_get_memory(model.context)
     assert llama.llama_memory_seq_pos_max(memory, 1) == -1
     go_on(model, 0, 100)
@@ -140,8 +145,8 @@ def test_the_most_important_go_to_the_first_places(engine_log: RecordingLog, tmp
             decode(model, sequence, range(30 + sequence, 80 + sequence))
         replan = model.replan
         assert replan is not None
-        model.replan = lambda length, replan=replan, count=sequences: replace_sequences(replan(length), count)
-        kept = model.resize(512, order=[2, 0])
+        model.replan = lambda *wanted, replan=replan, count=sequences: replace_sequences(replan(*wanted), count)
+        kept = resized(model, 512, [2, 0])
         assert kept == ({0: 0, 1: 1, 2: 2} if sequences == 4 else {2: 0, 0: 1})
         assert model.sequences == sequences
         for was, now in kept.items():
@@ -157,7 +162,7 @@ def test_a_length_that_does_not_fit_changes_nothing(engine_log: RecordingLog, tm
     model = opened(path, engine_log, 256)
     decode(model, 0, range(30, 80))
     with pytest.raises(UserError) as caught:
-        model.resize(1_900_000_000)
+        resized(model, 1_900_000_000)
     assert caught.value.kind is ErrorKind.NOT_ENOUGH_MEMORY
     assert model.context_length == 256
     go_on(model, 0, 50)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from app.core.errors import UserError
-from app.core.events import Failed, Finished, FinishReason, PromptProgress
+from app.core.errors import NoticeKind, UserError
+from app.core.events import Failed, Finished, FinishReason, Notice, PromptProgress
 from app.core.messages import Usage
 from app.engine.worker.backend import Emit, RequestControl
 from app.engine.worker.sampler import SamplerChain
@@ -65,6 +66,7 @@ class Answer:
         self._pending: list[int] = []
         self._completion_tokens = self._drafted_tokens = self._accepted_tokens = 0
         self._first_token_ms = 0.0
+        self._has_asked = False  # for more room
         self._started = time.perf_counter()
         self._read_at: float | None = None
         self._speed = _Speed(self._started)
@@ -178,6 +180,32 @@ class Answer:
         if self._limits.max_tokens:
             room = min(room, self._limits.max_tokens - self._completion_tokens - 1)
         return self._speculation.guess(self.sequence.tokens, token, max(room, 0))
+
+    # -- the room in the context
+
+    @property
+    def needs_room(self) -> bool:
+        """Whether it may fill the context with what is decoded next. Said once: an answer that never ends must."""
+        tokens = len(self.sequence.tokens) + len(self._pending)
+        if self._has_asked or self.is_reading or tokens < self._limits.context_tokens:
+            return False
+        self._has_asked = True
+        return True
+
+    def move(self, sequence: ContextSequence | None, context_tokens: int) -> None:
+        """Go on in another context; without a sequence what was read is lost, and the answer ends as far as it is."""
+        if sequence is None:
+            self.finish(FinishReason.CONTEXT_FULL)
+            return
+        if self._speculation is not None and sequence.number != self.sequence.number:
+            self._speculation.close()  # it has the place that belongs to the number
+            self._speculation = None
+        self.sequence = sequence
+        self._limits = replace(self._limits, context_tokens=context_tokens)
+
+    def notice(self, kind: NoticeKind, details: dict[str, Any]) -> None:
+        """Tell something that does not stop it."""
+        self._emit(Notice(self._request_id, kind, details))
 
     # -- the end
 

@@ -72,6 +72,16 @@ class ConversationMemory:
         sequence.touch()
         return sequence
 
+    def known_length(self, tokens: Sequence[int]) -> int:
+        """How much of a prompt need not be read, wherever it lies."""
+        free = (each.reusable(tokens) for each in self._sequences if not each.is_busy)
+        best = max(0, *free, *(self._usable(kept, tokens) for kept in self._kept.values()))
+        if self._store is not None and self._key is not None:
+            found = self._store.find(self._key, tokens, can_cut=self._can_cut_states, better_than=best)
+            if found is not None:
+                best = found.shared_tokens
+        return best
+
     def tail_of(self, conversation_id: str, tokens: Sequence[int]) -> Sequence[int]:
         """What the sequence holds that would be taken for this prompt: the model's own tokens of an earlier answer."""
         return self._choose(conversation_id, tokens).tokens
@@ -115,9 +125,17 @@ class ConversationMemory:
                 sequence.clear()
 
     @property
-    def by_use(self) -> list[int]:
-        """The numbers of the sequences, the one that was used last first."""
-        return [each.number for each in sorted(self._sequences, key=lambda each: each.used_at, reverse=True)]
+    def busy_count(self) -> int:
+        """How many sequences have an answer that goes on."""
+        return sum(1 for sequence in self._sequences if sequence.is_busy)
+
+    def by_importance(self, conversation_id: str = "") -> list[int]:
+        """The numbers of the sequences: the busy ones, that of this conversation, then the one that was used last."""
+
+        def importance(sequence: ContextSequence) -> tuple[bool, bool, float]:
+            return sequence.is_busy, sequence.conversation_id == conversation_id, sequence.used_at
+
+        return [each.number for each in sorted(self._sequences, key=importance, reverse=True)]
 
     def copies(self) -> dict[int, SavedSequence]:
         """What llama.cpp would lose of sliding windows when the context is replaced, by sequence; for `move`."""
@@ -126,13 +144,22 @@ class ConversationMemory:
         filled = [sequence for sequence in self._sequences if sequence.tokens]
         return {each.number: saved for each in filled if (saved := _copy_of(each)) is not None}
 
-    def move(self, model: LoadedModel, places: Mapping[int, int], copies: Mapping[int, SavedSequence]) -> None:
-        """Go on in another context of the model, where sequence n is now `places[n]`; the others were lost."""
+    def move(
+        self, model: LoadedModel, places: Mapping[int, int], copies: Mapping[int, SavedSequence]
+    ) -> dict[int, ContextSequence]:
+        """Go on in another context of the model, where sequence n is now `places[n]`; the others were lost.
+
+        Returns what stands for each of the former sequences that is whole.
+        """
         former, self._sequences = self._sequences, _sequences_of(model)
         self._note_positions(model)
+        moved = {}
         for sequence in former:
             if sequence.number in places:
-                self._sequences[places[sequence.number]].continue_from(sequence, copies.get(sequence.number))
+                now = self._sequences[places[sequence.number]]
+                if now.continue_from(sequence, copies.get(sequence.number)):
+                    moved[sequence.number] = now
+        return moved
 
     def forget_all(self) -> None:
         """Nothing that was read counts any more: the model computes otherwise from now on."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from app.core.errors import ErrorKind, NoticeKind, UserError
 from app.core.events import (
     Adapted,
+    ContextGrown,
     Counted,
     DevicesListed,
     Event,
@@ -63,6 +64,7 @@ class LlamaBackend:
 
     def __init__(self, journal: AttemptJournal, announce: Callable[[Event], None]) -> None:
         """`announce` writes an event about the whole child; the events of requests go where these say."""
+        self._announce = announce
         self._engine_log = EngineLog()
         self._encoders = Encoders(self._engine_log, self._close_parked)
         self._start_report = StartReport()
@@ -140,6 +142,7 @@ class LlamaBackend:
         try:
             session.begin(request, emit, control)
         finally:
+            self._close_lost()
             if not self.is_answering:
                 self._attempts.end_answers()
 
@@ -150,6 +153,7 @@ class LlamaBackend:
     def step(self) -> None:
         if self._session is not None:
             self._session.step()
+            self._close_lost()
             if not self.is_answering:
                 self._attempts.end_answers()
 
@@ -268,7 +272,18 @@ class LlamaBackend:
                 self._close_models()
                 emit(ModelLost(request.id))
             raise UserError(error.kind, **{"path": request.path, **error.details}) from None
+        loaded.session.growth.on_grown = None
         self._current = replace(loaded, request=request)
+
+    def _tell_grown(self) -> None:
+        if self._current is not None:
+            self._announce(ContextGrown(0, self._current.info))
+
+    def _close_lost(self) -> None:
+        """Let go of a model whose context could not be had again when it was to grow."""
+        if self._session is not None and self._session.model.context is None:
+            self._close_models()
+            self._announce(ModelLost(0))
 
     def _open_store(self, request: Load) -> StateStore | None:
         """The store for states of conversations that a load asks for."""
@@ -319,6 +334,8 @@ class LlamaBackend:
             metadata = {key: model.metadata(key) for key in METADATA_KEYS}
             found = {key: value for key, value in metadata.items() if value is not None}
             session = Session(model, suggested_sampling(found), self._open_store(request), emit, request)
+            if request.context_length <= 0:
+                session.growth.on_grown = self._tell_grown
             if control.is_stopped:
                 raise LoadCancelledError
             _adapt(session, request, emit)

@@ -18,15 +18,15 @@ from app.core.plan import DeviceShare, EnginePlan, Placement
 from app.core.planner import BATCH_TOKENS, OUTPUT_TOKENS
 from app.engine.worker.adapters import AdapterSet
 from app.engine.worker.affinity import bound_cores
-from app.engine.worker.binding import ggml_function, has_small_attention, llama
+from app.engine.worker.binding import has_small_attention, llama
 from app.engine.worker.engine_log import EngineLog
 from app.engine.worker.inspection import tensors_of
 from app.engine.worker.nextn_functions import keep_states
-from app.engine.worker.rpc_devices import device_handle
 from app.engine.worker.state_streams import StreamsError, with_streams
 from app.engine.worker.thread_pool import ThreadPool, make_thread_pool
 from app.engine.worker.threads import reading_threads
 from app.engine.worker.vocabulary import Vocabulary
+from app.engine.worker.weight_placement import place_weights
 
 __all__ = ["BATCH_TOKENS", "OUTPUT_TOKENS", "ContextSettings", "LoadCancelledError", "LoadedModel"]
 
@@ -64,6 +64,14 @@ class _SequenceState:
 _EMPTY = _SequenceState(0, None)
 
 
+@dataclass(frozen=True, slots=True)
+class Resizing:
+    """How a context gets another length: its plan, and the sequences that are carried over, most important first."""
+
+    plan: EnginePlan
+    kept: tuple[int, ...]
+
+
 class LoadedModel:
     """Owns a `llama_model` and, most of the time, a `llama_context`."""
 
@@ -99,8 +107,10 @@ class LoadedModel:
         self.used: tuple[DeviceShare, ...] = ()  # what the plan's shares turned out to be
         self.settings: ContextSettings | None = None
         self._adapters: AdapterSet | None = None
-        self.replan: Callable[[int], EnginePlan] | None = None
-        """Plans another context length for the model as it is, or raises UserError(NOT_ENOUGH_MEMORY). See `resize`."""
+        self.replan: Callable[[int, int], EnginePlan] | None = None
+        """Plans another context length for the model as it is, beside so many bytes of copies that are made meanwhile.
+
+        Raises UserError(NOT_ENOUGH_MEMORY). See `planned_resize`."""
         self.has_heads = with_heads
         engine_log.buffers.clear()
         self.handle = self._read(on_progress, placement)
@@ -127,7 +137,7 @@ class LoadedModel:
         parameters = llama.llama_model_default_params()
         parameters.progress_callback = progress
         parameters.load_mtp = self.has_heads
-        kept = _place(parameters, placement, self.gpus)
+        kept = place_weights(parameters, placement, self.gpus)
         handle = llama.llama_model_load_from_file(os.fsencode(self.path), parameters)
         del kept
         if not handle:
@@ -173,7 +183,7 @@ class LoadedModel:
             keep_states(self.context)
         self.settings = settings
         self.context_length = int(llama.llama_n_ctx_seq(self.context))
-        self.has_long_positions = self.context_length > self._short_positions_tokens
+        self.has_long_positions = self.has_long_positions_at(self.context_length)
         self.sequences = int(llama.llama_n_seq_max(self.context))
         self.cache_type = plan.cache_type
         self.batch_tokens = int(llama.llama_n_batch(self.context))
@@ -217,30 +227,55 @@ class LoadedModel:
         if self.settings is not None and self.context is None:
             self.open_context(self.settings)
 
-    def resize(self, context_length: int, order: Sequence[int] = ()) -> dict[int, int]:
+    def planned_resize(self, context_length: int, order: Sequence[int] = (), needed: int = 0) -> Resizing:
+        """How the context could have another length; nothing is changed.
+
+        There may be fewer sequences afterwards, or no memory to copy all of them: `order` names those that matter, most
+        important first, of which the first `needed` must have a place and be carried over.
+        Raises UserError (NOT_ENOUGH_MEMORY, or LOAD_FAILED when there is no context).
+        """
+        if self.context is None or self.replan is None:
+            raise UserError(ErrorKind.LOAD_FAILED, path=str(self.path), reason="no context")
+        sizes = {each: self._state_bytes(each) for each in dict.fromkeys((*order, *range(self.sequences)))}
+        kept = [each for each, size in sizes.items() if size]
+        least = sum(1 for each in order[:needed] if sizes[each])
+        while True:
+            try:
+                plan = self.replan(context_length, sum(sizes[each] for each in kept))
+            except UserError:
+                if len(kept) <= least:
+                    raise
+                kept.pop()
+                continue
+            if plan.context.sequences < needed:
+                raise UserError(ErrorKind.NOT_ENOUGH_MEMORY, context_length=context_length)
+            return Resizing(plan, tuple(kept))
+
+    def has_long_positions_at(self, context_length: int) -> bool:
+        """What `has_long_positions` would be in a context of this length."""
+        return context_length > self._short_positions_tokens
+
+    def resize(self, resizing: Resizing) -> dict[int, int]:
         """Make the context longer or shorter without losing what was read.
 
-        There may be fewer sequences afterwards: `order` names those that matter, most important first. Returns where
-        each that was kept is now, by where it was; all others are empty. None is kept where `has_long_positions`
-        changes. Nothing may be decoding. Before a kept one goes on, its last token must be decoded again: logits are no
-        part of it.
+        Returns where each sequence that was kept is now, by where it was; all others are empty. None is kept where
+        `has_long_positions` changes. Nothing may be decoding. Before a kept one goes on, its last token must be decoded
+        again, or the next one: logits are no part of it.
 
-        Raises UserError (NOT_ENOUGH_MEMORY, LOAD_FAILED) with the context as it was, or, if even that cannot be had
-        again, without a context.
+        Raises UserError(LOAD_FAILED) with the context as it was, or, if even that cannot be had again, without one.
         """
-        former = self.settings
-        if former is None or self.context is None or self.replan is None:
-            raise UserError(ErrorKind.LOAD_FAILED, path=str(self.path), reason="no context")
-        plan = self.replan(context_length)
-        states = {sequence: self._state(sequence) for sequence in range(self.sequences)}
+        former, sequences = self.settings, self.sequences
+        assert former is not None
+        states = {sequence: self._state(sequence) for sequence in resizing.kept}
         same_places = {sequence: sequence for sequence in states}
         had_long_positions = self.has_long_positions
+        plan = resizing.plan
         self.close_context()
         try:
             self.open_context(ContextSettings.of(plan))
         except UserError:
             self.open_context(former)
-            self._restore(states, same_places)
+            self._restore(states, same_places, sequences)
             raise
         now_used = self._engine_log.buffers.used_shares(plan.shares)
         self.plan = plan
@@ -250,11 +285,15 @@ class LoadedModel:
         )
         if self.has_long_positions != had_long_positions:
             return {}
-        if self.sequences >= len(states):
-            return self._restore(states, same_places)
-        most_important = dict.fromkeys((*order, *states))
-        filled = [sequence for sequence in most_important if states.get(sequence, _EMPTY).tokens]
-        return self._restore(states, {was: now for now, was in enumerate(filled)})
+        if self.sequences >= sequences:
+            return self._restore(states, same_places, sequences)
+        return self._restore(states, {was: now for now, was in enumerate(resizing.kept)}, sequences)
+
+    def _state_bytes(self, sequence: int) -> int:
+        """What a copy of a sequence takes; 0 of an empty one."""
+        if llama.llama_memory_seq_pos_max(llama.llama_get_memory(self.context), sequence) < 0:
+            return 0
+        return int(llama.llama_state_seq_get_size(self.context, sequence))
 
     def _state(self, sequence: int) -> _SequenceState:
         """Everything that was computed for a sequence."""
@@ -266,16 +305,19 @@ class LoadedModel:
         written = llama.llama_state_seq_get_data(self.context, data, size, sequence)
         return _SequenceState(tokens, data) if written == size else _EMPTY
 
-    def _restore(self, states: dict[int, _SequenceState], places: dict[int, int]) -> dict[int, int]:
-        """Put back what fits, each in its place; returns the places of those that are whole again."""
+    def _restore(self, states: dict[int, _SequenceState], places: dict[int, int], before: int) -> dict[int, int]:
+        """Put back what fits, each in its place; returns the places of those that are whole again.
+
+        `before`: how many sequences there were.
+        """
         kept = {}
         for was, now in places.items():
             state = states[was]
             if not state.tokens or now >= self.sequences or state.tokens > self.context_length:
                 continue
             data = state.data
-            if self.sequences != len(states):
-                data = _with_streams(data, len(states), self.sequences)
+            if self.sequences != before:
+                data = _with_streams(data, before, self.sequences)
             if llama.llama_state_seq_set_data(self.context, data, len(data), now) == len(data):
                 kept[was] = now
             else:
@@ -360,26 +402,3 @@ def _with_streams(data: Any, before: int, after: int) -> Any:
         log.warning("a conversation cannot be moved: %s", error)
         return data
     return (ctypes.c_uint8 * len(changed)).from_buffer_copy(changed)
-
-
-class _BufferOverride(ctypes.Structure):
-    """llama.h: struct llama_model_tensor_buft_override."""
-
-    _fields_ = (("pattern", ctypes.c_char_p), ("buffer_type", ctypes.c_void_p))
-
-
-def _place(parameters: Any, placement: Placement, gpus: tuple[str, ...]) -> list[Any]:
-    """Tell llama.cpp what lies where; returns what must live until the model is loaded."""
-    devices = (ctypes.c_void_p * (len(gpus) + 1))(*map(device_handle, gpus), None)
-    split = (ctypes.c_float * llama.llama_max_devices())(*map(float, placement.tensor_split))
-    parameters.devices = ctypes.cast(devices, ctypes.c_void_p)
-    parameters.n_gpu_layers = placement.gpu_layers
-    parameters.tensor_split = split
-    if not placement.host_experts or not gpus:
-        return [devices, split]
-    layers = "|".join(map(str, range(placement.host_experts)))
-    pattern = rf"^blk\.({layers})\.ffn_(up|down|gate|gate_up)_(ch)?exps\.".encode()
-    host_buffers = ggml_function("ggml_backend_cpu_buffer_type", ctypes.c_void_p)()
-    overrides = (_BufferOverride * 2)(_BufferOverride(pattern, host_buffers), _BufferOverride(None, None))
-    parameters.tensor_buft_overrides = ctypes.cast(overrides, ctypes.c_void_p)
-    return [devices, split, overrides]

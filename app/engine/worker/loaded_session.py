@@ -84,6 +84,7 @@ class LoadedSession:
             template=session.chat_format.name,
             recurrent=model.is_recurrent,
             sampling=session.suggested,
+            context_length_limit=session.growth.limit,
             plan={**model.plan_details, **draft, **({"adapters": adapters} if model.adapters else {})},
         )
 

@@ -230,10 +230,13 @@ class _Loader:
         self._history.record(shape, plan, used, self._factors)
         model.plan, model.used = plan, used
 
-        def replan(context_length: int) -> EnginePlan:
-            present = model.plan or plan
-            held = {share.device: share.context_bytes for share in present.shares}
-            resized = resized_plan(shape, present, self._survey().with_free(held), context_length)
+        def replan(context_length: int, copies_bytes: int) -> EnginePlan:
+            present, machine = model.plan or plan, self._survey()
+            if copies_bytes > machine.free_bytes:  # they are made before the present context is given back
+                machine = machine.with_free({HOST: -machine.free_bytes})
+            else:
+                machine = machine.with_free(_held_bytes(model)).with_free({HOST: -copies_bytes})
+            resized = resized_plan(shape, present, machine, context_length)
             return replace(resized, is_reduced=present.is_reduced)
 
         model.replan = replan

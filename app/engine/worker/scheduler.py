@@ -97,6 +97,24 @@ class Scheduler:
         with self._lock:
             return self._take_over()
 
+    @property
+    def answers(self) -> list[Answer]:
+        """Those that go on."""
+        return self._going_on()
+
+    @contextmanager
+    def moving(self) -> Iterator[None]:
+        """Let go of the context, which may be replaced meanwhile (see `use`); no stop ends an answer in this time."""
+        with self._lock:
+            self._abort.release(self._context)
+            yield
+
+    def use(self, context: int) -> None:
+        """Go on in another context of the same model. Only while `moving`."""
+        self._context = context
+        self._tuner = ThreadTuner(llama.llama_n_threads(context))
+        self._reading_threads = llama.llama_n_threads_batch(context)
+
     def close(self) -> None:
         """End what is still going on, and let go of the context, which may go on under another."""
         with self._lock:

@@ -157,22 +157,24 @@ class ContextSequence:
         self.mark()
         return True
 
-    def continue_from(self, other: ContextSequence, saved: SavedSequence | None = None) -> None:
+    def continue_from(self, other: ContextSequence, saved: SavedSequence | None = None) -> bool:
         """Stand for what `other` stood for in a context that was replaced; the memory here has been filled already.
 
         `saved`: a copy of the other, which has more of sliding windows than the memory was filled with.
+        False when something was lost on the way: then this is empty.
         """
         if llama.llama_memory_seq_pos_max(self._memory, self.number) != len(other.tokens) - 1:
             self.clear()
-            return
+            return False
         if saved is None:
             self.tokens = other.tokens
             self._checkpoints = other._checkpoints
             self._note_losses()
         elif not self.restore(saved):
-            return
+            return False
         self.conversation_id, self.used_at = other.conversation_id, other.used_at
-        self.saved_length = other.saved_length
+        self.saved_length, self.is_busy = other.saved_length, other.is_busy
+        return True
 
     def copy_from(self, other: ContextSequence, length: int) -> None:
         """Take over the first `length` tokens of another sequence; the sequence is empty if that fails."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from app.core.adapter import Adapter
 from app.core.architectures import LAST_TOKEN_ALONE_ARCHITECTURES, SILENT_TOKENS
 from app.core.errors import ErrorKind, NoticeKind, UserError
-from app.core.events import Notice, PromptStarted
+from app.core.events import FinishReason, Notice, PromptStarted
 from app.core.messages import Role
 from app.core.prompt import fit_messages, prompt_limit
 from app.core.reasoning import ReasoningMarks
@@ -20,6 +21,7 @@ from app.engine.protocol import ChatMessage, Generate, Load
 from app.engine.worker.answer import Answer, AnswerLimits
 from app.engine.worker.backend import Emit, RequestControl
 from app.engine.worker.binding import engine_version, llama
+from app.engine.worker.context_growth import ContextGrowth
 from app.engine.worker.conversation_format import ConversationFormat
 from app.engine.worker.conversation_memory import ConversationMemory
 from app.engine.worker.format_choice import FormatChoice
@@ -99,6 +101,7 @@ class Session:
         self._silencing = dict.fromkeys(map(str, SILENT_TOKENS.get(self._architecture, ())), _SILENT_BIAS)
         name = f"{model.metadata('general.name') or ''} {model.path.stem}"
         self._formats = FormatChoice(model.vocabulary, model.template, name)
+        self.growth = ContextGrowth(model, self.resize)
         self.use_template(request, emit)
 
     def use_template(self, request: Load, emit: Emit) -> None:
@@ -124,6 +127,11 @@ class Session:
 
     def step(self) -> None:
         """Go on with the answers."""
+        full = self.model.context_length
+        for answer in self._scheduler.answers if self._scheduler is not None else ():
+            if answer.needs_room:
+                with suppress(UserError):  # the answers have ended then
+                    self.growth.grow(lambda length: length > full, answer.notice, self._busy_count)
         if self._scheduler is not None and self._memory is not None:
             for answer in self._scheduler.step():
                 self._memory.release(answer.sequence)
@@ -162,26 +170,34 @@ class Session:
         # What its guesses are worth is much the same for all answers.
         self._draft_control = AdaptiveControl(DecodeTimes(keeps_slope=True), has_shadow=False)
 
-    def resize(self, context_length: int) -> None:
-        """Make the context longer or shorter; what was read stays read as far as it fits.
+    def resize(self, context_length: int, conversation_id: str = "", needed: int = 0) -> None:
+        """Make the context longer or shorter; what was read stays read as far as it fits, and answers go on.
 
+        If not all can stay, the answers' are kept first, then what was read of this conversation, then what was used
+        last; `needed`: how many of these must have a place.
         Raises UserError, with the context as it was, or without one.
         """
-        memory = self._memory
-        if self._scheduler is not None:
-            self._scheduler.close()
-        self._scheduler = self._memory = None
-        if memory is not None:
-            memory.save()
-        by_use = memory.by_use if memory is not None else []
-        copies = memory.copies() if memory is not None else {}
-        places = {number: number for number in by_use}
-        try:
-            places = self.model.resize(context_length, by_use)
-        finally:  # also in the context as it was, which may have been made anew
-            if memory is not None and self.model.context is not None:
-                memory.move(self.model, places, copies)
-                self._memory = memory
+        memory, scheduler = self._memory, self._scheduler
+        order = memory.by_importance(conversation_id) if memory is not None else []
+        resizing = self.model.planned_resize(context_length, order, needed)
+        if memory is None or scheduler is None:
+            self.model.resize(resizing)
+            return
+        memory.save()
+        copies, places = memory.copies(), {number: number for number in order}
+        with scheduler.moving():
+            try:
+                places = self.model.resize(resizing)
+            finally:  # also in the context as it was, which has been made anew
+                if self.model.context is not None:
+                    moved = memory.move(self.model, places, copies)
+                    scheduler.use(self.model.context)
+                    for answer in scheduler.answers:
+                        answer.move(moved.get(answer.sequence.number), self.model.context_length)
+                else:
+                    for answer in scheduler.answers:
+                        answer.finish(FinishReason.CONTEXT_FULL)
+                    self._memory = self._scheduler = None
 
     def close_context(self) -> None:
         """Give the context back, and the draft model; what the context held is kept if it can be."""
@@ -299,7 +315,7 @@ class Session:
     def _prompt(self, request: Generate, emit: Emit) -> _Prompt:
         """The prompt by the file's template, or by a known one where that fails on these messages."""
         try:
-            return self._prompt_by(self.chat_format, request)
+            return self._prompt_by(self.chat_format, request, emit)
         except TemplateError as error:
             fallback = self._formats.fallback()
             if self.chat_format.name == fallback.name:
@@ -307,19 +323,40 @@ class Session:
             log.warning("the chat template failed: %s", error)
             kind = NoticeKind.OWN_TEMPLATE_BROKEN if self.chat_format.name == OWN else NoticeKind.TEMPLATE_BROKEN
             emit(Notice(request.id, kind, {"reason": str(error), "fallback": fallback.name}))
-            return self._prompt_by(fallback, request)
+            return self._prompt_by(fallback, request, emit)
 
-    def _prompt_by(self, chat_format: ConversationFormat, request: Generate) -> _Prompt:
+    def _prompt_by(self, chat_format: ConversationFormat, request: Generate, emit: Emit) -> _Prompt:
         rendered: dict[int, tuple[list[int], ReasoningMarks | None]] = {}  # by number of messages
 
         def count(messages: Sequence[ChatMessage]) -> int:
             rendered[len(messages)] = chat_format.tokenize(messages, request.continue_last)
             return len(rendered[len(messages)][0])
 
-        limit = prompt_limit(self.model.context_length, request.max_tokens)
-        fit = fit_messages(request.messages, limit, count, request.first_visible_id)
+        def limit(context_length: int) -> int:
+            return prompt_limit(context_length, request.max_tokens)
+
+        present = limit(self.model.context_length)
+
+        def make_room(whole: int, least: int) -> int:
+            # Who would have to wait for long is answered without the beginning of the conversation.
+            unread = whole - self._open()[0].known_length(rendered[len(request.messages)][0])
+            wanted = whole if unread <= present else least
+            self.growth.grow(
+                lambda length: limit(length) >= wanted,
+                lambda kind, details: emit(Notice(request.id, kind, details)),
+                self._busy_count,
+                request.conversation_id,
+                places=1,
+            )
+            return limit(self.model.context_length)
+
+        fit = fit_messages(request.messages, present, count, request.first_visible_id, make_room)
         tokens, opened = rendered[len(fit.messages)]
         return _Prompt(tokens, fit.first_visible_id, opened, chat_format)
+
+    @property
+    def _busy_count(self) -> int:
+        return self._memory.busy_count if self._memory is not None else 0
 
     def _open(self) -> tuple[ConversationMemory, Scheduler]:
         model = self.model

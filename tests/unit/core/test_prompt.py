@@ -109,3 +109,27 @@ def test_room_for_the_answer() -> None:
     assert prompt_limit(512, 0) == 384
     assert prompt_limit(8192, 100) == 8092
     assert prompt_limit(8192, 100_000) == 6144
+
+
+def test_room_is_made_before_anything_falls_out() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def make_room(whole: int, least: int) -> int:
+        asked.append((whole, least))
+        return 200
+
+    messages = conversation(5)
+    fit = fit_messages(messages, 100, count, make_room=make_room)
+    assert asked == [(115, 15)]
+    assert (fit.messages, fit.first_visible_id) == (tuple(messages), None)
+    assert fit_messages(messages, 120, count, make_room=make_room).first_visible_id is None
+    assert len(asked) == 1, "not where all fits"
+
+
+def test_as_much_is_seen_as_there_is_room_made_for() -> None:
+    def first_visible(room: int) -> str | None:
+        return fit_messages(conversation(9), 60, count, "u6", lambda whole, least: room).first_visible_id
+
+    assert first_visible(60) == "u8"
+    assert first_visible(160) == "u4", "also what had fallen out before"
+    assert first_visible(195) is None
