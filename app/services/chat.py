@@ -72,7 +72,8 @@ class ChatService(QObject):
         self._prompter.context_counted.connect(self.context_changed)
         conversations.changed.connect(self._on_conversations_changed)
         conversations.deleted.connect(models.forget_conversations)
-        models.loaded.connect(self._on_model_loaded)
+        models.loaded.connect(self._on_context_made)
+        models.context_grown.connect(self._on_context_made)
         store.restored.connect(self._on_restored)
         self.answers.prompt_started.connect(self._on_prompt_started)
         self.answers.ended.connect(self._on_answer_ended)
@@ -385,7 +386,7 @@ class ChatService(QObject):
         if chat is not self._current:
             self._leave(chat)
 
-    def _on_model_loaded(self, info: ModelInfo) -> None:
+    def _on_context_made(self, info: ModelInfo) -> None:
         self._current.first_visible_id = None
         self.boundary_changed.emit(self._current)
         self._prompter.count_soon(self._current)

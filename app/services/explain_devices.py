@@ -131,7 +131,11 @@ def plan_sentence(model: ModelInfo, devices: tuple[Device, ...]) -> str:
         where = words.format(model.name, number(threads))
     if not cards and plan.get("fast_cores"):
         where += f" ({_fast_cores(plan)})"
-    words = f"{where}; {_room(plan)}. {_memory(plan, devices)}"
+    room = _room(plan)
+    if model.context_length_limit > model.context_length:
+        more = translate("ExplainDevices", "more when a chat needs it, up to {0}")
+        room += f" ({more.format(number(model.context_length_limit))})"
+    words = f"{where}; {room}. {_memory(plan, devices)}"
     if plan.get("is_reduced"):
         more = translate(
             "ExplainDevices",

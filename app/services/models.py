@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.errors import ErrorKind, UserError
-from app.core.events import CLOSING_EVENTS, Event, Failed, LoadCancelled, Loaded, Loading, ModelInfo, ModelLost, Notice
+from app.core.events import (
+    CLOSING_EVENTS,
+    ContextGrown,
+    Event,
+    Failed,
+    LoadCancelled,
+    Loaded,
+    Loading,
+    ModelInfo,
+    ModelLost,
+    Notice,
+)
 from app.core.messages import ConversationId
 from app.core.remote import server_of
 from app.engine.attempts import AttemptJournal, AttemptKind
@@ -42,6 +53,7 @@ class ModelService(QObject):
     load_started = Signal(str)  # path
     load_progressed = Signal(float)  # 0 to 1
     loaded = Signal(object)  # ModelInfo
+    context_grown = Signal(object)  # ModelInfo: the same model with a longer context
     load_failed = Signal(object)  # UserError; the model before goes on if there was one
     load_cancelled = Signal()
     unloaded = Signal()  # the engine died, or rests
@@ -296,6 +308,9 @@ class ModelService(QObject):
     def _on_event(self, event: Event) -> None:
         if isinstance(event, ModelLost):
             self._forget_loaded()
+        elif isinstance(event, ContextGrown) and self._info is not None:
+            self._info = replace(event.model, path=self._info.path)
+            self.context_grown.emit(self._info)
         pending = self._pending
         request = self._loads.get(getattr(event, "request_id", 0))
         if request is None:

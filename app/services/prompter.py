@@ -79,7 +79,8 @@ class Prompter(QObject):
             go_on()
             return
         chat.is_saving = True
-        limit = info.context_length - min(SMALLEST_ANSWER_TOKENS, info.context_length // 4)
+        longest = max(info.context_length, info.context_length_limit)
+        limit = longest - min(SMALLEST_ANSWER_TOKENS, longest // 4)
 
         def counted(answer: Counted | None) -> None:
             chat.is_saving = False

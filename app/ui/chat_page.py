@@ -186,6 +186,7 @@ class ChatPage(QWidget):
         models.load_started.connect(self._on_load_started)
         models.load_progressed.connect(self.model_button.set_loading)
         models.loaded.connect(self._on_loaded)
+        models.context_grown.connect(self._on_context_grown)
         models.load_failed.connect(self._on_load_failed)
         models.load_cancelled.connect(self._on_load_cancelled)
         models.files_changed.connect(self._show_models)
@@ -231,7 +232,10 @@ class ChatPage(QWidget):
     def _on_context_changed(self, chat: OpenChat) -> None:
         if chat is self._shown:
             info = self._profile.models.info
-            self.composer.set_context(chat.context_tokens, info.context_length if info else None)
+            if info is None:
+                self.composer.set_context(chat.context_tokens, None)
+            else:
+                self.composer.set_context(chat.context_tokens, info.context_length, info.context_length_limit)
 
     def _on_text_added(self, message_id: str, text: str, reasoning: str) -> None:
         if reasoning:
@@ -352,6 +356,9 @@ class ChatPage(QWidget):
     def _on_loaded(self, info: ModelInfo) -> None:
         self.model_button.set_loading(None)
         self._show_models()
+        self._on_context_changed(self._profile.chat.current)
+
+    def _on_context_grown(self, info: ModelInfo) -> None:
         self._on_context_changed(self._profile.chat.current)
 
     def _on_load_failed(self, error: UserError) -> None:

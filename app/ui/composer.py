@@ -85,9 +85,9 @@ class Composer(QWidget):
         if had_focus:
             (self._stop if streaming else self._edit).setFocus(Qt.FocusReason.OtherFocusReason)
 
-    def set_context(self, used_tokens: int | None, total_tokens: int | None) -> None:
-        """How full the model's context is; None where not known."""
-        self._meter.set_figures(used_tokens, total_tokens)
+    def set_context(self, used_tokens: int | None, total_tokens: int | None, longest_tokens: int = 0) -> None:
+        """How full the model's context is; None where not known. `longest_tokens`: up to which it grows by itself."""
+        self._meter.set_figures(used_tokens, total_tokens, longest_tokens)
 
     def show_error(self, explanation: Explanation | None) -> None:
         """Say above the box what went wrong with sending; None takes it away."""

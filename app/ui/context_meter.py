@@ -18,6 +18,7 @@ class _Bar(QWidget):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self.share = 0.0
+        self.is_short = False
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
@@ -31,7 +32,7 @@ class _Bar(QWidget):
             painter.drawRoundedRect(track, half_px, half_px)
             if self.share > 0:
                 track.setWidth(max(BAR_HEIGHT_PX, track.width() * self.share))
-                painter.setBrush(QColor(theme.warning if self.share >= WARNING_SHARE else theme.muted))
+                painter.setBrush(QColor(theme.warning if self.is_short else theme.muted))
                 painter.drawRoundedRect(track, half_px, half_px)
 
     def sizeHint(self) -> QSize:
@@ -52,14 +53,16 @@ class ContextMeter(QWidget):
         layout.addWidget(self._words, 1)
         self.set_figures(None, None)
 
-    def set_figures(self, used_tokens: int | None, total_tokens: int | None) -> None:
-        """Tokens in use and tokens that fit; None where not known."""
+    def set_figures(self, used_tokens: int | None, total_tokens: int | None, longest_tokens: int = 0) -> None:
+        """Tokens in use and tokens that fit, None where not known; `longest_tokens`: for how many there can be room."""
         known = used_tokens is not None and total_tokens is not None and total_tokens > 0
         self._bar.setVisible(known)
         words = ""
         if used_tokens is not None and total_tokens:
+            room_tokens = max(total_tokens, longest_tokens)
             self._bar.share = min(used_tokens / total_tokens, 1.0)
-            words = self._describe(used_tokens, total_tokens)
+            self._bar.is_short = used_tokens >= WARNING_SHARE * room_tokens
+            words = self._describe(used_tokens, total_tokens, room_tokens)
             self._bar.update()
         self._words.setText(words)
         self._words.setAccessibleName(words)
@@ -73,13 +76,13 @@ class ContextMeter(QWidget):
         """What it says now."""
         return self._words.text()
 
-    def _describe(self, used_tokens: int, total_tokens: int) -> str:
+    def _describe(self, used_tokens: int, total_tokens: int, room_tokens: int) -> str:
         locale = self.locale()
         words = self.tr("{used} of {total} tokens").format(
             used=locale.toString(used_tokens), total=locale.toString(total_tokens)
         )
-        if used_tokens > total_tokens:
+        if used_tokens > room_tokens:
             words += " · " + self.tr("full: the oldest messages are left out")
-        elif used_tokens >= WARNING_SHARE * total_tokens:
+        elif used_tokens >= WARNING_SHARE * room_tokens:
             words += " · " + self.tr("almost full: the oldest messages will be left out")
         return words

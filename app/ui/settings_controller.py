@@ -40,6 +40,7 @@ class SettingsController(QObject):
         profile.hardware.devices_listed.connect(self._on_devices_listed)
         profile.hardware.choice.changed.connect(self._show_devices)
         profile.models.loaded.connect(self._show_model)
+        profile.models.context_grown.connect(self._show_model)
         profile.models.unloaded.connect(self._show_model)
         profile.models.load_started.connect(self._show_model)
         profile.models.settled.connect(self._show_model)

@@ -12,6 +12,7 @@ from app.core.errors import ErrorKind, UserError
 from app.services.explain import explain
 from app.ui.buttons import Button
 from app.ui.cards import ErrorCard
+from app.ui.context_meter import ContextMeter
 from app.ui.crash_window import CrashWindow
 from app.ui.flow_layout import FlowLayout
 from app.ui.model_button import MOST_FILES, ModelButton
@@ -352,3 +353,15 @@ def test_only_keys_that_scroll_a_column_put_a_ring_around_it(qtbot: QtBot) -> No
     column.setFocus(Qt.FocusReason.TabFocusReason)
     assert field.hasFocus()
     assert not has_ring()
+
+
+def test_the_meter_does_not_warn_of_an_end_that_moves_by_itself(qtbot: QtBot) -> None:
+    meter = ContextMeter()
+    qtbot.addWidget(meter)
+    meter.set_figures(8_000, 8_192, 32_768)
+    assert meter.words() == "8,000 of 8,192 tokens"
+    for longest in (0, 8_192):
+        meter.set_figures(8_000, 8_192, longest)
+        assert "almost full" in meter.words()
+    meter.set_figures(33_000, 8_192, 32_768)
+    assert "the oldest messages are left out" in meter.words()
