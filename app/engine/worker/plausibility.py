@@ -35,6 +35,13 @@ _NEVER_ROTATED = frozenset({"glm5-next"})  # 0 must be written
 _WITHOUT_ROTATION = frozenset({"granitehybrid", "jamba", "nemotron_h", "nemotron_h_moe"}) | _NEVER_ROTATED  # it may be
 _STATE_OF_TWICE_THE_WIDTH = frozenset({"granitehybrid", "jamba"})  # ssm.inner_size is asserted
 _DELTA_NETS = frozenset({"qwen3next", "qwen35", "qwen35moe", "qwen4exp"})  # how their states divide is asserted
+# Their graphs assert that it is written how experts are weighed; others have a way of their own where it is not.
+_GATING_IS_WRITTEN = names(
+    """
+    bailingmoe2 bailingmoe3 deepseek32 dots1 dots3note exaone-moe hy_v4 kimi-k3 kimi-linear lfm2moe minimax-m2
+    minimax-m3 smallthinker
+    """
+)
 _ONE_EXPERT_IS_NONE = frozenset({"hunyuan-dense", "hunyuan_vl"})
 
 
@@ -126,7 +133,8 @@ class _Checks:
         used = max(self._per_layer("expert_used_count", _MAX_EXPERTS) or (0,))
         if used > experts or (experts and not used):
             raise corrupt(f"{used} of {experts} experts are to be used")
-        self._integer("expert_gating_func", 0, _MAX_GATING_FUNCTION)
+        is_written = experts > 0 and self._header.architecture in _GATING_IS_WRITTEN
+        self._integer("expert_gating_func", int(is_written), _MAX_GATING_FUNCTION, required=is_written)
         groups = self._integer("expert_group_count", 0, _MAX_EXPERTS)
         used_groups = self._integer("expert_group_used_count", 0, _MAX_EXPERTS)
         if groups and not experts:

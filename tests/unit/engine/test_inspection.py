@@ -246,11 +246,13 @@ def test_oddities_that_are_harmless(tmp_path: Path, changed: dict[str, Any]) -> 
 def of_another(architecture: str, **changed: Any) -> bytes:
     """The header of another architecture; further keys are without its name."""
     keys = {key.replace("llama.", f"{architecture}."): value for key, value in llama_keys().items()}
-    named = {f"{architecture}.{name.replace('__', '.')}": value for name, value in changed.items()}
+    given = {name: value for name, value in changed.items() if value is not None}
+    named = {f"{architecture}.{name.replace('__', '.')}": value for name, value in given.items()}
     return gguf({**keys, "general.architecture": architecture, **named}, llama_tensors())
 
 
 STACKS = {"hrm__layers_per_stack": 1, "hrm__h_cycles": 2, "hrm__l_cycles": 2}
+SIGMOID = {"expert_count": 4, "expert_used_count": 2, "expert_gating_func": 2}
 DELTA_NET = {"ssm__inner_size": 128, "ssm__state_size": 32, "ssm__time_step_rank": 4, "ssm__group_count": 2}
 
 
@@ -262,12 +264,14 @@ DELTA_NET = {"ssm__inner_size": 128, "ssm__state_size": 32, "ssm__time_step_rank
         ("qwen4exp", DELTA_NET, {"ssm__group_count": 3}),
         ("qwen35", DELTA_NET, {"ssm__state_size": 16}),
         ("qwen3next", DELTA_NET, {"ssm__group_count": 0}),
+        ("smallthinker", SIGMOID, {"expert_gating_func": None}),
+        ("lfm2moe", SIGMOID, {"expert_gating_func": 0}),
         ("graniteswitch", {}, {"rope__dimension_count": 2}),
         ("paddleocr", {}, {"attention__value_length": 2}),
     ],
 )
 def test_what_a_graph_asserts_is_looked_at_before(
-    tmp_path: Path, architecture: str, sound: dict[str, int], wrong: dict[str, int]
+    tmp_path: Path, architecture: str, sound: dict[str, int], wrong: dict[str, int | None]
 ) -> None:
     assert inspect_model_file(write(tmp_path, of_another(architecture, **sound))).architecture == architecture
     assert refusal(write(tmp_path, of_another(architecture, **{**sound, **wrong}))).kind is ErrorKind.CORRUPT
