@@ -49,9 +49,9 @@ class ChatMessage:
 class Load:
     """Load a model file, in place of the one that is loaded (which is kept if the file turns out to be unusable).
 
-    `context_length` 0: as long as the model was trained for and memory allows, at most 8,192; longer when a conversation
-    needs that, see ContextGrown. `threads` 0, `device` "" and `gpu_layers` -1: chosen from the machine; a device is
-    named as in DevicesListed. `cache_type`: of the KV cache, "f16", "q8_0" or "q4_0".
+    `context_length` 0: as long as the model was trained for and memory allows, at most 8,192, but longer when a
+    conversation needs that, see ContextGrown. `threads` 0, `device` "" and `gpu_layers` -1: chosen from the machine; a
+    device is named as in DevicesListed. `cache_type`: of the KV cache, "f16", "q8_0" or "q4_0".
     `state_folder`: where the states of conversations are kept between runs, "" for nowhere.
     `adapters`: of those that cannot all be used a Notice tells, and the model is loaded without any.
     `draft_model`: a file with a small model of the same vocabulary that guesses ahead, "" for none; of one that cannot
