@@ -1,9 +1,10 @@
-"""What an answer costs the window while it streams. Run: python -m tests.benchmarks.streaming [--stops N]
+"""What an answer costs the window while it streams. Run: python -m tests.benchmarks.streaming [--shape 1.1b]
 
-The real window, database and child process. The child plays a scripted answer for the first figures and runs llama.cpp
-on a tiny endless model for the last. CPU time is that of the main thread, painting included, in one turn of its event
-loop; it does not grow when other programs keep the processor busy. "Late" is how much later than due a 5 ms timer of
-the main thread came, on the clock: what a person would feel, including what other programs cause.
+The real window, database and child process. The child plays a scripted answer for the first figures, runs llama.cpp on
+a tiny endless model for stopping, and with --shape on a model of that size, which takes all cores, for the last: while
+it reads a long question and while it writes. CPU time is that of the main thread, painting included, in one turn of
+its event loop; it does not grow when other programs keep the processor busy. "Late" is how much later than due a 5 ms
+timer of the main thread came, on the clock: what a person would feel, including what other programs cause.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from app.paths import choose_paths, resources
 from app.services.profile import Profile
 from app.ui.application import create_application
 from app.ui.main_window import MainWindow
+from tests.benchmarks.shapes import SHAPES, noise_text, shape_file
 from tests.benchmarks.transcript import long_texts, report, report_one
 from tests.fixtures import tiny_gguf as tiny
 
@@ -38,6 +40,7 @@ MAX_GAP_MS, MAX_TOKEN_MS, MAX_STOP_MS = 32, 8, 100
 HEARTBEAT_MS = 5
 LIMIT_S = 120
 FASTEST, STEADY = 2_000, 60  # tokens per second
+QUESTION_WORDS = 1_000
 QUESTIONS = {"tokens/s, mixed answer": "mixed", "tokens/s, one code block": "code", "tokens/s, one table": "table"}
 
 
@@ -204,10 +207,29 @@ def measure_stops(application: QApplication, folder: Path, count: int) -> bool:
     return max(latencies) <= MAX_STOP_MS
 
 
+def measure_with_all_cores(application: QApplication, folder: Path, shape: str, seconds: float) -> None:
+    """The heartbeat beside a model of real size, and what the main thread does for each word."""
+    stage = Stage(application, folder / "sized", "llama", str(shape_file(shape, "q4_0")))
+    meter = TurnMeter(application)
+    meter.start()
+    stage.ask(noise_text(QUESTION_WORDS))
+    meter.stop()
+    report(f"{shape} reading on all cores: late, ms on the clock", meter.late_ms)
+    report_one("   longest gap of our own", max(meter.turns_ms), "ms", MAX_GAP_MS)
+    meter.start()
+    until = time.monotonic() + seconds
+    wait(lambda: time.monotonic() > until or not stage.profile.chat.is_streaming)
+    meter.stop()
+    report(f"{shape} writing on all cores: late, ms on the clock", meter.late_ms)
+    report_one("   longest gap of our own", max(meter.turns_ms), "ms", MAX_GAP_MS)
+    stage.close()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stops", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=15, help="how long to stream one token a frame")
+    parser.add_argument("--shape", choices=SHAPES, help="measure beside a model of this size too")
     options = parser.parse_args()
     application = create_application(["benchmark"])
     application.setQuitOnLastWindowClosed(False)
@@ -222,6 +244,8 @@ def main() -> int:
         good &= measure_tokens(stage, meter, options.seconds)
         stage.close()
         good &= measure_stops(application, folder, options.stops)
+        if options.shape:
+            measure_with_all_cores(application, folder, options.shape, options.seconds)
     collector.stop()
     print(
         f"load at the end: {os.getloadavg()[0]:.1f}. " + ("Within the targets." if good else "NOT within the targets.")
