@@ -29,9 +29,9 @@ from app.engine.attempts import AttemptJournal, AttemptKind
 from app.engine.client import EngineClient
 from app.engine.protocol import Forget, Load
 from app.services.device_choice import DeviceChoice
-from app.services.explain import explain_notice
 from app.services.explain_remote import servers_of
 from app.services.load_failures import crash_error, was_elsewhere, while_loading
+from app.services.load_notices import LoadNotices
 from app.services.load_options import LOAD_SETTINGS, LoadOptions, draft_choices
 from app.services.model_files import ModelFiles, likely_drafts
 from app.services.settings import SettingsService
@@ -61,6 +61,7 @@ class ModelService(QObject):
     settled = Signal()  # no load is under way any more, whatever came of it
     files_changed = Signal(object)  # list[LibraryModel]
     noticed = Signal(str)
+    notice_withdrawn = Signal(str)  # what was noticed is not so any more
 
     def __init__(
         self,
@@ -92,6 +93,7 @@ class ModelService(QObject):
         self._is_resting = False  # unloaded because nobody used it
         self._past_crash: UserError | None = None  # of the last run, not told yet
         self._loaded_as: LoadOptions | None = None
+        self._notices = LoadNotices()
         self._reload_timer = QTimer(self)
         self._reload_timer.setSingleShot(True)
         self._reload_timer.setInterval(RELOAD_DELAY_MS)
@@ -275,6 +277,7 @@ class ModelService(QObject):
             state_limit_bytes=self._settings.integer(STATE_LIMIT) * _GIB,
         )
         self._loads[request.id] = request
+        self._notices.begin(is_return=self._is_resting and path == self._path)
         self._is_resting = False
         self._is_cancelled = False
         self.load_started.emit(path)
@@ -329,7 +332,8 @@ class ModelService(QObject):
             case Loading(fraction=fraction):
                 self.load_progressed.emit(fraction)
             case Notice(kind=kind, details=details):
-                self.noticed.emit(explain_notice(kind, details))
+                if words := self._notices.words_for(kind, details):
+                    self.noticed.emit(words)
             case Loaded(model=model):
                 self._on_loaded(request, model)
             case LoadCancelled():
@@ -348,6 +352,8 @@ class ModelService(QObject):
             self._files.remember(info)
         if self._loaded_as != self._wanted():  # something was changed meanwhile
             self._reload_timer.start()
+        for words in self._notices.settle():
+            self.notice_withdrawn.emit(words)
         self.loaded.emit(info)
         self.settled.emit()
         if self._past_crash is not None:

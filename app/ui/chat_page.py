@@ -191,6 +191,7 @@ class ChatPage(QWidget):
         models.load_cancelled.connect(self._on_load_cancelled)
         models.files_changed.connect(self._show_models)
         models.noticed.connect(self.notices.show_notice)
+        models.notice_withdrawn.connect(self.notices.withdraw)
         self._profile.hardware.noticed.connect(self.notices.show_notice)
         self._profile.settings.save_failed.connect(self._on_settings_not_saved)
         conversations.failed.connect(self.show_failure)

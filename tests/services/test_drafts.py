@@ -69,6 +69,30 @@ def test_a_draft_model_that_cannot_be_used_is_told_of(qtbot: QtBot, start_profil
     assert profile.models.draft == "/broken.gguf"  # the file may come back
 
 
+def test_what_was_told_of_a_load_is_not_told_again_after_a_rest_and_taken_back_when_it_is_over(
+    qtbot: QtBot, start_profile: StartProfile
+) -> None:
+    broken = {"path": "broken", "error": {"kind": "file_missing", "details": {}}}
+    profile = start_profile(loads=[broken, GOOD, BUILTIN])
+    models = profile.models
+    told: list[str] = []
+    taken_back: list[str] = []
+    models.noticed.connect(told.append)
+    models.notice_withdrawn.connect(taken_back.append)
+    choose(qtbot, models, "/broken.gguf")
+    for _ in range(2):
+        qtbot.waitUntil(lambda: not profile.engine.is_busy, timeout=WAIT_MS)
+        models.rest()
+        assert models.info is None
+        with qtbot.waitSignal(models.loaded, timeout=WAIT_MS):
+            models.wake()
+    assert (len(told), taken_back) == (1, [])
+    load(qtbot, profile, models.current_path)
+    assert len(told) == 2  # a person who loads it again may want to know
+    choose(qtbot, models, "")
+    assert (len(told), taken_back) == (2, told[:1])
+
+
 def test_a_draft_model_that_ends_the_engine_is_left_out_until_it_is_chosen_again(
     qtbot: QtBot, start_profile: StartProfile
 ) -> None:

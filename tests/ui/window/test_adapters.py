@@ -122,3 +122,9 @@ def test_one_that_does_not_fit_is_told_and_the_model_goes_on(
     assert "They are not used now." in words_of(field)
     assert "“wide.gguf” is not for this model" in told[0]
     assert answer(person) == "Hello world"
+
+    field = show_field(person)
+    assert told[0] in person.notices
+    with person.qtbot.waitSignal(person.profile.models.loaded, timeout=20_000):
+        person.click("Remove wide.gguf", field)
+    assert told[0] not in person.notices
