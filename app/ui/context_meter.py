@@ -6,6 +6,7 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
+from app.core.prompt import longer_lengths
 from app.ui.labels import Label
 from app.ui.theme import colors
 
@@ -60,6 +61,8 @@ class ContextMeter(QWidget):
         words = ""
         if used_tokens is not None and total_tokens:
             room_tokens = max(total_tokens, longest_tokens)
+            lengths = (total_tokens, *longer_lengths(total_tokens, room_tokens))  # the next prompt gets what it needs
+            total_tokens = next((length for length in lengths if length >= used_tokens), room_tokens)
             self._bar.share = min(used_tokens / total_tokens, 1.0)
             self._bar.is_short = used_tokens >= WARNING_SHARE * room_tokens
             words = self._describe(used_tokens, total_tokens, room_tokens)

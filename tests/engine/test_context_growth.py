@@ -208,4 +208,17 @@ def test_the_child_tells_how_long_the_context_is_now(child: EngineChild, tmp_pat
     grown = [event for event in child.announced if isinstance(event, ContextGrown)]
     assert [event.model.context_length for event in grown] == [16384]
     assert grown[0].model.plan["context_length"] == 16384
-    assert child.load(path, context_length=8192).last.model.context_length_limit == 0
+
+
+def test_who_chooses_the_length_that_it_has_loses_nothing(child: EngineChild, tmp_path: Path) -> None:
+    path = tiny.write_model(
+        tmp_path / "long.gguf", tiny.bpe_vocabulary(), architecture="qwen2", template=tiny.CHATML, context_length=32768
+    )
+    child.load(path)
+    talk = [user("the cat sat on the world")]
+    child.generate(talk, max_tokens=2)
+    for length in (8192, 16384):
+        chosen = child.load(path, context_length=length).last.model
+        assert (chosen.context_length, chosen.context_length_limit) == (length, 0)
+        again = child.generate(talk, max_tokens=2).of(PromptStarted)[0]
+        assert again.reused_tokens == again.prompt_tokens - 1

@@ -266,7 +266,8 @@ class LlamaBackend:
     def _resize(self, loaded: LoadedSession, request: Load, emit: Emit) -> None:
         """Change the length of the context; the weights stay, and so does what was read."""
         try:
-            loaded.session.resize(loaded.wanted_length(request))
+            if (length := loaded.wanted_length(request)) != loaded.session.model.context_length:
+                loaded.session.resize(length)
         except UserError as error:
             if loaded.session.model.context is None:
                 self._close_models()

@@ -35,10 +35,11 @@ class LoadedSession:
         return alike == request and self.file == file_mark(request.path)
 
     def differs_in_length(self, request: Load) -> bool:
-        """Whether a request wants this with a context of another, given length."""
-        wanted = self.wanted_length(request)
+        """Whether a request gives another length for the context of this, be it the one that it has."""
+        wanted, present = self.wanted_length(request), self.session.model.context_length
         return (
-            0 < wanted != self.session.model.context_length
+            0 < request.context_length != self.request.context_length
+            and (wanted == request.context_length or wanted != present)  # else a load tells that it is too long
             and self.session.model.context is not None
             and self.serves(replace(request, context_length=self.request.context_length))
         )
