@@ -38,7 +38,8 @@ class ModelInfo:
     recurrent: bool = False
     sampling: dict[str, float | int | None] = field(default_factory=dict)  # the file's own suggestions
     context_length_limit: int = 0  # up to which it grows by itself when a chat needs that, as memory was; 0: not at all
-    plan: dict[str, Any] = field(default_factory=dict)  # `core.plan.EnginePlan` as JSON, with used_bytes per device
+    plan: dict[str, Any] = field(default_factory=dict)  # `core.plan.EnginePlan` as JSON, with used_bytes per device,
+    # and what there is besides: "draft", "heads", "adapters", and "beside", a model that stays in memory unused
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +266,16 @@ class ContextGrown:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelBesideClosed:
+    """The model that was kept in memory beside the loaded one, see ModelInfo, is so no more: the room is needed.
+
+    `request_id` is 0: it is about the whole child.
+    """
+
+    request_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Unloaded:
     """Answer to an unload request."""
 
@@ -301,6 +312,7 @@ Event = (
     | TemplateChecked
     | ModelLost
     | ContextGrown
+    | ModelBesideClosed
     | Unloaded
     | Failed
 )

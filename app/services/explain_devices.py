@@ -142,6 +142,12 @@ def plan_sentence(model: ModelInfo, devices: tuple[Device, ...]) -> str:
             "More should have fit and did not load; Hearth tries that again after a day, or when more memory is free.",
         )
         words += f" {more}"
+    if beside := plan.get("beside"):
+        more = translate(
+            "ExplainDevices",
+            "“{0}” was used before and stays in memory as well ({1}), to be back at once, until the room is needed.",
+        )
+        words += f" {more.format(beside['name'], memory_size(int(beside['used_bytes'])))}"
     return words
 
 
@@ -170,6 +176,9 @@ def plan_details(model: ModelInfo) -> list[tuple[str, str]]:
         if "used_bytes" in share:
             text += ", " + translate("ExplainDevices", "{0} used").format(memory_size(int(share["used_bytes"])))
         rows.append((str(share.get("name", "")), text))
+    if beside := plan.get("beside"):
+        text = translate("ExplainDevices", "{0}, {1}").format(beside["name"], memory_size(int(beside["used_bytes"])))
+        rows.append((translate("ExplainDevices", "Model kept beside it"), text))
     return rows
 
 

@@ -19,6 +19,7 @@ from app.core.events import (
     LoadCancelled,
     Loaded,
     Loading,
+    ModelBesideClosed,
     ModelInfo,
     ModelLost,
     Notice,
@@ -54,6 +55,7 @@ class ModelService(QObject):
     load_progressed = Signal(float)  # 0 to 1
     loaded = Signal(object)  # ModelInfo
     context_grown = Signal(object)  # ModelInfo: the same model with a longer context
+    plan_changed = Signal(object)  # ModelInfo: the same model, with another one no longer beside it
     load_failed = Signal(object)  # UserError; the model before goes on if there was one
     load_cancelled = Signal()
     unloaded = Signal()  # the engine died, or rests
@@ -314,6 +316,10 @@ class ModelService(QObject):
         elif isinstance(event, ContextGrown) and self._info is not None:
             self._info = replace(event.model, path=self._info.path)
             self.context_grown.emit(self._info)
+        elif isinstance(event, ModelBesideClosed) and self._info is not None:
+            plan = {name: value for name, value in self._info.plan.items() if name != "beside"}
+            self._info = replace(self._info, plan=plan)
+            self.plan_changed.emit(self._info)
         pending = self._pending
         request = self._loads.get(getattr(event, "request_id", 0))
         if request is None:

@@ -41,6 +41,7 @@ class SettingsController(QObject):
         profile.hardware.choice.changed.connect(self._show_devices)
         profile.models.loaded.connect(self._show_model)
         profile.models.context_grown.connect(self._show_model)
+        profile.models.plan_changed.connect(self._show_model)
         profile.models.unloaded.connect(self._show_model)
         profile.models.load_started.connect(self._show_model)
         profile.models.settled.connect(self._show_model)

@@ -17,6 +17,8 @@ from app.core.events import (
     LoadCancelled,
     Loaded,
     Loading,
+    ModelBesideClosed,
+    ModelInfo,
     ModelLost,
     Notice,
     PromptStarted,
@@ -129,6 +131,9 @@ def test_the_model_before_is_back_at_once_with_what_it_had_read(child: EngineChi
     child.load(models / "gemma.gguf")
     again = child.load(models / "qwen2.gguf")
     assert not again.of(Loading)
+    first.last.model.plan.pop("beside", None)  # of the test before
+    beside = again.last.model.plan.pop("beside")
+    assert beside["path"] == str(models / "gemma.gguf")
     assert again.last.model == first.last.model
     second = child.generate(talk, sampling={"temperature": 0}, max_tokens=5)
     assert second.text == answer.text
@@ -149,19 +154,29 @@ def test_a_file_that_was_replaced_is_loaded_anew(child: EngineChild, models: Pat
 def test_the_model_before_stays_as_long_as_memory_does(
     backend: LlamaBackend, models: Path, monkeypatch: pytest.MonkeyPatch, has_room: bool
 ) -> None:
-    def load(name: str) -> None:
+    def load(name: str) -> ModelInfo:
         events: list[Event] = []
         backend.load(Load(1, str(models / f"{name}.gguf"), 512, threads=1), events.append, RequestControl())
-        assert isinstance(events[-1], Loaded)
+        loaded = events[-1]
+        assert isinstance(loaded, Loaded)
+        return loaded.model
 
-    load("gemma")
+    announced: list[Event] = []
+    monkeypatch.setattr(backend, "_announce", announced.append)
+    first = load("gemma")
+    assert "beside" not in first.plan
     monkeypatch.setattr(llama_backend, "has_room_to_spare", lambda: has_room)
-    load("qwen2")
+    second = load("qwen2")
     assert len(backend._models()) == (2 if has_room else 1)
+    taken_bytes = sum(device["used_bytes"] for device in first.plan["devices"])
+    beside = {"path": first.path, "name": first.name, "used_bytes": taken_bytes} if has_room else None
+    assert second.plan.get("beside") == beside
+    announced.clear()
     monkeypatch.setattr(llama_backend, "has_room_to_spare", lambda: False)  # another program has taken it
     backend.rest()
     (left,) = backend._models()
     assert left.info.architecture == "qwen2"
+    assert announced == ([ModelBesideClosed(0)] if has_room else [])
 
 
 def test_what_the_model_before_gives_back_counts_as_free(

@@ -19,6 +19,8 @@ from app.core.events import (
     Forgotten,
     LoadCancelled,
     Loaded,
+    ModelBesideClosed,
+    ModelInfo,
     ModelLost,
     Notice,
     Unloaded,
@@ -92,25 +94,25 @@ class LlamaBackend:
         if self._current is not None and self._current.differs_in_draft(request):
             self._current = replace(self._current, request=request)
             self._bring_draft(self._current, emit, control)
-            emit(Loaded(request.id, self._current.info, control.elapsed_ms()))
+            self._tell_loaded(self._current, request, emit, control)
             return
         if self._current is not None and self._current.differs_in_template(request):
             self._current = replace(self._current, request=request)
             self._current.session.use_template(request, emit)
-            emit(Loaded(request.id, self._current.info, control.elapsed_ms()))
+            self._tell_loaded(self._current, request, emit, control)
             return
         if self._current is not None and self._current.differs_in_adapters(request):
             self._current = replace(self._current, request=request)
             _adapt(self._current.session, request, emit)
-            emit(Loaded(request.id, self._current.info, control.elapsed_ms()))
+            self._tell_loaded(self._current, request, emit, control)
             return
         if self._parked is not None and self._parked.serves(request):
             self._current, self._parked = self._parked, self._current
-            emit(Loaded(request.id, self._current.info, control.elapsed_ms()))
+            self._tell_loaded(self._current, request, emit, control)
             return
         if self._current is not None and self._current.differs_in_length(request):
             self._resize(self._current, request, emit)
-            emit(Loaded(request.id, self._current.info, control.elapsed_ms()))
+            self._tell_loaded(self._current, request, emit, control)
             return
         gpus = chosen_gpus(self._servers.devices_for(request.device), request.device) if request.gpu_layers else ()
         try:
@@ -124,7 +126,7 @@ class LlamaBackend:
             raise
         else:
             self._bring_draft(self._current, emit, control)
-            emit(Loaded(request.id, self._current.info, control.elapsed_ms()))
+            self._tell_loaded(self._current, request, emit, control)
 
     @property
     def is_answering(self) -> bool:
@@ -252,10 +254,19 @@ class LlamaBackend:
     def _models(self) -> list[LoadedSession]:
         return [loaded for loaded in (self._current, self._parked) if loaded is not None]
 
+    def _info_of(self, loaded: LoadedSession) -> ModelInfo:
+        """What the parent is told of the model that answers, and of the one beside it."""
+        beside = {} if self._parked is None else {"beside": self._parked.summary}
+        return replace(loaded.info, plan={**loaded.info.plan, **beside})
+
+    def _tell_loaded(self, loaded: LoadedSession, request: Load, emit: Emit, control: RequestControl) -> None:
+        emit(Loaded(request.id, self._info_of(loaded), control.elapsed_ms()))
+
     def _close_parked(self) -> None:
         if self._parked is not None:
             self._parked.session.close()
             self._parked = None
+            self._announce(ModelBesideClosed(0))
 
     def _close_models(self) -> None:
         self._close_parked()
@@ -278,7 +289,7 @@ class LlamaBackend:
 
     def _tell_grown(self) -> None:
         if self._current is not None:
-            self._announce(ContextGrown(0, self._current.info))
+            self._announce(ContextGrown(0, self._info_of(self._current)))
 
     def _close_lost(self) -> None:
         """Let go of a model whose context could not be had again when it was to grow."""

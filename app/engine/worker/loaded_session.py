@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from app.core.events import ModelInfo
 from app.core.remote import server_of
 from app.engine.protocol import Load
 from app.engine.worker.inspection import ModelFacts
+from app.engine.worker.loaded_model import LoadedModel
 from app.engine.worker.session import Session
 from app.engine.worker.speculation.draft_model import DraftModel
 
@@ -23,11 +25,15 @@ class LoadedSession:
     file: tuple[int, int]  # size and time of change
 
     @property
+    def _models(self) -> tuple[LoadedModel, ...]:
+        """It and its draft model, if that is a model of its own."""
+        draft = self.session.draft
+        return (self.session.model, *((draft.model,) if isinstance(draft, DraftModel) else ()))
+
+    @property
     def remote_devices(self) -> tuple[str, ...]:
         """The devices of other computers that this, or its draft model, is on."""
-        draft = self.session.draft
-        models = (self.session.model, *((draft.model,) if isinstance(draft, DraftModel) else ()))
-        return tuple(gpu for model in models if model.handle is not None for gpu in model.gpus if server_of(gpu))
+        return tuple(gpu for model in self._models if model.handle is not None for gpu in model.gpus if server_of(gpu))
 
     def serves(self, request: Load) -> bool:
         """Whether this is what a request wants, and the file is still the same. Where states lie is not the model's."""
@@ -66,6 +72,12 @@ class LoadedSession:
         """The length of a request, within what the model was trained for."""
         trained = self.facts.context_length_trained
         return min(request.context_length, trained) if trained > 0 else request.context_length
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What is told of it while another model answers: its name, and what it takes with its draft model."""
+        used_bytes = sum(share.total_bytes for model in self._models for share in model.used)
+        return {"path": str(self.facts.path), "name": self.facts.name, "used_bytes": used_bytes}
 
     @property
     def info(self) -> ModelInfo:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QComboBox, QLabel, QWidget
 
-from app.core.events import Device
+from app.core.events import Device, ModelBesideClosed
 from app.services import hardware
 from app.ui.buttons import Button
 from app.ui.device_field import DeviceField
 from app.ui.pages.device_list import DeviceList
 from app.ui.pages.plan_view import PlanView
 from app.ui.pages.settings_page import SettingsPage
+from tests.fixtures import tiny_gguf as tiny
 from tests.ui.window.conftest import OpenWindow
 from tests.ui.window.person import CONTROL, Person
 
@@ -61,6 +64,19 @@ def test_the_plan_is_told_in_words_and_figures(open_window: OpenWindow) -> None:
     figures.setFocus()
     QTest.keyClick(figures, Key.Key_Space)
     assert "Cache type" in words_in(plan)
+
+
+def test_a_model_that_stays_beside_another_is_in_the_plan_for_as_long_as_it_does(
+    open_window: OpenWindow, tmp_path: Path
+) -> None:
+    person = open_window(model=tiny.write_model(tmp_path / "m.gguf", tiny.bpe_vocabulary(), name="Talker"))
+    plan = show_settings(person).findChild(PlanView)
+    person.wait(lambda: "“Talker” runs on" in words_in(plan))
+    person.profile.models.load(None)
+    person.wait(lambda: person.profile.models.is_builtin and not person.profile.models.is_loading)
+    assert "“Talker” was used before and stays in memory as well" in words_in(plan)
+    person.profile.engine.event_received.emit(ModelBesideClosed(0))
+    assert "Talker" not in words_in(plan)
 
 
 def test_a_device_is_chosen_with_the_keyboard_for_all_and_for_one(open_window: OpenWindow) -> None:

@@ -62,6 +62,16 @@ def test_a_plan_for_a_card_and_the_processor_together() -> None:
     )
 
 
+def test_a_model_that_stays_in_memory_beside_another_is_told() -> None:
+    large = {"path": "/large.gguf", "name": "Large model", "used_bytes": 12 * GB}
+    told = plan_sentence(model(beside=large), (CPU,))
+    assert told.endswith(
+        " “Large model” was used before and stays in memory as well (12 GB), to be back at once, until the room is "
+        "needed."
+    )
+    assert dict(plan_details(model(beside=large)))["Model kept beside it"] == "Large model, 12 GB"
+
+
 def test_a_plan_that_is_smaller_than_it_should_be_says_so() -> None:
     assert "did not load" not in plan_sentence(model(is_reduced=False), (CPU,))
     words = " More should have fit and did not load; Hearth tries that again after a day, or when more memory is free."
