@@ -106,6 +106,9 @@ def test_a_card_that_crashed_can_be_tried_again(open_window: OpenWindow) -> None
     person.wait(lambda: "Shiny card" in words_in(devices))
     person.profile.models.load("/big.gguf")
     person.wait(lambda: "stopped the engine" in words_in(devices))
+    assert person.buttons("Try it again", devices) == [person.button("Try Shiny card again", devices)]
+    (row,) = (each for each in devices.findChildren(QWidget) if "stopped the engine" in words_in(each))
+    assert person.buttons("Try it again", row)
     person.click("Try it again")
     person.wait(lambda: "stopped the engine" not in words_in(devices))
     assert person.profile.models.is_builtin
