@@ -54,6 +54,10 @@ class SpeedModel:
         seconds = self._seconds(read_bytes)
         return self._factor(read_bytes.keys(), model, quantization) / seconds if seconds else None
 
+    def factor_of(self, run: PastRun) -> float:
+        """How much faster an answer was than the arithmetic says; 0 when a device was not measured."""
+        return run.seen * (self._seconds(run.read_bytes) or 0.0)
+
     def _seconds(self, read_bytes: Mapping[str, int]) -> float | None:
         """How long a token takes that reads so much on each device; None when one of them has not been measured."""
         if any(self.bandwidths.get(device, 0.0) <= 0 for device in read_bytes):
@@ -74,7 +78,7 @@ class SpeedModel:
             (here, _ENOUGH_RUNS),
         ):
             if len(runs) >= enough:
-                factor = statistics.median(run.seen * (self._seconds(run.read_bytes) or 0.0) for run in runs)
+                factor = statistics.median(map(self.factor_of, runs))
                 return min(max(factor, _LEAST_FACTOR), _LARGEST_FACTOR)
         return 1.0
 

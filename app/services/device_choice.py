@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from dataclasses import dataclass
+import time
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,7 @@ log = logging.getLogger(__name__)
 AUTOMATIC = ""  # Load.device and the setting model.device: chosen by Hearth
 _TURN_PROMPT_TOKENS, _TURN_ANSWER_TOKENS = 300, 200  # of a usual question and its answer
 _KEPT_SETUPS = 8
-_NO_SPEED = (0.0, 0.0)  # in the file: the self-test ended the engine
-
-_Speeds = dict[str, tuple[float, float]]
+_DOUBT_PAUSE_S = 24 * 3600  # between two tests of a device that answers have called for
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +31,20 @@ class DeviceSpeed:
 
     prompt: float
     generation: float
+    retested_s: float = 0.0  # when answers had called for another test, in seconds since 1970; 0: never
 
     @property
     def turn_s(self) -> float:
         """How long a usual question with its answer takes, in seconds."""
         return _TURN_PROMPT_TOKENS / max(self.prompt, 1e-6) + _TURN_ANSWER_TOKENS / max(self.generation, 1e-6)
+
+    def best_of(self, earlier: DeviceSpeed) -> DeviceSpeed:
+        """This with what an earlier test found to be faster: other programs only ever make it slower."""
+        return DeviceSpeed(max(self.prompt, earlier.prompt), max(self.generation, earlier.generation), self.retested_s)
+
+
+_NO_SPEED = DeviceSpeed(0.0, 0.0)  # the self-test ended the engine
+_Speeds = dict[str, DeviceSpeed]
 
 
 class DeviceChoice(QObject):
@@ -49,6 +57,7 @@ class DeviceChoice(QObject):
 
     changed = Signal()  # what a model should run on, or what is known of it
     servers_changed = Signal()  # which other computers may be used
+    doubted = Signal()  # something is to be tested again
 
     def __init__(self, settings: SettingsService, speeds: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -57,6 +66,7 @@ class DeviceChoice(QObject):
         self._file = speeds
         self._setups = _read(speeds)
         self._setup = next(reversed(self._setups), "")  # until devices are listed: that of the last time
+        self._doubted: set[str] = set()
         self.devices: tuple[Device, ...] = ()
         settings.changed.connect(self._on_setting_changed)
 
@@ -78,12 +88,18 @@ class DeviceChoice(QObject):
     @property
     def speeds(self) -> dict[str, DeviceSpeed]:
         """What is known of this set-up, by the name of the device."""
-        return {name: DeviceSpeed(*values) for name, values in self._tested.items() if values != _NO_SPEED}
+        return {name: speed for name, speed in self._tested.items() if speed != _NO_SPEED}
 
     @property
     def untested(self) -> tuple[str, ...]:
         """Working devices that no self-test was made of."""
         return tuple(device.name for device in self.working if device.name not in self._tested)
+
+    @property
+    def due(self) -> tuple[str, ...]:
+        """Working devices to test: untested ones, and those that were busy when they were, as answers have shown."""
+        again = (device.name for device in self.working if device.name in self._doubted)
+        return (*self.untested, *again)
 
     @property
     def fastest(self) -> str:
@@ -116,15 +132,27 @@ class DeviceChoice(QObject):
         setup = _setup_of(listed)
         if setup != self._setup:
             self._setup = setup
+            self._doubted.clear()
             self._setups[setup] = self._setups.pop(setup, {})  # the newest is the last
         self.changed.emit()
 
     def record(self, tested: DeviceTested) -> None:
         """Keep what a self-test found."""
         speeds = self._setups.setdefault(self._setup, {})
-        speeds[tested.device] = (tested.prompt_tokens_per_second, tested.generation_tokens_per_second)
+        found = DeviceSpeed(tested.prompt_tokens_per_second, tested.generation_tokens_per_second)
+        if tested.device in self._doubted:
+            self._doubted.remove(tested.device)
+            found = replace(found, retested_s=time.time()).best_of(speeds[tested.device])
+        speeds[tested.device] = found
         _write(self._file, dict(list(self._setups.items())[-_KEPT_SETUPS:]))
         self.changed.emit()
+
+    def doubt(self, device: str) -> None:
+        """An answer was faster than the self-test allows: test it again, once a day at most."""
+        speed = self.speeds.get(device)
+        if speed is not None and device not in self._doubted and time.time() - speed.retested_s > _DOUBT_PAUSE_S:
+            self._doubted.add(device)
+            self.doubted.emit()
 
     @property
     def _is_offline(self) -> bool:
@@ -144,8 +172,11 @@ class DeviceChoice(QObject):
             self.servers_changed.emit()
 
     def give_up(self, device: str) -> None:
-        """Its self-test ended the engine: it is not tested again before something of the set-up is another."""
-        self.record(DeviceTested(0, device, *_NO_SPEED))
+        """Its self-test ended the engine: it is not tested again before something of the set-up is another.
+
+        What an earlier test found stays.
+        """
+        self.record(DeviceTested(0, device, _NO_SPEED.prompt, _NO_SPEED.generation))
 
     @property
     def _tested(self) -> _Speeds:
@@ -179,7 +210,7 @@ def _read(path: Path) -> dict[str, _Speeds]:
     try:
         data: Any = json.loads(path.read_text("utf-8"))
         return {
-            str(setup): {str(name): (float(prompt), float(generation)) for name, (prompt, generation) in speeds.items()}
+            str(setup): {str(name): DeviceSpeed(*map(float, values)) for name, values in speeds.items()}
             for setup, speeds in data.items()
         }
     except FileNotFoundError:
@@ -193,7 +224,8 @@ def _write(path: Path, setups: dict[str, _Speeds]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_suffix(".new")
-        new.write_text(json.dumps(setups), "utf-8")
+        values = {setup: {name: astuple(speed) for name, speed in speeds.items()} for setup, speeds in setups.items()}
+        new.write_text(json.dumps(values), "utf-8")
         new.replace(path)
     except OSError as error:
         log.info("the speeds of devices cannot be kept: %s", error)

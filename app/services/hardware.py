@@ -22,7 +22,8 @@ SELF_TEST_DELAY_MS = 5_000
 class HardwareService(QObject):
     """Asks the engine for its devices whenever a model has been loaded: the free memory is then another.
 
-    Devices whose speed is not known are tested some seconds later, one by one; a person who does anything comes first.
+    Devices whose speed is not known, or in doubt, are tested some seconds later, one by one; a person who does anything
+    comes first.
     """
 
     devices_listed = Signal(object)  # DevicesListed
@@ -56,6 +57,7 @@ class HardwareService(QObject):
         models.touched.connect(self._on_touched)
         choice.changed.connect(models.reload_if_idle)
         choice.servers_changed.connect(self._on_servers_changed)
+        choice.doubted.connect(self._timer.start)
 
     def refresh(self) -> None:
         """Ask for the devices again."""
@@ -85,13 +87,13 @@ class HardwareService(QObject):
             self._timer.start()
 
     def _test_next(self) -> None:
-        untested = next((name for name in self.choice.untested if name not in self._failed), None)
-        if untested is None or self._test is not None or self._models.info is None:
+        due = next((name for name in self.choice.due if name not in self._failed), None)
+        if due is None or self._test is not None or self._models.info is None:
             return
         if self._engine.is_busy:
             self._timer.start()
             return
-        self._test = TestDevice(self._engine.next_id(), untested, "")
+        self._test = TestDevice(self._engine.next_id(), due, "")
         self._engine.send(self._test)
 
     def _on_event(self, event: Event) -> None:

@@ -16,6 +16,8 @@ from app.core.events import HOST, Device, DevicesListed, DeviceTested
 from app.core.fit import FitKind
 from app.core.gguf_reader import read_prefix
 from app.core.speed import COPY_EFFICIENCY, SELF_TEST_BYTES, model_key
+from app.services import fits as fits_module
+from app.services import hardware
 from app.services.fits import ASSUMED_BYTES_PER_S, FitService, trained_context
 from app.services.profile import Profile
 from app.services.tasks import Tasks
@@ -182,6 +184,32 @@ def test_answers_teach_what_is_expected_of_a_model(
     assert after.tokens_per_second is not None
     factor = min(max(run.seen * run.read_bytes[HOST] / (20.0 * SELF_TEST_BYTES), 0.1), 10.0)
     assert after.tokens_per_second == pytest.approx(before.tokens_per_second * factor, rel=0.01)
+
+
+@pytest.mark.parametrize(("tested", "is_doubted"), [(0.001, True), (1e6, False)])
+def test_a_self_test_that_answers_prove_wrong_is_made_again(
+    qtbot: QtBot,
+    build: Callable[..., Profile],
+    make_fits: MakeFits,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tested: float,
+    is_doubted: bool,
+) -> None:
+    monkeypatch.setattr(fits_module, "_BEYOND_CACHES_BYTES", 0)  # the model is a small one
+    monkeypatch.setattr(hardware, "SELF_TEST_DELAY_MS", 50)
+    profile = build()
+    make_fits(profile)
+    choice = profile.hardware.choice
+    profile.start(None)
+    qtbot.waitUntil(lambda: HOST in choice.speeds, timeout=WAIT_MS)
+    choice.record(DeviceTested(0, HOST, 100.0, tested))  # in place of what it was
+    say(qtbot, profile, "Tell me about yourself, please, in many words.")
+    qtbot.waitUntil(lambda: bool(kept(tmp_path).get("runs")), timeout=WAIT_MS)
+    if is_doubted:
+        qtbot.waitUntil(lambda: choice.speeds[HOST].generation > tested, timeout=WAIT_MS)
+    assert choice.due == ()
+    assert (choice.speeds[HOST].retested_s > 0) is is_doubted
 
 
 def test_a_header_without_layers_is_told_apart(start_profile: StartProfile, make_fits: MakeFits) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +85,33 @@ def test_offline_nobody_is_asked_and_each_is_listed(
     assert choice.device_for(FILE) == AUTOMATIC
     choice.take(listed(CPU))
     assert [(device.name, device.problem) for device in choice.devices] == [("CPU", ""), (REMOTE.name, "offline")]
+
+
+def test_what_answers_have_shown_to_be_faster_is_measured_again_once_a_day_and_the_best_counts(
+    choice: DeviceChoice, settings: SettingsService, tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 1_800_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now_s)
+    choice.doubt("CPU")
+    assert choice.due == ("CPU", REMOTE.name), "neither was measured at all"
+    choice.record(DeviceTested(1, REMOTE.name, 90.0, 9.0))
+    choice.record(DeviceTested(2, "CPU", 100.0, 10.0))
+    assert choice.due == ()
+    with qtbot.waitSignal(choice.doubted):
+        choice.doubt("CPU")
+    assert (choice.due, choice.untested, choice.device_for(FILE)) == (("CPU",), (), "CPU")
+    choice.record(DeviceTested(3, "CPU", 80.0, 15.0))
+    assert (choice.speeds["CPU"].prompt, choice.speeds["CPU"].generation) == (100.0, 15.0)
+    for known in (choice, DeviceChoice(settings, tmp_path / "speeds.json", settings)):
+        known.take(listed(CPU, REMOTE))
+        known.doubt("CPU")
+        assert known.due == ()
+    now_s += 25 * 3600
+    choice.doubt("CPU")
+    assert choice.due == ("CPU",)
+    choice.give_up("CPU")
+    assert choice.due == ()
+    assert choice.speeds["CPU"].generation == 15.0
 
 
 def test_another_server_has_to_be_measured_itself(choice: DeviceChoice, settings: SettingsService) -> None:
