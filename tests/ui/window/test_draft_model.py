@@ -83,6 +83,7 @@ def test_why_a_draft_model_is_not_used_is_told(open_window: OpenWindow, monkeypa
     person.profile.models.noticed.connect(told.append)
     choosing(monkeypatch, "/gone.gguf")
     pick(field, "Choose a file…")
+    person.wait(lambda: bool(told))
     person.wait(lambda: "not used now" in words_of(field))
     assert len(told) == 1
     assert "“gone.gguf” is not used" in told[0]
