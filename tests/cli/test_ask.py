@@ -36,7 +36,7 @@ def test_a_question_may_come_from_standard_input(hearth: Hearth, emoji_model: st
 
 
 def test_json_has_one_event_in_each_line(hearth: Hearth, noise_model: str) -> None:
-    done = hearth.run("ask", "hi", "--json", "--max-tokens", "9", "--model", noise_model)
+    done = hearth.run("ask", "hi", "--json", "--max-tokens", "9", "--temperature", "0", "--model", noise_model)
     events = events_of(done.stdout)
     assert (done.returncode, done.stderr) == (0, "")
     assert [type(event) for event in events if isinstance(event, Loaded | Finished)] == [Loaded, Finished]

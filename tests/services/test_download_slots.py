@@ -58,7 +58,6 @@ def test_while_one_waits_for_another_program_the_next_runs(
     folder = queue.own / "maker" / "one"
     other = start_other("one", folder)
     queue.until(part_path(folder / "one.gguf").exists)
-    hub.cdn.bytes_per_second = None
     first, second, third = (queue.add(name) for name in ("one", "two", "three"))
     queue.until_received(second)
     assert queue.states() == [DownloadState.WAITING, DownloadState.RUNNING, DownloadState.QUEUED]
@@ -66,6 +65,7 @@ def test_while_one_waits_for_another_program_the_next_runs(
 
     other.kill()
     other.wait()
+    hub.cdn.bytes_per_second = None
     running_first = [DownloadState.RUNNING, DownloadState.QUEUED, DownloadState.QUEUED]
     queue.until(lambda: queue.states() == running_first)  # it comes before the others again
     queue.settings.set_value("downloads.limit_mb_per_s", 0.0)
